@@ -1,0 +1,1 @@
+//! 1fichier over HTTP: endpoints, wire types, errors, and the pace that all calls pass.

@@ -1,0 +1,1 @@
+//! One table of options, and the sources of the key.

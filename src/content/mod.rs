@@ -1,0 +1,1 @@
+//! What the service has: token, ranges, blocks, readers, the block cache.

@@ -1,0 +1,1 @@
+//! The unix socket: protocol, server, client.

@@ -1,0 +1,1 @@
+//! fuser behind one door: mounting, one-line callbacks, errno, the notifier thread.

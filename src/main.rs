@@ -1,0 +1,3 @@
+//! Parses, hands over.
+
+fn main() {}

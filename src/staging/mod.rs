@@ -1,0 +1,1 @@
+//! What the user changed: generations of a file as extents over a base.

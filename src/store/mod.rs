@@ -1,0 +1,1 @@
+//! SQLite: schema, migrations, and the one door to the database.

@@ -1,0 +1,1 @@
+//! The account as we know it: names, duplicates, overlay of own changes, freshness.

@@ -1,0 +1,1 @@
+//! The journal's workers: order, batches, commit, recovery.

@@ -1,0 +1,1 @@
+//! What the system calls mean here: inodes, handles, attributes, rename and unlink rules.
