@@ -1,1 +1,224 @@
-//! SQLite: schema, migrations, and the one door to the database.
+//! SQLite: the one file in which everything lives that must outlast the process:
+//! the tree, the overlay of own changes, the journal, staged versions, block
+//! maps.
+//!
+//! The room owns the connections, the schema and its migrations. It knows no
+//! table's meaning: each room keeps its own SQL in its `rows.rs` and passes
+//! through one of three doors:
+//!
+//! - [`Store::read`]: on one of a few read-only connections, in parallel;
+//! - [`Store::write`]: a transaction that, once it returned, survives the
+//!   death of the process;
+//! - [`Store::write_durable`]: one that survives a power cut.
+//!
+//! Transactions on the writing connection are serial: an invariant that a
+//! closure establishes is seen whole by the next. The doors block for tens of
+//! microseconds (a durable one for as long as the disk takes to sync), so they
+//! are called straight from FUSE threads; no hop to another thread costs more
+//! than the query. Never call a door from within a door.
+
+mod error;
+mod schema;
+
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+pub use error::StoreError;
+
+/// Read-only connections. Readers beyond this number wait for one another.
+const READERS: usize = 3;
+
+/// How long a connection waits for another process (`doctor`, a backup) to let
+/// go of the database before it reports it as busy.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The database. Cheap to clone; all clones share the connections.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    writer: Mutex<Connection>,
+    readers: [Mutex<Connection>; READERS],
+    next_reader: AtomicUsize,
+}
+
+impl Store {
+    /// Opens or creates the database at `path` (mode 0600) and brings its
+    /// schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] when a later version of the program wrote it;
+    /// [`StoreError::Sqlite`] when it cannot be opened or is damaged.
+    pub fn open(path: &Path) -> Result<Store, StoreError> {
+        // SQLite creates files with 0644; the state is nobody else's business.
+        std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|source| StoreError::Open {
+                path: path.to_owned(),
+                source,
+            })?;
+        let mut writer = Connection::open(path)?;
+        writer.busy_timeout(BUSY_TIMEOUT)?;
+        writer.pragma_update(None, "journal_mode", "WAL")?;
+        writer.pragma_update(None, "synchronous", "NORMAL")?;
+        writer.pragma_update(None, "foreign_keys", "ON")?;
+        writer.pragma_update(None, "cache_size", -16_384)?;
+        writer.set_prepared_statement_cache_capacity(128);
+        schema::migrate(&mut writer)?;
+        let reader = || -> Result<Mutex<Connection>, StoreError> {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(path, flags)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.pragma_update(None, "cache_size", -8_192)?;
+            connection.pragma_update(None, "mmap_size", 256 << 20)?;
+            connection.set_prepared_statement_cache_capacity(64);
+            Ok(Mutex::new(connection))
+        };
+        Ok(Store {
+            inner: Arc::new(Inner {
+                writer: Mutex::new(writer),
+                readers: [reader()?, reader()?, reader()?],
+                next_reader: AtomicUsize::new(0),
+            }),
+        })
+    }
+
+    /// Runs `f` on a read-only connection; it sees everything committed before.
+    ///
+    /// # Errors
+    /// Whatever `f` returns.
+    pub fn read<T, E>(&self, f: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<StoreError>,
+    {
+        // Relaxed: the counter only spreads the readers.
+        let first = self.inner.next_reader.fetch_add(1, Ordering::Relaxed);
+        for i in 0..READERS {
+            if let Some(connection) = self.inner.readers[(first + i) % READERS].try_lock() {
+                return f(&connection);
+            }
+        }
+        f(&self.inner.readers[first % READERS].lock())
+    }
+
+    /// Runs `f` in a transaction that is committed if it returns `Ok` and rolled
+    /// back otherwise. Committed, it survives the death of the process.
+    ///
+    /// # Errors
+    /// Whatever `f` returns, or that of the commit.
+    pub fn write<T, E>(&self, f: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<StoreError>,
+    {
+        transact(&mut self.inner.writer.lock(), f)
+    }
+
+    /// Like [`Store::write`]; committed, it survives a power cut, and so does
+    /// every transaction before it.
+    ///
+    /// # Errors
+    /// Whatever `f` returns, or that of the commit.
+    pub fn write_durable<T, E>(
+        &self,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError>,
+    {
+        let mut writer = self.inner.writer.lock();
+        set_synchronous(&writer, "FULL").map_err(E::from)?;
+        let result = transact(&mut writer, f);
+        set_synchronous(&writer, "NORMAL").map_err(E::from)?;
+        result
+    }
+}
+
+fn set_synchronous(connection: &Connection, mode: &str) -> Result<(), StoreError> {
+    Ok(connection.pragma_update(None, "synchronous", mode)?)
+}
+
+fn transact<T, E>(
+    connection: &mut Connection,
+    f: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E>
+where
+    E: From<StoreError>,
+{
+    let tx = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|e| E::from(e.into()))?;
+    let value = f(&tx)?;
+    tx.commit().map_err(|e| E::from(e.into()))?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("state.db")).unwrap();
+        (dir, store)
+    }
+
+    fn put(tx: &Transaction<'_>, key: &str) -> Result<(), StoreError> {
+        tx.execute("INSERT INTO setting(key, value) VALUES (?1, '1')", [key])?;
+        Ok(())
+    }
+
+    fn count(store: &Store) -> i64 {
+        store
+            .read(|c| -> Result<i64, StoreError> {
+                Ok(c.query_row("SELECT count(*) FROM setting", [], |r| r.get(0))?)
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn a_committed_transaction_is_seen_by_the_next_reader() {
+        let (_dir, store) = store();
+        store.write(|tx| put(tx, "a")).unwrap();
+        store.write_durable(|tx| put(tx, "b")).unwrap();
+        assert_eq!(count(&store), 2);
+    }
+
+    #[test]
+    fn a_failed_transaction_leaves_nothing() {
+        let (_dir, store) = store();
+        let failed: Result<(), StoreError> = store.write(|tx| {
+            put(tx, "a")?;
+            put(tx, "a")
+        });
+        assert!(failed.is_err());
+        assert_eq!(count(&store), 0);
+    }
+
+    #[test]
+    fn the_file_is_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let (dir, _store) = store();
+        let mode = std::fs::metadata(dir.path().join("state.db")).unwrap();
+        assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn readers_cannot_write() {
+        let (_dir, store) = store();
+        let refused: Result<usize, StoreError> =
+            store.read(|c| Ok(c.execute("DELETE FROM setting", [])?));
+        assert!(refused.is_err());
+    }
+}
