@@ -76,9 +76,9 @@ pub(super) fn count(c: &Connection) -> Result<u64> {
 }
 
 /// The earliest time at which a waiting removal may be tried.
-pub(super) fn next_due(c: &Connection) -> Result<Option<Time>> {
-    c.prepare_cached("SELECT min(not_before) FROM removal")?
-        .query_row([], |row| Ok(row.get::<_, Option<i64>>(0)?.map(Time)))
+pub(super) fn next_due(c: &Connection, now: Time) -> Result<Option<Time>> {
+    c.prepare_cached("SELECT min(not_before) FROM removal WHERE not_before > ?1")?
+        .query_row([now.0], |row| Ok(row.get::<_, Option<i64>>(0)?.map(Time)))
 }
 
 /// It is gone: the row goes, and a listing that still shows it is not believed
