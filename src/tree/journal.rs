@@ -146,7 +146,7 @@ pub struct Underway {
     pub node: String,
     /// The upload's id there.
     pub xid: String,
-    /// When it began.
+    /// When it began or, once all bytes were sent, when it ended.
     pub started: Time,
     /// Its result is not asked for before.
     pub not_before: Time,
@@ -449,11 +449,18 @@ impl Tree {
     }
 
     /// All bytes of an upload were sent; `xid` is where its result is asked for.
-    pub fn uploads_were_sent(&self, xid: &str, sent: &[(Ino, Whirlpool)]) -> Result<()> {
+    pub fn uploads_were_sent(&self, xid: &str, sent: &[(Ino, Whirlpool)], now: Time) -> Result<()> {
         self.store.write(|tx| {
             for (ino, whirlpool) in sent {
-                tx.prepare_cached("UPDATE attempt SET xid = ?2, whirlpool = ?3 WHERE ino = ?1")?
-                    .execute(params![int(ino.0), xid, whirlpool.to_string()])?;
+                tx.prepare_cached(
+                    "UPDATE attempt SET xid = ?2, whirlpool = ?3, sent_at = ?4 WHERE ino = ?1",
+                )?
+                .execute(params![
+                    int(ino.0),
+                    xid,
+                    whirlpool.to_string(),
+                    now.0
+                ])?;
             }
             Ok(())
         })
