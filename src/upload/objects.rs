@@ -98,7 +98,7 @@ impl Context {
                 let now = Time::now();
                 for (ino, id, name) in &files {
                     match renamed.iter().find(|r| r.id == *id) {
-                        Some(done) => self.tree.renamed(*ino, done.name.as_deref().unwrap_or(name), now)?,
+                        Some(done) => self.tree.renamed(*ino, &done.name, now)?,
                         None => self.tree.postpone(
                             *ino,
                             self.later(1),

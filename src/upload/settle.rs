@@ -34,7 +34,7 @@ impl Context {
             host: first.node.clone(),
             xid: first.xid.clone(),
         };
-        match self.api.upload_result(&ticket, Class::Upload).await {
+        match self.api.upload_result(&ticket).await {
             Ok(UploadOutcome::Links(files)) if !files.is_empty() => self.take(group, files).await,
             Ok(UploadOutcome::Links(_) | UploadOutcome::Untold) => self.look_for(group).await,
             Ok(UploadOutcome::Pending) => {
