@@ -191,9 +191,10 @@ impl Tree {
         self.store.read(|c| {
             let node: Option<i64> = c
                 .prepare_cached(
-                    "SELECT min(not_before) FROM attempt WHERE not_before > ?1 AND parked = 0",
+                    "SELECT min(not_before) FROM attempt WHERE not_before > ?1 AND not_before < ?2
+                         AND parked = 0",
                 )?
-                .query_row([now.0], |row| row.get(0))?;
+                .query_row([now.0, WHILE_OPEN.0], |row| row.get(0))?;
             let removal = removals::next_due(c, now)?;
             Ok(node.map(Time).into_iter().chain(removal).min())
         })
@@ -251,12 +252,25 @@ impl Tree {
     pub fn hurry(&self, ino: Option<Ino>) -> Result<()> {
         self.store.write(|tx| {
             tx.execute(
-                "UPDATE attempt SET not_before = 0 WHERE ?1 IS NULL OR ino = ?1",
-                [ino.map(|i| int(i.0))],
+                "UPDATE attempt SET not_before = 0
+                 WHERE not_before < ?2 AND (?1 IS NULL OR ino = ?1)",
+                params![ino.map(|i| int(i.0)), WHILE_OPEN.0],
             )?;
             if ino.is_none() {
                 tx.execute("UPDATE removal SET not_before = 0", [])?;
             }
+            Ok(())
+        })
+    }
+
+    /// Nothing is open when a process starts: content that waited for its file to
+    /// be closed is due.
+    pub fn nothing_is_open(&self, now: Time) -> Result<()> {
+        self.store.write(|tx| {
+            tx.execute(
+                "UPDATE attempt SET not_before = ?2 WHERE not_before = ?1",
+                [WHILE_OPEN.0, now.0],
+            )?;
             Ok(())
         })
     }
@@ -485,8 +499,12 @@ impl Tree {
     }
 }
 
-/// A new version of the file was closed: it is sent after the write-back delay.
-/// A failed upload of an older version no longer matters.
+/// The due time of content whose file is still open for writing: not before it is
+/// closed, or a new process finds it.
+pub const WHILE_OPEN: Time = Time(i64::MAX);
+
+/// When the last closed version of a file is to be sent: [`WHILE_OPEN`], or after
+/// the write-back delay. A failed upload of an older version no longer matters.
 pub fn content_due(tx: &Transaction<'_>, ino: Ino, not_before: Time) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO attempt (ino, not_before) VALUES (?1, ?2)

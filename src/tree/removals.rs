@@ -60,6 +60,13 @@ pub(super) fn queue(c: &Connection, node: &Node, after: Option<Ino>, now: Time) 
     Ok(())
 }
 
+/// Removals that wait for one node wait for another from now on.
+pub(super) fn hand_on(c: &Connection, from: Ino, to: Ino) -> Result<()> {
+    c.prepare_cached("UPDATE removal SET after_ino = ?2 WHERE after_ino = ?1")?
+        .execute(params![int(from.0), int(to.0)])?;
+    Ok(())
+}
+
 /// Removals that may be tried by `now`, oldest first.
 pub(super) fn due(c: &Connection, now: Time, limit: usize) -> Result<Vec<Removal>> {
     c.prepare_cached(&format!(

@@ -344,6 +344,35 @@ fn write_temp_and_rename_replaces_after_the_confirmation() {
 }
 
 #[test]
+fn a_replaced_file_outlives_all_its_unsent_successors() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "doc", 3)]));
+    bench.write(ROOT, "tmp1", 4);
+    bench.rename((ROOT, "tmp1"), (ROOT, "doc")).unwrap();
+    let second = bench.write(ROOT, "tmp2", 5);
+    bench.rename((ROOT, "tmp2"), (ROOT, "doc")).unwrap();
+    assert_eq!(bench.todo(), ["send 0/doc 5"]);
+    bench.sent(second.ino, 2, 0, "doc", 5);
+    assert_eq!(bench.todo(), ["remove file1"]);
+}
+
+#[test]
+fn content_of_an_open_file_waits_until_it_is_closed_or_found_at_the_next_start() {
+    let bench = Bench::new();
+    let f = bench.write(ROOT, "a", 5);
+    let hold = |tx: &rusqlite::Transaction<'_>| -> Result<(), TreeError> {
+        Ok(journal::content_due(tx, f.ino, journal::WHILE_OPEN)?)
+    };
+    bench.tree.store.write(hold).unwrap();
+    bench.tree.hurry(None).unwrap();
+    assert!(bench.todo().is_empty());
+    assert_eq!(bench.tree.next_due(bench.now).unwrap(), None);
+    assert!(!bench.tree.backlog().unwrap().is_drained());
+    bench.tree.nothing_is_open(bench.now).unwrap();
+    assert_eq!(bench.todo(), ["send 0/a 5"]);
+}
+
+#[test]
 fn renames_collapse_and_a_rename_back_cancels() {
     let bench = Bench::new();
     bench.list(ROOT, listing(vec![folder(7, "d")], vec![file(1, "a", 3)]));
