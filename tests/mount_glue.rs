@@ -3,10 +3,10 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
 use fichierfs::fuse::{
@@ -118,14 +118,7 @@ impl Place {
     }
 
     fn serve(&self) -> Session {
-        let made = Mount::new(&self.prepare().unwrap(), MountOptions::default()).unwrap();
-        let options = FuseOptions {
-            root: Ino(1),
-            ttl: Ttl::default(),
-            deadlines: Deadlines::default(),
-        };
-        let (notifier, queue) = notifier();
-        Session::serve(OneFile, made, &options, News { notifier, queue }).unwrap()
+        serve_at(&self.point())
     }
 
     /// The type of what is mounted there.
@@ -145,6 +138,21 @@ impl Drop for Place {
             }
         }
     }
+}
+
+fn options() -> FuseOptions {
+    FuseOptions {
+        root: Ino(1),
+        ttl: Ttl::default(),
+        deadlines: Deadlines::default(),
+    }
+}
+
+fn serve_at(point: &Path) -> Session {
+    let point = Mountpoint::prepare(point, &[]).unwrap();
+    let made = Mount::new(&point, MountOptions::default()).unwrap();
+    let (notifier, queue) = notifier();
+    Session::serve(OneFile, made, &options(), News { notifier, queue }).unwrap()
 }
 
 fn end_of(session: &Session) -> End {
@@ -206,11 +214,11 @@ fn a_mount_that_lives_is_not_mounted_over() {
 }
 
 #[test]
-fn the_wreck_of_a_killed_daemon_is_cleared_also_a_pile_of_them() {
+fn a_pile_of_wrecks_is_cleared() {
     let place = Place::new();
     let point = place.prepare().unwrap();
     for _ in 0..2 {
-        // A killed daemon's device is closed, and nobody unmounts.
+        // As when a daemon is killed: its device is closed, and nobody unmounts.
         let (mount, device) = Mount::new(&point, MountOptions::default()).unwrap();
         drop(device);
         std::mem::forget(mount);
@@ -224,21 +232,47 @@ fn the_wreck_of_a_killed_daemon_is_cleared_also_a_pile_of_them() {
     assert_eq!(place.mounted(), None, "nothing is left below the new mount");
 }
 
+/// The kernel remembers the attributes of the folder and answers `stat` for the dead.
+#[test]
+fn the_wreck_of_a_killed_daemon_is_seen_and_cleared_though_it_was_just_in_use() {
+    const POINT: &str = "FICHIERFS_TEST_POINT";
+    if let Some(point) = std::env::var_os(POINT) {
+        // This is the daemon.
+        let _session = serve_at(Path::new(&point));
+        println!("mounted");
+        std::thread::sleep(2 * PATIENCE);
+        return;
+    }
+    let place = Place::new();
+    let mut daemon = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("the_wreck_of_a_killed_daemon_is_seen_and_cleared_though_it_was_just_in_use")
+        .env(POINT, place.point())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(daemon.stdout.take().unwrap()).lines();
+    let mounted = said.any(|line| line.unwrap().ends_with("mounted"));
+    assert!(mounted, "the daemon mounts");
+    fs::metadata(place.point()).unwrap();
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+
+    assert_eq!(place.mounted().as_deref(), Some(FS_TYPE));
+    place.prepare().unwrap();
+    assert_eq!(place.mounted(), None);
+}
+
 #[test]
 fn news_about_a_mount_that_is_served_reaches_the_kernel_and_harms_nobody() {
     let place = Place::new();
     let made = Mount::new(&place.prepare().unwrap(), MountOptions::default()).unwrap();
-    let options = FuseOptions {
-        root: Ino(1),
-        ttl: Ttl::default(),
-        deadlines: Deadlines::default(),
-    };
     let (teller, queue) = notifier();
     let news = News {
         notifier: teller.clone(),
         queue,
     };
-    let session = Session::serve(OneFile, made, &options, news).unwrap();
+    let session = Session::serve(OneFile, made, &options(), news).unwrap();
     let file = place.point().join("hello");
     assert_eq!(fs::read(&file).unwrap(), TEXT);
     for _ in 0..100 {
@@ -259,34 +293,46 @@ fn news_about_a_mount_that_is_served_reaches_the_kernel_and_harms_nobody() {
     assert_eq!(end_of(&session), End::Unmounted);
 }
 
-/// Runs one test of this file again as an ordinary user, where this is root.
-/// Returns whether it did.
+/// Runs one test of this file again as an ordinary user, where this is root:
+/// in a mount namespace of its own, whose /dev/fuse is open to all as
+/// distributions have it. Returns whether it did.
 fn again_as_nobody(test: &str) -> bool {
     if !geteuid().is_root() {
         return false;
     }
     const NOBODY: u32 = 65534;
+    const SCRIPT: &str = r#"
+        set -e
+        mount -t tmpfs none "$TMPDIR/dev"
+        mknod -m 666 "$TMPDIR/dev/fuse" c 10 229
+        mount --bind "$TMPDIR/dev/fuse" /dev/fuse
+        exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+    "#;
     let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("dev")).unwrap();
     chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
     // The original may lie where nobody may go.
     let copy = dir.path().join("tests");
     fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-    let output = Command::new(&copy)
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", SCRIPT, "sh"]).arg(&copy);
+    passes(command.env("TMPDIR", dir.path()).current_dir("/"), test);
+    true
+}
+
+/// Runs a copy of this program with one test, which must pass.
+fn passes(program: &mut Command, test: &str) {
+    let output = program
         .args(["--exact", test, "--nocapture"])
-        .env("TMPDIR", dir.path())
-        .current_dir("/")
-        .uid(NOBODY)
-        .gid(NOBODY)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && said.contains("1 passed"),
-        "as nobody: {said}\n{}",
+        "{said}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    true
 }
 
 #[test]
@@ -348,18 +394,11 @@ fn in_own_namespace(test: &str) -> bool {
     if geteuid().is_root() || std::env::var_os(INSIDE).is_some() {
         return false;
     }
-    let output = Command::new("unshare")
+    let mut command = Command::new("unshare");
+    command
         .args(["-rm", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
+        .arg(std::env::current_exe().unwrap());
+    passes(command.env(INSIDE, "1"), test);
     true
 }
 
@@ -379,6 +418,26 @@ fn an_unmount_from_outside_ends_the_session_and_what_came_after_is_left_alone() 
     session.unmount(Unmount::Detach).unwrap();
     drop(session);
     assert_eq!(place.mounted().as_deref(), Some("tmpfs"));
+}
+
+/// The kernel gives the number of a mount that is gone to the next one.
+#[test]
+fn a_session_that_ends_leaves_its_successor_alone() {
+    if in_own_namespace("a_session_that_ends_leaves_its_successor_alone") {
+        return;
+    }
+    let place = Place::new();
+    for _ in 0..10 {
+        let old = place.serve();
+        umount2(&place.point(), MntFlags::empty()).unwrap();
+        let new = place.serve();
+        assert_eq!(end_of(&old), End::Unmounted);
+        old.unmount(Unmount::Detach).unwrap();
+        drop(old);
+        assert_eq!(fs::read(place.point().join("hello")).unwrap(), TEXT);
+        new.unmount(Unmount::IfIdle).unwrap();
+        assert_eq!(end_of(&new), End::Unmounted);
+    }
 }
 
 #[test]

@@ -50,6 +50,11 @@ pub enum MountError {
         "/dev/fuse is missing; load it with `modprobe fuse` (a container needs `--device /dev/fuse --cap-add SYS_ADMIN`)"
     )]
     NoDevice,
+    /// The device is not open to this user.
+    #[error(
+        "/dev/fuse is closed to ordinary users; an administrator can open it with `chmod 0666 /dev/fuse`, as distributions do"
+    )]
+    DeviceClosed,
     /// An ordinary user needs the helper, and it is not installed.
     #[error(
         "mounting as an ordinary user needs fusermount3; install it with `apt-get install fuse3`"

@@ -140,6 +140,8 @@ fn refusal(point: &Path, text: &str) -> MountError {
         MountError::AllowOther
     } else if text.contains("device not found") || text.contains("/dev/fuse: No such") {
         MountError::NoDevice
+    } else if text.contains("/dev/fuse: Permission denied") {
+        MountError::DeviceClosed
     } else {
         let message = match text {
             "" => "it said nothing".to_owned(),
@@ -163,6 +165,8 @@ mod tests {
         assert!(matches!(refusal(point, allow), MountError::AllowOther));
         let device = "fusermount3: fuse device not found, try 'modprobe fuse' first\n";
         assert!(matches!(refusal(point, device), MountError::NoDevice));
+        let closed = "fusermount3: failed to open /dev/fuse: Permission denied\n";
+        assert!(matches!(refusal(point, closed), MountError::DeviceClosed));
         let other = refusal(
             point,
             "fusermount3: user has no write access to mountpoint /m\n",

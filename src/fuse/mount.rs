@@ -6,6 +6,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, umount2};
@@ -13,8 +14,8 @@ use nix::unistd::{getegid, geteuid};
 
 use super::error::MountError;
 use super::fusermount::{self, Lazy};
-use super::mountinfo::{self, MountedDevice};
-use super::mountpoint::Mountpoint;
+use super::mountinfo::{self, MountEntry, MountedDevice};
+use super::mountpoint::{Life, Mountpoint, probe};
 use super::options::MAX_REQUEST;
 
 /// The type under which the mount is listed, and by which `updatedb` and others know to leave it alone.
@@ -79,6 +80,8 @@ pub enum Unmount {
 pub struct Mount {
     point: PathBuf,
     device: MountedDevice,
+    /// Nobody serves it any more, so its number may belong to another mount by now.
+    over: AtomicBool,
 }
 
 impl Mount {
@@ -97,18 +100,22 @@ impl Mount {
             Some(channel) => channel,
             None => fusermount::mount(point, &options.helper_options())?,
         };
-        match listed(point)? {
-            Listed::Mounted(device) => {
-                let point = point.to_path_buf();
-                tracing::debug!(path = %point.display(), ?device, "mounted");
-                Ok((Mount { point, device }, channel))
-            }
-            Listed::Other | Listed::Nothing => Err(MountError::System {
+        let mounts = mounts()?;
+        let listed = mountinfo::top_at(&mounts, point).filter(|m| m.fs_type == FS_TYPE);
+        let Some(listed) = listed else {
+            return Err(MountError::System {
                 action: "finding in /proc/self/mountinfo the new mount at",
                 path: point.to_path_buf(),
                 source: io::ErrorKind::NotFound.into(),
-            }),
-        }
+            });
+        };
+        tracing::debug!(path = %point.display(), device = ?listed.device, "mounted");
+        let mount = Mount {
+            point: point.to_path_buf(),
+            device: listed.device,
+            over: AtomicBool::new(false),
+        };
+        Ok((mount, channel))
     }
 
     /// Where it is mounted.
@@ -121,28 +128,34 @@ impl Mount {
         self.device
     }
 
+    /// The session has ended: from here on only a wreck is taken away. The
+    /// kernel gives the number of a mount that is gone to the next one, which
+    /// may be another daemon's at the same place.
+    pub(super) fn session_ended(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
     /// Unmounts, or finds that somebody did already. Blocks, so never call it
     /// from a thread that answers the kernel.
     ///
     /// # Errors
     /// `Busy` or `Covered`, or the system's reason.
     pub fn unmount(&self, how: Unmount) -> Result<(), MountError> {
-        match listed(&self.point)? {
-            Listed::Mounted(device) if device == self.device => unmount_at(&self.point, how),
-            _ if self.is_mounted()? => Err(MountError::Covered(self.point.clone())),
+        let mounts = mounts()?;
+        match mountinfo::top_at(&mounts, &self.point) {
+            Some(top) if self.is(top) => {
+                if self.over.load(Ordering::Relaxed) && probe(&self.point) != Life::Dead {
+                    return Ok(());
+                }
+                unmount_at(&self.point, how)
+            }
+            _ if mounts.iter().any(|m| self.is(m)) => Err(MountError::Covered(self.point.clone())),
             _ => Ok(()),
         }
     }
 
-    /// Whether it still is in its place, perhaps below another mount.
-    ///
-    /// # Errors
-    /// Where `/proc` cannot be read.
-    pub fn is_mounted(&self) -> Result<bool, MountError> {
-        let mounts = mounts()?;
-        Ok(mounts
-            .iter()
-            .any(|m| m.mount_point == self.point && m.device == self.device))
+    fn is(&self, mount: &MountEntry) -> bool {
+        mount.mount_point == self.point && mount.fs_type == FS_TYPE && mount.device == self.device
     }
 }
 
@@ -155,26 +168,8 @@ impl Drop for Mount {
     }
 }
 
-/// What is uppermost at a path.
-enum Listed {
-    /// A fichierfs with this number.
-    Mounted(MountedDevice),
-    /// Something else.
-    Other,
-    /// No mount.
-    Nothing,
-}
-
-fn mounts() -> Result<Vec<mountinfo::MountEntry>, MountError> {
+fn mounts() -> Result<Vec<MountEntry>, MountError> {
     mountinfo::current().map_err(MountError::system("reading", "/proc/self/mountinfo"))
-}
-
-fn listed(point: &Path) -> Result<Listed, MountError> {
-    Ok(match mountinfo::top_at(&mounts()?, point) {
-        Some(mount) if mount.fs_type == FS_TYPE => Listed::Mounted(mount.device),
-        Some(_) => Listed::Other,
-        None => Listed::Nothing,
-    })
 }
 
 /// mount(2). `None` where only the helper may.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use nix::sys::statvfs::statvfs;
 use nix::unistd::geteuid;
 
 use super::error::MountError;
@@ -129,21 +130,26 @@ fn may_clear(mount: &MountEntry) -> bool {
     me.is_root() || mount.fuse_owner() == Some(me.as_raw())
 }
 
+/// What stands behind a FUSE mount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Life {
+pub(super) enum Life {
+    /// A daemon that answers.
     Alive,
+    /// Nobody any more.
     Dead,
+    /// Somebody who does not answer.
     Silent,
 }
 
-/// Asks a mount for its root's attributes. On a thread of its own, since a
-/// daemon that hangs would hold the asker for as long.
-fn probe(point: &Path) -> Life {
+/// Asks a mount for its figures, which the kernel never answers from memory as
+/// it does with attributes. On a thread of its own, since a daemon that hangs
+/// would hold the asker for as long.
+pub(super) fn probe(point: &Path) -> Life {
     let (tell, hear) = mpsc::channel();
     let path = point.to_path_buf();
     std::thread::spawn(move || {
         // Nobody listens any more after the time is up.
-        let _ = tell.send(path.metadata());
+        let _ = tell.send(statvfs(&path).map_err(io::Error::from));
     });
     match hear.recv_timeout(PROBE_TIME) {
         Ok(Err(error)) if is_dead(&error) => Life::Dead,

@@ -161,6 +161,7 @@ impl Over {
     fn run<F: Filesystem>(self, session: fuser::Session<F>) {
         let result: io::Result<()> = session.run();
         self.notifier.close();
+        self.mount.session_ended();
         let end = match result {
             Ok(()) => End::Unmounted,
             Err(error) => {
@@ -169,7 +170,7 @@ impl Over {
                 End::Failed(error.to_string())
             }
         };
-        // Whoever enters a mount that nobody serves would wait for ever.
+        // After an abort the mount is still there, with nobody behind it.
         if let Err(error) = self.mount.unmount(Unmount::Detach) {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(path = %self.mount.point().display(), error, "could not unmount");
