@@ -104,7 +104,14 @@ mod tests {
         for good in ["abcde", "2zk52quqlm0cbjr93ri5"] {
             assert_eq!(good.parse::<FileId>().unwrap().as_str(), good);
         }
-        for bad in ["", "abcd", "ABCDE", "abcde/", "a2zk52quqlm0cbjr93ri5", "ab-cde"] {
+        for bad in [
+            "",
+            "abcd",
+            "ABCDE",
+            "abcde/",
+            "a2zk52quqlm0cbjr93ri5",
+            "ab-cde",
+        ] {
             assert!(bad.parse::<FileId>().is_err(), "{bad}");
         }
     }

@@ -97,6 +97,11 @@ impl Places {
         self.used
     }
 
+    /// What the current map points at.
+    pub fn in_current(&self) -> &RangeSet<u64> {
+        &self.current
+    }
+
     /// Whether a hold exists.
     pub fn is_held(&self) -> bool {
         !self.held.is_empty()
@@ -438,6 +443,9 @@ mod tests {
         model.cut(4500);
         model.cut(0);
         let punched = model.dying.iter().flat_map(|d| d.ranges.iter().cloned());
-        assert_eq!(punched.collect::<RangeSet<u64>>(), [0..8192].into_iter().collect());
+        assert_eq!(
+            punched.collect::<RangeSet<u64>>(),
+            [0..8192].into_iter().collect()
+        );
     }
 }
