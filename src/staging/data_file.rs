@@ -179,7 +179,9 @@ impl DataFile {
 
     /// Removes the name; the bytes stay until the last handle goes.
     pub fn unlink(&self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
+        if let Err(error) = std::fs::remove_file(&self.path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
             tracing::warn!(
                 path = %self.path.display(), %error,
                 "a staged file that is not needed any more stays on the disk"
@@ -287,6 +289,11 @@ impl Hold {
             id,
             data: Arc::clone(data),
         }
+    }
+
+    /// Bytes that it freezes.
+    pub fn bytes(&self) -> u64 {
+        self.data.places.lock().held_bytes(self.id)
     }
 
     /// The file that it holds.

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::content::ContentError;
-use crate::ids::Ino;
+use crate::ids::{FileId, Ino};
 use crate::store::StoreError;
 
 use super::codec::BadMap;
@@ -39,6 +39,15 @@ pub enum StagingError {
         /// Bytes that the service says it has.
         confirmed: u64,
     },
+    /// A map refers to staged bytes, but there is no data file.
+    #[error("the file that holds the staged bytes is missing")]
+    NoDataFile,
+    /// The service gave fewer bytes of a file than it has.
+    #[error("the service gave fewer bytes of file {id} than it has")]
+    ShortBase {
+        /// The file.
+        id: FileId,
+    },
     /// The stored map of an inode cannot be read.
     #[error("inode {ino}: {source}")]
     Map {
@@ -71,6 +80,8 @@ impl StagingError {
             StagingError::Store(error) => error.is_disk_full(),
             StagingError::TooBig
             | StagingError::SizeMismatch { .. }
+            | StagingError::NoDataFile
+            | StagingError::ShortBase { .. }
             | StagingError::Map { .. }
             | StagingError::Content(_) => false,
         }

@@ -107,6 +107,11 @@ impl Places {
         !self.held.is_empty()
     }
 
+    /// Bytes that a hold freezes.
+    pub fn held_bytes(&self, id: HoldId) -> u64 {
+        self.held.get(&id).map_or(0, bytes_in)
+    }
+
     /// Where a write of `range` goes in a file that looks like `map`.
     pub fn plan(&self, range: Range<u64>, map: &ExtentMap) -> Vec<Placement> {
         let mut planner = Planner {
