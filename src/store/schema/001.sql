@@ -27,9 +27,10 @@ CREATE TABLE node (
     protected    INTEGER NOT NULL DEFAULT 0, -- password or access list on the service
     confirmed_at INTEGER,                    -- when our last own change of it was confirmed
 
-    listed_at    INTEGER,                    -- folders: last whole listing
-    pending      INTEGER NOT NULL DEFAULT 0, -- 1 content, 2 place
-    CHECK ((parent IS NULL) = (name IS NULL) OR ino = 1)
+    listed_at    INTEGER,                    -- folders: last listing; NULL: never seen
+    listing      INTEGER NOT NULL DEFAULT 0, -- folders: 0 whole, 1 cut off at the cap, 2 empty and doubted
+    pending      INTEGER NOT NULL DEFAULT 0, -- 1 content, 2 place, 4 make
+    CHECK ((parent IS NULL) = (name IS NULL))
 );
 CREATE UNIQUE INDEX node_by_name ON node(parent, name) WHERE parent IS NOT NULL;
 -- The rowid is the last part of every index: a folder is read in inode order.
@@ -110,6 +111,7 @@ CREATE TABLE block_map (
     block_size   INTEGER NOT NULL,
     bits         BLOB NOT NULL,
     cached_bytes INTEGER NOT NULL,
+    data_file    INTEGER NOT NULL,           -- number of the file in the cache folder
     used_at      INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX block_map_by_use ON block_map(used_at);
