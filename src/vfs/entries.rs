@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::Vfs;
 use super::error::{Error, ErrorKind};
+use super::links::MAX_TARGET;
 use super::types::{
     Answer, Caller, Entry, OpenFlags, Opened, RenameMode,
 };
@@ -15,8 +16,6 @@ use crate::tree::{Kind, Lookup, Node};
 
 /// The set-group-id bit: on a folder it hands the group on.
 const SET_GID: u32 = 0o2000;
-/// The longest target of a symbolic link, in bytes (`PATH_MAX` less its NUL).
-const MAX_TARGET: usize = 4095;
 
 impl Vfs {
     /// The entry `name` of a folder; also `.` and `..`, for file handles that
