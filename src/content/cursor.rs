@@ -23,16 +23,15 @@ const SLACK: u64 = 512 * 1024;
 /// The window up to which it doubles without the reader having waited.
 const EASY_WINDOW: u64 = 1024 * 1024;
 
-/// How long after its last read a cursor's window is still worth fetching.
-const ATTENTION: Duration = Duration::from_secs(5);
-
-/// Bounds on reading ahead, in bytes.
+/// Bounds on reading ahead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     /// Most bytes of one range request.
     pub(super) run: u64,
     /// Most bytes ahead of one reader.
     pub(super) ahead: u64,
+    /// How long after its last read a reader is still counted on to go on.
+    pub(super) attention: Duration,
 }
 
 /// Whether a read found its bytes at hand.
@@ -76,7 +75,12 @@ impl Cursors {
 
     /// Notes a read of `bytes` and returns the runs to fetch ahead, in order,
     /// none longer than a range request may be.
-    pub(super) fn on_read(&mut self, bytes: &Range<u64>, met: Met, now: Instant) -> Vec<Range<Block>> {
+    pub(super) fn on_read(
+        &mut self,
+        bytes: &Range<u64>,
+        met: Met,
+        now: Instant,
+    ) -> Vec<Range<Block>> {
         let limits = self.window;
         let size = self.size;
         let Some(cursor) = self.find(bytes) else {
@@ -111,14 +115,16 @@ impl Cursors {
 
     /// Whether some reader still counts on `run`.
     pub(super) fn want(&self, run: &Range<Block>, now: Instant) -> bool {
-        self.attended(now).any(|blocks| blocks.start < run.end && run.start < blocks.end)
+        self.attended(now)
+            .any(|blocks| blocks.start < run.end && run.start < blocks.end)
     }
 
     /// The blocks around readers, which should not be dropped.
     pub(super) fn attended(&self, now: Instant) -> impl Iterator<Item = Range<Block>> {
+        let attention = self.window.attention;
         self.cursors
             .iter()
-            .filter(move |cursor| now.duration_since(cursor.used) < ATTENTION)
+            .filter(move |cursor| now.duration_since(cursor.used) < attention)
             .map(|cursor| blocks::covering(&(cursor.from..cursor.asked.max(cursor.next))))
     }
 
@@ -172,6 +178,7 @@ mod tests {
     const LIMITS: Window = Window {
         run: 8 * MIB,
         ahead: 32 * MIB,
+        attention: Duration::from_secs(5),
     };
 
     fn read_on(cursors: &mut Cursors, from: u64, reads: u64, met: Met) -> Vec<Range<Block>> {
@@ -198,7 +205,10 @@ mod tests {
         let mut cursors = Cursors::new(1000 * MIB, LIMITS);
         let runs = read_on(&mut cursors, 0, 2000, Met::Waited);
         assert_eq!(runs[0], 1..4, "two blocks ahead of the second read");
-        assert!(runs.windows(2).all(|pair| pair[0].end >= pair[1].start && pair[0].end <= pair[1].start + 1));
+        assert!(
+            runs.windows(2)
+                .all(|pair| pair[0].end >= pair[1].start && pair[0].end <= pair[1].start + 1)
+        );
         let longest = runs.iter().map(|run| run.end - run.start).max().unwrap();
         assert_eq!(longest * BLOCK_SIZE, LIMITS.run);
     }
@@ -232,7 +242,7 @@ mod tests {
         let now = Instant::now();
         assert!(cursors.want(last, now));
         assert!(!cursors.want(&(last.end..last.end + 1), now));
-        assert!(!cursors.want(last, now + ATTENTION * 2));
+        assert!(!cursors.want(last, now + LIMITS.attention * 2));
     }
 
     proptest! {

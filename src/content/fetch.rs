@@ -32,6 +32,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Each costs a call of the API, so the reader's patience is not the limit.
 const MOST_LINKS: u32 = 3;
 
+/// Longest pause between attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
 /// Bytes that come to disk before the row is brought up to date.
 const SAVE_EVERY: u64 = 32 * 1024 * 1024;
 
@@ -75,7 +78,7 @@ struct Pilot {
 impl Pilot {
     async fn fly(mut self) {
         let patience = self.core.options.data_deadline;
-        let mut pauses = pauses();
+        let mut pauses = self.pauses();
         let mut links = 1;
         let mut since = Instant::now();
         loop {
@@ -89,7 +92,7 @@ impl Pilot {
                 Err(Stop::Fault(fault)) => fault,
             };
             if self.assembler.position() > before {
-                pauses = self::pauses();
+                pauses = self.pauses();
                 links = 1;
                 since = Instant::now();
             }
@@ -115,10 +118,24 @@ impl Pilot {
             tracing::debug!(file = %self.file.id, %reason, "a download broke off and is taken up again");
             self.core.counters.retries.add(1);
             let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
-            if self.unless_given_up(tokio::time::sleep(pause)).await.is_err() {
+            if self
+                .unless_given_up(tokio::time::sleep(pause))
+                .await
+                .is_err()
+            {
                 return;
             }
         }
+    }
+
+    /// The pauses between attempts.
+    fn pauses(&self) -> impl Iterator<Item = Duration> + use<> {
+        ExponentialBuilder::default()
+            .with_min_delay(self.core.options.retry_pause)
+            .with_max_delay(LONGEST_PAUSE)
+            .with_jitter()
+            .without_max_times()
+            .build()
     }
 
     /// Requests what is left of the run and takes it in.
@@ -129,12 +146,17 @@ impl Pilot {
         }
         let core = Arc::clone(&self.core);
         let id = self.file.id.clone();
+        let deadline = Instant::now() + core.options.data_deadline;
         // The link first: it may have to wait for its turn among the calls of
         // the API, and a connection must not be held meanwhile.
-        let link = core.links.get(&id, core.origin.as_ref(), &core.counters);
+        let link = core
+            .links
+            .get(&id, core.origin.as_ref(), deadline, &core.counters);
         let link = self.unless_given_up(link).await??;
         let mut waiters = self.waiters.clone();
-        let _line = self.unless_given_up(core.lines.acquire(&mut waiters)).await?;
+        let _line = self
+            .unless_given_up(core.lines.acquire(&mut waiters))
+            .await?;
         core.counters.requests.add(1);
         let opened = link.link.open(range.clone(), self.file.size);
         let streamed = match self.unless_given_up(opened).await? {
@@ -147,16 +169,27 @@ impl Pilot {
         streamed
     }
 
-    async fn take_in(&mut self, range: Range<u64>, mut chunks: Chunks, link: &Issued) -> Result<(), Stop> {
+    async fn take_in(
+        &mut self,
+        range: Range<u64>,
+        mut chunks: Chunks,
+        link: &Issued,
+    ) -> Result<(), Stop> {
         while !self.left().is_empty() {
             let Some(chunk) = self.unless_given_up(chunks.next()).await? else {
-                let reason = Reason::new(&"the answer ended too early", "It is tried again by itself.");
+                let reason = Reason::new(
+                    &"the answer ended too early",
+                    "It is tried again by itself.",
+                );
                 return Err(Fault::Again(reason).into());
             };
             let chunk = chunk?;
             link.prove();
             if self.assembler.position() + chunk.len() as u64 > range.end {
-                let reason = Reason::new(&"the answer is longer than the range", "It is tried again by itself.");
+                let reason = Reason::new(
+                    &"the answer is longer than the range",
+                    "It is tried again by itself.",
+                );
                 return Err(Fault::Again(reason).into());
             }
             self.core.counters.fetched_bytes.add(chunk.len() as u64);
@@ -192,7 +225,9 @@ impl Pilot {
             if file.unsaved() >= SAVE_EVERY {
                 // Not here: the sync would hold up the stream.
                 let (core, file) = (Arc::clone(&core), Arc::clone(&file));
-                core.runtime.clone().spawn_blocking(move || core.shelf.save(&file));
+                core.runtime
+                    .clone()
+                    .spawn_blocking(move || core.shelf.save(&file));
             }
         });
         if let Err(error) = stored.await {
@@ -246,21 +281,13 @@ fn store_block(core: &Core, file: &CacheFile, flight: &Arc<Flight>, arrived: &Ar
         }
     }
     if !file.is_spilling() {
-        let why = refused.map_or_else(|| "all of it is in use".to_owned(), |error| error.to_string());
+        let why = refused.map_or_else(
+            || "all of it is in use".to_owned(),
+            |error| error.to_string(),
+        );
         tracing::debug!(file = %file.id, why, "the cache takes no more: reading through memory");
         file.set_spilling(true);
     }
-    core.memory.insert(file.number, arrived.block, arrived.joined());
-}
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-
-/// The pauses between attempts.
-fn pauses() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(LONGEST_PAUSE)
-        .with_jitter()
-        .without_max_times()
-        .build()
+    core.memory
+        .insert(file.number, arrived.block, arrived.joined());
 }

@@ -213,7 +213,9 @@ impl Flights {
     }
 
     fn covering(&self, block: Block) -> Option<&Arc<Flight>> {
-        self.flights.iter().find(|flight| flight.remaining().contains(&block))
+        self.flights
+            .iter()
+            .find(|flight| flight.remaining().contains(&block))
     }
 
     /// Where the free blocks from `wanted.start` on end.
@@ -257,7 +259,10 @@ mod tests {
         let mut plan = flights.plan(&[0..4], LONGEST);
         let error = ContentError::Timeout(std::time::Duration::from_secs(1));
         flights.end(&plan.start[0], Progress::Failed(error));
-        assert!(matches!(plan.wait[0].wait(3).await, Err(ContentError::Timeout(_))));
+        assert!(matches!(
+            plan.wait[0].wait(3).await,
+            Err(ContentError::Timeout(_))
+        ));
     }
 
     #[test]
@@ -277,7 +282,10 @@ mod tests {
         let plan = flights.plan(&[0..100], LONGEST);
         assert_eq!(started(&plan), [0..64, 64..100]);
         let ahead = flights.plan_ahead(&[50..120]);
-        assert_eq!(ahead.iter().map(|f| f.run()).collect::<Vec<_>>(), [100..120]);
+        assert_eq!(
+            ahead.iter().map(|f| f.run()).collect::<Vec<_>>(),
+            [100..120]
+        );
     }
 
     #[test]

@@ -21,21 +21,12 @@ use crate::ids::FileId;
 const MOST_LINKS: u64 = 10_000;
 
 /// How long a link is used after its issue.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LinkLife {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkLife {
     /// For its first request.
-    pub to_open: Duration,
+    pub(super) to_open: Duration,
     /// For further requests, once one has succeeded.
-    pub to_resume: Duration,
-}
-
-impl Default for LinkLife {
-    fn default() -> Self {
-        LinkLife {
-            to_open: Duration::from_secs(4 * 60),
-            to_resume: Duration::from_secs(25 * 60),
-        }
-    }
+    pub(super) to_resume: Duration,
 }
 
 /// A link and what is known of it.
@@ -84,6 +75,7 @@ impl Links {
         &self,
         id: &FileId,
         origin: &dyn Origin,
+        deadline: Instant,
         counters: &Counters,
     ) -> Result<Arc<Issued>, Fault> {
         if let Some(old) = self.links.get(id).await
@@ -95,7 +87,7 @@ impl Links {
             counters.links.add(1);
             // The life of a link begins when it is issued, not when it arrives.
             let at = Instant::now();
-            let link = origin.link(id).await?;
+            let link = origin.link(id, deadline.into_std()).await?;
             Ok(Arc::new(Issued {
                 link,
                 at,

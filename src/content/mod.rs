@@ -35,6 +35,8 @@ mod rows;
 mod service;
 mod shelf;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::ops::Range;
@@ -49,7 +51,6 @@ use tokio::time::{Instant, timeout_at};
 
 pub use blocks::BLOCK_SIZE;
 pub use error::{ContentError, Reason};
-pub use links::LinkLife;
 pub use pins::Pinned;
 pub use stats::ContentStats;
 
@@ -59,7 +60,7 @@ use crate::store::Store;
 use cursor::{Met, Window};
 use file::CacheFile;
 use lines::Lines;
-use links::Links;
+use links::{LinkLife, Links};
 use memory::MemoryTier;
 use origin::Origin;
 use pins::Pins;
@@ -98,8 +99,11 @@ pub struct ContentOptions {
     pub connections: usize,
     /// How long a read waits for its bytes.
     pub data_deadline: Duration,
-    /// How long a download link is used.
-    pub link_life: LinkLife,
+    /// The pause before a failed download is taken up again; it doubles while it
+    /// fails.
+    pub retry_pause: Duration,
+    /// How long a reader that paused is counted on to go on reading.
+    pub attention: Duration,
 }
 
 impl Default for ContentOptions {
@@ -108,7 +112,8 @@ impl Default for ContentOptions {
             cache_size: 20 << 30,
             connections: 8,
             data_deadline: Duration::from_secs(30),
-            link_life: LinkLife::default(),
+            retry_pause: Duration::from_millis(100),
+            attention: Duration::from_secs(5),
         }
     }
 }
@@ -144,11 +149,16 @@ impl Content {
         options: ContentOptions,
         runtime: Handle,
     ) -> Result<Content, ContentError> {
-        Content::with_origin(Box::new(api), store, dir, options, runtime)
+        let life = LinkLife {
+            to_open: api.limits().link_opens,
+            to_resume: api.limits().link_resumes,
+        };
+        Content::over(Box::new(api), life, store, dir, options, runtime)
     }
 
-    fn with_origin(
+    fn over(
         origin: Box<dyn Origin>,
+        life: LinkLife,
         store: Store,
         dir: &Path,
         options: ContentOptions,
@@ -158,12 +168,21 @@ impl Content {
         // In a small cache, what is fetched ahead must not push out itself.
         let window = Window {
             run: LONGEST_RUN.min(options.cache_size / 16).max(BLOCK_SIZE),
-            ahead: LONGEST_WINDOW.min(options.cache_size / 8).max(2 * BLOCK_SIZE),
+            ahead: LONGEST_WINDOW
+                .min(options.cache_size / 8)
+                .max(2 * BLOCK_SIZE),
+            attention: options.attention,
         };
         let core = Arc::new(Core {
-            shelf: Shelf::open(dir, store, options.cache_size, window, Arc::clone(&counters))?,
+            shelf: Shelf::open(
+                dir,
+                store,
+                options.cache_size,
+                window,
+                Arc::clone(&counters),
+            )?,
             memory: MemoryTier::new(MEMORY),
-            links: Links::new(options.link_life),
+            links: Links::new(life),
             lines: Lines::new(options.connections),
             pins: Pins::default(),
             counters,
@@ -202,7 +221,12 @@ impl Content {
     /// # Errors
     /// [`ContentError::Timeout`] after the data deadline; the bytes may still
     /// come and be there for the next read. Any other error at once.
-    pub async fn read(&self, file: &RemoteFile, offset: u64, len: usize) -> Result<Bytes, ContentError> {
+    pub async fn read(
+        &self,
+        file: &RemoteFile,
+        offset: u64,
+        len: usize,
+    ) -> Result<Bytes, ContentError> {
         if let Some(bytes) = self.try_read(file, offset, len) {
             return Ok(bytes);
         }
@@ -289,7 +313,11 @@ impl Content {
 
 impl Core {
     /// Gathers `range`, fetching what is absent, for as long as it takes.
-    async fn fetch(self: &Arc<Self>, file: &RemoteFile, range: Range<u64>) -> Result<Bytes, ContentError> {
+    async fn fetch(
+        self: &Arc<Self>,
+        file: &RemoteFile,
+        range: Range<u64>,
+    ) -> Result<Bytes, ContentError> {
         let mut cached = self.find(file).await?;
         let mut out = BytesMut::new();
         let mut at = range.start;
@@ -313,7 +341,12 @@ impl Core {
                 return Ok(out.freeze());
             }
             let wanted = at..range.end;
-            let mut plan = cached.plan(&wanted, &self.memory, LONGEST_RUN / BLOCK_SIZE)?;
+            let mut plan = cached.plan(
+                &wanted,
+                &self.memory,
+                LONGEST_RUN / BLOCK_SIZE,
+                Instant::now(),
+            )?;
             for flight in plan.start.drain(..) {
                 fetch::launch(self, &cached, flight);
             }
@@ -337,7 +370,9 @@ impl Core {
             return Ok(open);
         }
         let (core, wanted) = (Arc::clone(self), file.clone());
-        let found = self.runtime.spawn_blocking(move || core.shelf.find(&wanted));
+        let found = self
+            .runtime
+            .spawn_blocking(move || core.shelf.find(&wanted));
         found.await.unwrap_or_else(|error| {
             let reason = Reason::new(&error, "Please report it with the log.");
             Err(ContentError::Unavailable(reason))
@@ -351,7 +386,11 @@ impl Core {
     }
 
     /// Drops a cache file that cannot be read.
-    fn drop_broken(self: &Arc<Self>, cached: &Arc<CacheFile>, error: &std::io::Error) -> JoinHandle<()> {
+    fn drop_broken(
+        self: &Arc<Self>,
+        cached: &Arc<CacheFile>,
+        error: &std::io::Error,
+    ) -> JoinHandle<()> {
         tracing::warn!(file = %cached.id, %error, "a cache file cannot be read and is dropped");
         let (core, cached) = (Arc::clone(self), Arc::clone(cached));
         self.runtime

@@ -2,10 +2,11 @@
 //! of bytes through the link.
 //!
 //! A trait, so that the machinery of fetching can be driven by an origin in
-//! memory under a paused clock; [`super::service`] is the real one.
+//! memory that fails as told; `service.rs` has the real one.
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -30,8 +31,13 @@ pub(super) type Chunks = BoxStream<'static, Result<Bytes, Fault>>;
 
 /// Gives links.
 pub(super) trait Origin: Send + Sync + 'static {
-    /// Asks for a link to a file. One call of the API.
-    fn link(&self, id: &FileId) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>>;
+    /// Asks for a link to a file, which is of no use after `deadline`. One call
+    /// of the API.
+    fn link(
+        &self,
+        id: &FileId,
+        deadline: Instant,
+    ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>>;
 }
 
 /// A download link. It is a secret: it can be opened, and not be looked at.

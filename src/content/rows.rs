@@ -21,18 +21,29 @@ pub(super) struct Row {
     pub(super) used: u64,
 }
 
+/// SQLite's integers are signed. Sizes, numbers and times stay far below 2^63.
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Reads what [`int`] wrote; a negative number in a damaged row becomes one
+/// that agrees with no file.
+fn uint(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
+}
+
 /// All rows of the present block size; those of another are left out.
 pub(super) fn all(connection: &Connection) -> Result<Vec<Row>, ContentError> {
     let mut statement = connection.prepare(
         "SELECT file_id, size, data_file, cached_bytes, used_at FROM block_map WHERE block_size = ?1",
     )?;
-    let rows = statement.query_map([BLOCK_SIZE], |row| {
+    let rows = statement.query_map([int(BLOCK_SIZE)], |row| {
         Ok((
             row.get::<_, String>(0)?,
-            row.get(1)?,
-            row.get(2)?,
-            row.get(3)?,
-            row.get(4)?,
+            uint(row.get(1)?),
+            uint(row.get(2)?),
+            uint(row.get(3)?),
+            uint(row.get(4)?),
         ))
     })?;
     let mut all = Vec::new();
@@ -40,7 +51,13 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Row>, ContentError> {
         let (id, size, number, cached, used) = row?;
         // An id that is none is nobody's cache: the caller drops its file.
         if let Ok(id) = id.parse() {
-            all.push(Row { id, size, number, cached, used });
+            all.push(Row {
+                id,
+                size,
+                number,
+                cached,
+                used,
+            });
         }
     }
     Ok(all)
@@ -58,7 +75,10 @@ pub(super) fn bits(
             "SELECT bits FROM block_map
              WHERE file_id = ?1 AND size = ?2 AND data_file = ?3 AND block_size = ?4",
         )?
-        .query_row(params![id.as_str(), size, number, BLOCK_SIZE], |row| row.get(0))
+        .query_row(
+            params![id.as_str(), int(size), int(number), int(BLOCK_SIZE)],
+            |row| row.get(0),
+        )
         .optional()?)
 }
 
@@ -70,43 +90,52 @@ pub(super) fn put(tx: &Transaction<'_>, row: &Row, bits: &[u8]) -> Result<(), Co
     )?
     .execute(params![
         row.id.as_str(),
-        row.size,
-        BLOCK_SIZE,
+        int(row.size),
+        int(BLOCK_SIZE),
         bits,
-        row.cached,
-        row.number,
-        row.used
+        int(row.cached),
+        int(row.number),
+        int(row.used)
     ])?;
     Ok(())
 }
 
 /// Notes when a file was last used.
-pub(super) fn touch(tx: &Transaction<'_>, id: &FileId, number: u64, used: u64) -> Result<(), ContentError> {
+pub(super) fn touch(
+    tx: &Transaction<'_>,
+    id: &FileId,
+    number: u64,
+    used: u64,
+) -> Result<(), ContentError> {
     tx.prepare_cached("UPDATE block_map SET used_at = ?3 WHERE file_id = ?1 AND data_file = ?2")?
-        .execute(params![id.as_str(), number, used])?;
+        .execute(params![id.as_str(), int(number), int(used)])?;
     Ok(())
 }
 
 /// Drops the row of a cache file; that of a successor stays.
 pub(super) fn delete(tx: &Transaction<'_>, id: &FileId, number: u64) -> Result<(), ContentError> {
     tx.prepare_cached("DELETE FROM block_map WHERE file_id = ?1 AND data_file = ?2")?
-        .execute(params![id.as_str(), number])?;
+        .execute(params![id.as_str(), int(number)])?;
     Ok(())
 }
 
 /// Drops every row whose cache file `keep` does not know.
-pub(super) fn retain(tx: &Transaction<'_>, keep: impl Fn(&str, u64) -> bool) -> Result<usize, ContentError> {
+pub(super) fn retain(
+    tx: &Transaction<'_>,
+    keep: impl Fn(&str, u64) -> bool,
+) -> Result<usize, ContentError> {
     let mut dead = Vec::new();
     let mut statement = tx.prepare("SELECT file_id, data_file FROM block_map")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let (id, number): (String, u64) = (row.get(0)?, row.get(1)?);
+        let (id, number): (String, u64) = (row.get(0)?, uint(row.get(1)?));
         if !keep(&id, number) {
             dead.push(id);
         }
     }
     for id in &dead {
-        tx.prepare_cached("DELETE FROM block_map WHERE file_id = ?1")?.execute([id])?;
+        tx.prepare_cached("DELETE FROM block_map WHERE file_id = ?1")?
+            .execute([id])?;
     }
     Ok(dead.len())
 }
@@ -137,8 +166,17 @@ mod tests {
         store.write(|tx| delete(tx, &old.id, 1)).unwrap();
         store.write(|tx| touch(tx, &new.id, 2, 9)).unwrap();
         let rows = store.read(all).unwrap();
-        assert_eq!(rows, [Row { used: 9, ..new.clone() }]);
-        assert_eq!(store.read(|c| bits(c, &new.id, 300_000, 2)).unwrap(), Some(vec![2]));
+        assert_eq!(
+            rows,
+            [Row {
+                used: 9,
+                ..new.clone()
+            }]
+        );
+        assert_eq!(
+            store.read(|c| bits(c, &new.id, 300_000, 2)).unwrap(),
+            Some(vec![2])
+        );
         assert_eq!(store.read(|c| bits(c, &new.id, 300_000, 1)).unwrap(), None);
         assert_eq!(store.read(|c| bits(c, &new.id, 300_001, 2)).unwrap(), None);
     }

@@ -3,13 +3,14 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 
 use super::error::{ContentError, Reason};
 use super::origin::{Chunks, Fault, Link, Origin};
-use crate::api::{Api, ApiError, Class, DownloadUrl, LinkFault};
+use crate::api::{Api, ApiError, Ask, Class, DownloadUrl, LinkFault};
 use crate::ids::FileId;
 
 /// A link of the service, with the client that can open it.
@@ -19,11 +20,15 @@ struct ServiceLink {
 }
 
 impl Origin for Api {
-    fn link(&self, id: &FileId) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
+    fn link(
+        &self,
+        id: &FileId,
+        deadline: Instant,
+    ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
         let (api, id) = (self.clone(), id.clone());
         async move {
             let url = api
-                .download_token(&id, Class::Interactive)
+                .download_token(&id, Ask::until(Class::Interactive, deadline))
                 .await
                 .map_err(fault_of_link)?;
             Ok(Arc::new(ServiceLink { api, url }) as Arc<dyn Link>)
@@ -56,7 +61,9 @@ fn fault_of_link(error: ApiError) -> Fault {
         | ApiError::Host(_)
         | ApiError::Refused(_)
         | ApiError::Misuse(_) => Fault::Final(ContentError::Refused(reason)),
-        ApiError::Transient(_) | ApiError::Unparsable(_) | ApiError::Link(_) => Fault::Again(reason),
+        ApiError::Transient(_) | ApiError::Unparsable(_) | ApiError::Link(_) => {
+            Fault::Again(reason)
+        }
         // Locks, our own pace, the key, the account, the network: asking again
         // within the reader's patience changes nothing and may make it worse.
         _ => Fault::Final(ContentError::Held(reason)),
@@ -81,10 +88,16 @@ mod tests {
     #[test]
     fn a_refused_link_and_a_page_call_for_a_new_link_and_the_rest_for_another_try() {
         for error in [LinkFault::Refused(404), LinkFault::Page] {
-            assert!(matches!(fault_of_data(ApiError::Link(error)), Fault::BadLink(_)));
+            assert!(matches!(
+                fault_of_data(ApiError::Link(error)),
+                Fault::BadLink(_)
+            ));
         }
         for error in [LinkFault::RangeIgnored, LinkFault::WrongRange] {
-            assert!(matches!(fault_of_data(ApiError::Link(error)), Fault::Again(_)));
+            assert!(matches!(
+                fault_of_data(ApiError::Link(error)),
+                Fault::Again(_)
+            ));
         }
     }
 

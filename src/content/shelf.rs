@@ -26,7 +26,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use super::RemoteFile;
-use super::blocks::{self, BlockMap};
+use super::blocks::BlockMap;
 use super::cursor::Window;
 use super::error::ContentError;
 use super::file::{CacheFile, now_ns};
@@ -109,9 +109,16 @@ impl Shelf {
             .iter()
             .map(|(id, entry)| file_name(id.as_str(), entry.number))
             .collect();
-        let strays: Vec<&String> = numbers.keys().filter(|name| !known.contains(*name)).collect();
+        let strays: Vec<&String> = numbers
+            .keys()
+            .filter(|name| !known.contains(*name))
+            .collect();
         if dropped > 0 || !strays.is_empty() {
-            tracing::debug!(rows = dropped, files = strays.len(), "dropped what the cache cannot trust");
+            tracing::debug!(
+                rows = dropped,
+                files = strays.len(),
+                "dropped what the cache cannot trust"
+            );
         }
         for name in strays {
             remove_file(&dir.join(name));
@@ -133,7 +140,9 @@ impl Shelf {
     /// The cache file of `file`, if it is open.
     pub(super) fn get(&self, file: &RemoteFile) -> Option<Arc<CacheFile>> {
         let index = self.index.read();
-        let entry = index.get(&file.id).filter(|entry| entry.size == file.size)?;
+        let entry = index
+            .get(&file.id)
+            .filter(|entry| entry.size == file.size)?;
         entry.open.clone()
     }
 
@@ -176,7 +185,9 @@ impl Shelf {
         if row.size != file.size {
             return Ok(None);
         }
-        let bits = self.store.read(|c| rows::bits(c, &row.id, row.size, row.number))?;
+        let bits = self
+            .store
+            .read(|c| rows::bits(c, &row.id, row.size, row.number))?;
         let Some(map) = bits.and_then(|bits| BlockMap::from_bytes(row.size, &bits)) else {
             return Ok(None);
         };
@@ -253,7 +264,12 @@ impl Shelf {
 
     /// Takes over a whole file as a cache file; `data` is at `path`, on the
     /// same file system or it is dropped.
-    pub(super) fn adopt(&self, file: &RemoteFile, data: File, path: &Path) -> Result<(), ContentError> {
+    pub(super) fn adopt(
+        &self,
+        file: &RemoteFile,
+        data: File,
+        path: &Path,
+    ) -> Result<(), ContentError> {
         let fits = data.metadata().is_ok_and(|meta| meta.len() == file.size);
         if !fits || !self.reserve(file.size) {
             remove_file(path);
@@ -293,7 +309,8 @@ impl Shelf {
 
     /// Ends a reservation: of the bytes reserved, so many came to disk.
     pub(super) fn added(&self, reserved: u64, added: u64) {
-        self.total.fetch_sub(reserved - added.min(reserved), Ordering::Relaxed);
+        self.total
+            .fetch_sub(reserved - added.min(reserved), Ordering::Relaxed);
     }
 
     /// Reserves room for `len` bytes about to be written to a cache file, until
@@ -422,7 +439,10 @@ impl Shelf {
     pub(super) fn save_all(&self) {
         let open: Vec<Arc<CacheFile>> = {
             let index = self.index.read();
-            index.values().filter_map(|entry| entry.open.clone()).collect()
+            index
+                .values()
+                .filter_map(|entry| entry.open.clone())
+                .collect()
         };
         let mut used = Vec::new();
         for file in &open {
@@ -457,8 +477,12 @@ impl Shelf {
     fn close_idle(&self) {
         let mut open: Vec<(u64, FileId, Arc<CacheFile>)> = {
             let index = self.index.read();
-            let files = index.iter().filter_map(|(id, entry)| Some((id, entry.open.clone()?)));
-            files.map(|(id, file)| (file.used(), id.clone(), file)).collect()
+            let files = index
+                .iter()
+                .filter_map(|(id, entry)| Some((id, entry.open.clone()?)));
+            files
+                .map(|(id, file)| (file.used(), id.clone(), file))
+                .collect()
         };
         if open.len() <= MOST_OPEN {
             return;
@@ -476,7 +500,10 @@ impl Shelf {
             // Nobody else holds the file, and under this lock nobody can come to
             // hold it: two open maps of one cache file would not know of each
             // other.
-            if let Some(open) = entry.open.take_if(|open| Arc::strong_count(open) == 1 && open.is_idle()) {
+            if let Some(open) = entry
+                .open
+                .take_if(|open| Arc::strong_count(open) == 1 && open.is_idle())
+            {
                 entry.used = open.used();
                 entry.cached = open.cached_bytes();
             }
@@ -511,7 +538,10 @@ fn file_name(id: &str, number: u64) -> String {
 
 /// Makes the folder, private, and lists the cache files in it by name.
 fn prepare(dir: &Path) -> io::Result<HashMap<String, u64>> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
     let mut numbers = HashMap::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();

@@ -46,7 +46,7 @@ const WANTED: InitFlags = InitFlags::FUSE_DO_READDIRPLUS
     .union(InitFlags::FUSE_EXPORT_SUPPORT);
 
 /// The largest copy whose length fits a reply, a whole number of pages.
-const MAX_COPY: u64 = (u32::MAX & !0xfff) as u64;
+const MAX_COPY: u64 = 0xffff_f000;
 
 /// `vfs` as fuser wants to see it.
 pub(super) struct Adapter {
