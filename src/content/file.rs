@@ -455,6 +455,10 @@ pub(super) fn now_ns() -> u64 {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::single_range_in_vec_init,
+    reason = "lists of runs that happen to hold one"
+)]
 mod tests {
     use super::super::blocks::BLOCK_SIZE;
     use super::*;

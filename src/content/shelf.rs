@@ -319,22 +319,28 @@ impl Shelf {
         if len > self.limit {
             return false;
         }
-        let before = self.total.fetch_add(len, Ordering::Relaxed);
-        if before + len <= self.limit || self.make_room() {
-            return true;
+        self.take(len) || {
+            self.make_room(len);
+            self.take(len)
         }
-        self.total.fetch_sub(len, Ordering::Relaxed);
-        false
     }
 
-    /// Drops what was not used for longest until all that is reserved fits.
-    fn make_room(&self) -> bool {
-        let fits = || self.cached_bytes() <= self.limit;
+    /// Reserves room if there is some.
+    fn take(&self, len: u64) -> bool {
+        let fits = |total: u64| (total + len <= self.limit).then_some(total + len);
+        self.total
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .is_ok()
+    }
+
+    /// Drops what was not used for longest until `len` more bytes fit.
+    fn make_room(&self, len: u64) {
         let _evicting = self.evicting.lock();
-        if fits() {
-            return true;
+        if self.cached_bytes() + len <= self.limit {
+            return;
         }
-        let goal = self.limit - self.limit / FREED_PART;
+        // More than is needed, so that it is not done at every block.
+        let goal = (self.limit - self.limit / FREED_PART).saturating_sub(len);
         let excess = || self.cached_bytes().saturating_sub(goal);
         let mut files: Vec<(u64, FileId, u64)> = self
             .index
@@ -347,13 +353,13 @@ impl Shelf {
         let (unused, in_use) = files.split_at(files.partition_point(|(used, ..)| *used < line));
         for (_, id, number) in unused {
             if excess() == 0 {
-                return true;
+                return;
             }
             self.discard(id, *number);
         }
         for (_, id, number) in in_use {
             if excess() == 0 {
-                return true;
+                return;
             }
             let open = {
                 let index = self.index.read();
@@ -369,7 +375,6 @@ impl Shelf {
                 Err(error) => tracing::warn!(%error, "cannot make room in the cache"),
             }
         }
-        fits()
     }
 
     /// Drops a cache file, if that number is still the one of its id.

@@ -196,10 +196,13 @@ impl ExtentMap {
 
     /// The places of the data file that hold bytes of `range`.
     pub fn data_places_in(&self, range: Range<u64>) -> RangeSet<u64> {
-        let places = self.slice(range).into_iter().filter_map(|e| match e.source {
-            Source::Data { offset } => Some(offset..offset + (e.range.end - e.range.start)),
-            Source::Remote { .. } | Source::Zero => None,
-        });
+        let places = self
+            .slice(range)
+            .into_iter()
+            .filter_map(|e| match e.source {
+                Source::Data { offset } => Some(offset..offset + (e.range.end - e.range.start)),
+                Source::Remote { .. } | Source::Zero => None,
+            });
         places.collect()
     }
 
@@ -245,7 +248,12 @@ impl ExtentMap {
             return None;
         }
         let rest = offset..self.size;
-        Some(self.origins.gaps(&rest).next().map_or(self.size, |g| g.start))
+        Some(
+            self.origins
+                .gaps(&rest)
+                .next()
+                .map_or(self.size, |g| g.start),
+        )
     }
 }
 
@@ -308,7 +316,9 @@ pub(super) mod tests {
     /// One entry a byte: where it is.
     fn advance(source: &Source, by: u64) -> Source {
         match source {
-            Source::Data { offset } => Source::Data { offset: offset + by },
+            Source::Data { offset } => Source::Data {
+                offset: offset + by,
+            },
             Source::Remote { file, offset } => Source::Remote {
                 file: Arc::clone(file),
                 offset: offset + by,

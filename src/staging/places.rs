@@ -97,9 +97,19 @@ impl Places {
         self.used
     }
 
+    /// What the current map points at.
+    pub fn in_current(&self) -> &RangeSet<u64> {
+        &self.current
+    }
+
     /// Whether a hold exists.
     pub fn is_held(&self) -> bool {
         !self.held.is_empty()
+    }
+
+    /// Bytes that a hold freezes.
+    pub fn held_bytes(&self, id: HoldId) -> u64 {
+        self.held.get(&id).map_or(0, bytes_in)
     }
 
     /// Where a write of `range` goes in a file that looks like `map`.
@@ -438,6 +448,9 @@ mod tests {
         model.cut(4500);
         model.cut(0);
         let punched = model.dying.iter().flat_map(|d| d.ranges.iter().cloned());
-        assert_eq!(punched.collect::<RangeSet<u64>>(), [0..8192].into_iter().collect());
+        assert_eq!(
+            punched.collect::<RangeSet<u64>>(),
+            [0..8192].into_iter().collect()
+        );
     }
 }
