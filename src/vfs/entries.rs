@@ -55,7 +55,7 @@ impl Vfs {
     /// The kernel gives look-ups back.
     pub fn forget(&self, ino: Ino, lookups: u64) {
         let left = self.inner.inodes.forget(ino, lookups);
-        self.clear(ino, left);
+        self.settle(ino, left);
     }
 
     /// Makes a folder. `perm` has the umask applied, here and below.
@@ -197,7 +197,7 @@ impl Vfs {
 
     fn lost_its_name(&self, node: &Node) {
         let left = self.inner.inodes.unlinked(node.ino);
-        self.clear(node.ino, left);
+        self.settle(node.ino, left);
         self.wake();
     }
 }
