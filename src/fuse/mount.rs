@@ -123,11 +123,6 @@ impl Mount {
         &self.point
     }
 
-    /// The file system's number, by which `/sys/fs/fuse/connections` calls it.
-    pub fn device(&self) -> MountedDevice {
-        self.device
-    }
-
     /// The session has ended: from here on only a wreck is taken away. The
     /// kernel gives the number of a mount that is gone to the next one, which
     /// may be another daemon's at the same place.
