@@ -147,6 +147,43 @@ impl fmt::Debug for Whirlpool {
     }
 }
 
+/// A point in time: nanoseconds since 1970, as the store and the kernel keep it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct Time(pub i64);
+
+impl Time {
+    /// The system clock.
+    pub fn now() -> Time {
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Time(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    }
+
+    /// This much later; stops at the end of time.
+    pub fn after(self, wait: std::time::Duration) -> Time {
+        Time(
+            self.0
+                .saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// This much earlier.
+    pub fn before(self, span: std::time::Duration) -> Time {
+        Time(
+            self.0
+                .saturating_sub(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// How long from `earlier` to here; zero when it is not earlier.
+    pub fn since(self, earlier: Time) -> std::time::Duration {
+        std::time::Duration::from_nanos(
+            u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or_default(),
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

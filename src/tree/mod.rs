@@ -1,1 +1,142 @@
-//! The account as we know it: names, duplicates, overlay of own changes, freshness.
+//! The account as we know it.
+//!
+//! Every node has two halves: what the user **wants** (place, content,
+//! attributes) and what the service has **confirmed** (id, folder, name). The
+//! difference of the two is the journal of intents: bits in the node's row
+//! ([`node::Pending`]) and rows of [`removals`]. Every change to the tree is one
+//! transaction that changes both, so that nothing is ever wanted without being
+//! queued, or queued without being wanted.
+//!
+//! - [`names`]: how a name here and a name there correspond; pure.
+//! - [`changes`]: what system calls do to the wanted half.
+//! - [`merge`]: what a listing does to the confirmed half, and to the wanted one
+//!   where the user has no wish of his own.
+//! - [`journal`]: what is to be done, and what was done; for `upload`.
+//! - [`refresh`]: fetches listings, one at a time for a folder.
+//!
+//! Look-ups have three answers ([`Lookup`]); what is not known is never said to
+//! be gone.
+//!
+//! Reading and changing is synchronous and takes tens of microseconds; only
+//! [`refresh`] waits for the service. `vfs` and `upload` call it; it calls `api`
+//! and `store`, and tells of changes that it found through [`events`].
+
+pub mod attributes;
+pub mod changes;
+mod error;
+pub mod events;
+pub mod journal;
+pub mod merge;
+pub mod names;
+pub mod node;
+pub mod refresh;
+pub mod removals;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use crate::ids::{FileId, FolderId, Ino};
+use crate::store::Store;
+
+pub use error::TreeError;
+pub use events::Change;
+pub use node::{Kind, Known, Lookup, Node, Place, ROOT, Remote, RemoteFile, RemotePlace};
+
+/// The tree. Cheap to clone.
+#[derive(Clone)]
+pub struct Tree {
+    store: Store,
+    listing_lag: Duration,
+}
+
+/// Totals over everything known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Totals {
+    /// Files and links.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Tree {
+    /// The tree in this database. For `listing_lag` after a change of ours was
+    /// confirmed, a listing that does not show it is not believed (API notes 3.8).
+    pub fn new(store: Store, listing_lag: Duration) -> Tree {
+        Tree { store, listing_lag }
+    }
+
+    /// The node of an inode; `None` when there is none (any more).
+    pub fn node(&self, ino: Ino) -> Result<Option<Node>, TreeError> {
+        self.store.read(|c| Ok(rows::by_ino(c, ino)?))
+    }
+
+    /// The entry `name` of folder `parent`.
+    ///
+    /// # Errors
+    /// [`TreeError::NotFound`] when there is no such folder.
+    pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<Lookup, TreeError> {
+        self.store.read(|c| {
+            if let Some(node) = rows::by_name(c, parent, name)? {
+                return Ok(Lookup::Exists(Box::new(node)));
+            }
+            let folder = rows::by_ino(c, parent)?.ok_or(TreeError::NotFound)?;
+            if folder.kind != Kind::Folder {
+                return Err(TreeError::NotFolder);
+            }
+            Ok(if folder.known.is_complete() {
+                Lookup::Gone
+            } else {
+                Lookup::Unknown
+            })
+        })
+    }
+
+    /// Up to `limit` entries of a folder in inode order, after inode `after`
+    /// (0 to begin with). Entries that come or go meanwhile disturb no other.
+    pub fn children(&self, parent: Ino, after: Ino, limit: usize) -> Result<Vec<Node>, TreeError> {
+        self.store
+            .read(|c| Ok(rows::children(c, parent, after, limit)?))
+    }
+
+    /// How many sub-folders a folder is known to have.
+    pub fn count_folders(&self, parent: Ino) -> Result<u32, TreeError> {
+        self.store.read(|c| Ok(rows::count_folders(c, parent)?))
+    }
+
+    /// The node that shows this file of the service.
+    pub fn by_file_id(&self, id: &FileId) -> Result<Option<Node>, TreeError> {
+        self.store.read(|c| Ok(rows::by_file_id(c, id.as_str())?))
+    }
+
+    /// The node that shows this folder of the service.
+    pub fn by_folder_id(&self, id: FolderId) -> Result<Option<Node>, TreeError> {
+        self.store.read(|c| Ok(rows::by_folder_id(c, id)?))
+    }
+
+    /// The path of a node from the root, for people; `None` when it is detached.
+    pub fn path(&self, ino: Ino) -> Result<Option<std::path::PathBuf>, TreeError> {
+        self.store.read(|c| {
+            let mut names = Vec::new();
+            let mut at = ino;
+            while at != ROOT {
+                let Some(place) = rows::by_ino(c, at)?.and_then(|node| node.place) else {
+                    return Ok(None);
+                };
+                names.push(place.name);
+                at = place.parent;
+            }
+            Ok(Some(names.iter().rev().collect()))
+        })
+    }
+
+    /// Totals over everything known.
+    pub fn totals(&self) -> Result<Totals, TreeError> {
+        let (files, bytes) = self
+            .store
+            .read(|c| -> Result<_, TreeError> { Ok(rows::totals(c)?) })?;
+        Ok(Totals { files, bytes })
+    }
+}

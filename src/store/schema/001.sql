@@ -27,9 +27,10 @@ CREATE TABLE node (
     protected    INTEGER NOT NULL DEFAULT 0, -- password or access list on the service
     confirmed_at INTEGER,                    -- when our last own change of it was confirmed
 
-    listed_at    INTEGER,                    -- folders: last whole listing
-    pending      INTEGER NOT NULL DEFAULT 0, -- 1 content, 2 place
-    CHECK ((parent IS NULL) = (name IS NULL) OR ino = 1)
+    listed_at    INTEGER,                    -- folders: last listing; NULL: never seen
+    listing      INTEGER NOT NULL DEFAULT 0, -- folders: 0 whole, 1 cut off at the cap, 2 empty and doubted
+    pending      INTEGER NOT NULL DEFAULT 0, -- 1 content, 2 place, 4 make
+    CHECK ((parent IS NULL) = (name IS NULL))
 );
 CREATE UNIQUE INDEX node_by_name ON node(parent, name) WHERE parent IS NOT NULL;
 -- The rowid is the last part of every index: a folder is read in inode order.
@@ -76,12 +77,12 @@ CREATE TABLE tombstone (
 -- The last closed version of a file that the service does not have yet.
 CREATE TABLE staged (
     ino        INTEGER PRIMARY KEY REFERENCES node(ino) ON DELETE CASCADE,
-    data_file  INTEGER NOT NULL,             -- number of the file in the staging folder
+    data_file  INTEGER,                      -- number of the file in the staging folder; NULL: no byte is in one
     version    INTEGER NOT NULL,             -- counts the closed versions of this inode
     size       INTEGER NOT NULL,
     map        BLOB NOT NULL,                -- where its bytes are
-    base       TEXT,                         -- file id it began from
-    base_size  INTEGER NOT NULL DEFAULT 0,
+    base       TEXT,                         -- a file of the service that it reads from; NULL: none
+    data_bytes INTEGER NOT NULL,             -- how many of its bytes are in the data file
     saved_at   INTEGER NOT NULL
 );
 
@@ -110,6 +111,7 @@ CREATE TABLE block_map (
     block_size   INTEGER NOT NULL,
     bits         BLOB NOT NULL,
     cached_bytes INTEGER NOT NULL,
+    data_file    INTEGER NOT NULL,           -- number of the file in the cache folder
     used_at      INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX block_map_by_use ON block_map(used_at);

@@ -1,0 +1,338 @@
+//! What system calls do to the tree: each is one transaction over the wanted
+//! half and the journal.
+
+use std::ffi::{OsStr, OsString};
+
+use rusqlite::Connection;
+
+use super::node::{Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemotePlace};
+use super::{Tree, TreeError, names, removals, rows};
+use crate::ids::{Ino, Time};
+
+type Result<T> = std::result::Result<T, TreeError>;
+
+/// What a new entry begins with.
+#[derive(Clone, Debug)]
+pub enum NewNode {
+    /// An empty folder.
+    Folder,
+    /// An empty file.
+    File,
+    /// A symbolic link to this target.
+    Symlink(OsString),
+}
+
+/// Owner and permission of a new entry; `None` is the mount's default.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Ownership {
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+}
+
+/// What `rename` does when the new name is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Over {
+    /// The new name's file or empty folder is replaced.
+    Replace,
+    /// The call fails.
+    Refuse,
+}
+
+/// What a rename did.
+#[derive(Debug)]
+pub struct Renamed {
+    /// The node that moved, as it is now.
+    pub node: Node,
+    /// The node that it replaced, as it was.
+    pub replaced: Option<Node>,
+}
+
+impl Tree {
+    /// Makes an entry.
+    ///
+    /// # Errors
+    /// [`TreeError::Exists`], [`TreeError::NameTooLong`], [`TreeError::NotFound`]
+    /// when there is no such folder, [`TreeError::Unlisted`] when the folder has not
+    /// been seen whole and the name may exist.
+    pub fn create(
+        &self,
+        parent: Ino,
+        name: &OsStr,
+        new: &NewNode,
+        owner: Ownership,
+        now: Time,
+    ) -> Result<Node> {
+        let kind = match new {
+            NewNode::Folder => Kind::Folder,
+            NewNode::File => Kind::File,
+            NewNode::Symlink(_) => Kind::Symlink,
+        };
+        remote_name(kind, name)?;
+        self.store.write(|tx| {
+            let folder = live_folder(tx, parent)?;
+            if rows::name_taken(tx, parent, name)? {
+                return Err(TreeError::Exists);
+            }
+            if folder.known == Known::Never {
+                return Err(TreeError::Unlisted(parent));
+            }
+            let target = match new {
+                NewNode::Symlink(target) => Some(target.clone()),
+                _ => None,
+            };
+            let mut node = Node {
+                ino: Ino(0),
+                place: Some(Place {
+                    parent,
+                    name: name.to_owned(),
+                }),
+                kind,
+                attributes: Attributes {
+                    mode: owner.mode,
+                    uid: owner.uid,
+                    gid: owner.gid,
+                    atime: now,
+                    mtime: now,
+                    ctime: now,
+                    btime: now,
+                },
+                size: target.as_ref().map_or(0, |t| t.len() as u64),
+                target,
+                remote: Remote::None,
+                // An empty file stays here until it gets content: the service takes
+                // none (API notes 3.5).
+                pending: Pending {
+                    content: kind == Kind::Symlink,
+                    make: kind == Kind::Folder,
+                    place: false,
+                },
+                known: if kind == Kind::Folder {
+                    Known::Whole(now)
+                } else {
+                    Known::Never
+                },
+                protected: false,
+            };
+            node.ino = rows::insert(tx, &node)?;
+            rows::touch(tx, parent, now)?;
+            Ok(node)
+        })
+    }
+
+    /// Removes a file or symbolic link. The node stays, detached, for open
+    /// handles, until [`Tree::purge`].
+    ///
+    /// # Errors
+    /// [`TreeError::NotFound`], [`TreeError::IsFolder`].
+    pub fn unlink(&self, parent: Ino, name: &OsStr, now: Time) -> Result<Node> {
+        self.store.write(|tx| {
+            let node = entry(tx, parent, name)?;
+            if node.kind == Kind::Folder {
+                return Err(TreeError::IsFolder);
+            }
+            detach(tx, &node, None, now)?;
+            rows::touch(tx, parent, now)?;
+            Ok(node)
+        })
+    }
+
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// [`TreeError::NotFound`], [`TreeError::NotFolder`], [`TreeError::NotEmpty`],
+    /// [`TreeError::Unlisted`].
+    pub fn rmdir(&self, parent: Ino, name: &OsStr, now: Time) -> Result<Node> {
+        self.store.write(|tx| {
+            let node = entry(tx, parent, name)?;
+            check_removable(tx, &node)?;
+            detach(tx, &node, None, now)?;
+            rows::touch(tx, parent, now)?;
+            Ok(node)
+        })
+    }
+
+    /// Moves or renames a node, over an existing one where POSIX allows it.
+    ///
+    /// # Errors
+    /// As `rename(2)`: [`TreeError::NotFound`], [`TreeError::Exists`] (with
+    /// [`Over::Refuse`]), [`TreeError::NotEmpty`], [`TreeError::IsFolder`],
+    /// [`TreeError::NotFolder`], [`TreeError::IntoItself`],
+    /// [`TreeError::NameTooLong`], [`TreeError::Unlisted`].
+    pub fn rename(
+        &self,
+        parent: Ino,
+        name: &OsStr,
+        new_parent: Ino,
+        new_name: &OsStr,
+        over: Over,
+        now: Time,
+    ) -> Result<Renamed> {
+        self.store.write(|tx| {
+            let mut node = entry(tx, parent, name)?;
+            remote_name(node.kind, new_name)?;
+            let folder = live_folder(tx, new_parent)?;
+            if node.kind == Kind::Folder && rows::is_within(tx, new_parent, node.ino)? {
+                return Err(TreeError::IntoItself);
+            }
+            let replaced = rows::by_name(tx, new_parent, new_name)?;
+            match &replaced {
+                Some(target) if target.ino == node.ino => {
+                    return Ok(Renamed {
+                        node,
+                        replaced: None,
+                    });
+                }
+                Some(_) if over == Over::Refuse => return Err(TreeError::Exists),
+                Some(target) => {
+                    match (node.kind, target.kind) {
+                        (Kind::Folder, Kind::Folder) => check_removable(tx, target)?,
+                        (Kind::Folder, _) => return Err(TreeError::NotFolder),
+                        (_, Kind::Folder) => return Err(TreeError::IsFolder),
+                        _ => {}
+                    }
+                    // The old file goes only after its successor is confirmed; an old
+                    // folder must go before, since two cannot share a name.
+                    let after = (node.kind != Kind::Folder).then_some(node.ino);
+                    detach(tx, target, after, now)?;
+                }
+                None if folder.known == Known::Never => {
+                    return Err(TreeError::Unlisted(new_parent));
+                }
+                None => {}
+            }
+            let place = Place {
+                parent: new_parent,
+                name: new_name.to_owned(),
+            };
+            rows::set_place(tx, node.ino, Some(&place))?;
+            node.place = Some(place);
+            node.pending.place = differs_there(tx, &node)?;
+            rows::set_pending(tx, node.ino, node.pending)?;
+            rows::set_changed(tx, node.ino, now)?;
+            rows::touch(tx, parent, now)?;
+            rows::touch(tx, new_parent, now)?;
+            node.attributes.ctime = now;
+            Ok(Renamed { node, replaced })
+        })
+    }
+
+    /// Nodes without a place: unlinked ones to purge once nobody holds them, and
+    /// ones that vanished from the service.
+    pub fn detached(&self) -> Result<Vec<Node>> {
+        self.store.read(|c| Ok(rows::detached(c)?))
+    }
+
+    /// Forgets a detached node for good. Does nothing to one that hangs
+    /// somewhere, or whose upload has begun and is not yet settled.
+    pub fn purge(&self, ino: Ino) -> Result<bool> {
+        self.store.write(|tx| {
+            let purgeable: bool = tx
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM node WHERE ino = ?1 AND parent IS NULL
+                         AND ino <> 1
+                         AND NOT EXISTS (SELECT 1 FROM node child WHERE child.parent = ?1)
+                         AND NOT EXISTS (SELECT 1 FROM attempt
+                             WHERE attempt.ino = ?1 AND attempt.node IS NOT NULL))",
+                )?
+                .query_row([rows::int(ino.0)], |row| row.get(0))?;
+            if purgeable {
+                rows::delete(tx, ino)?;
+            }
+            Ok(purgeable)
+        })
+    }
+}
+
+/// Takes a node out of the tree and queues the removal of what the service has
+/// of it. Its identity stays readable for handles that are open.
+pub(super) fn detach(
+    c: &Connection,
+    node: &Node,
+    after: Option<Ino>,
+    now: Time,
+) -> rusqlite::Result<()> {
+    removals::queue(c, node, after, now)?;
+    if let Some(successor) = after {
+        // What the node was to replace is now replaced by its successor.
+        removals::hand_on(c, node.ino, successor)?;
+    }
+    rows::set_place(c, node.ino, None)?;
+    rows::set_pending(c, node.ino, Pending::default())?;
+    rows::set_changed(c, node.ino, now)
+}
+
+/// Where the service should have the node, as far as that can be said: its
+/// parent may not exist there yet.
+pub(super) fn wanted_place(c: &Connection, node: &Node) -> Result<Option<RemotePlace>> {
+    let Some(place) = &node.place else {
+        return Ok(None);
+    };
+    let Some(folder) = rows::by_ino(c, place.parent)?.and_then(|parent| parent.folder_id()) else {
+        return Ok(None);
+    };
+    Ok(Some(RemotePlace {
+        folder,
+        name: remote_name(node.kind, &place.name)?,
+    }))
+}
+
+/// Whether the service has the node elsewhere or under another name. What it
+/// does not have at all has no place to be corrected.
+fn differs_there(c: &Connection, node: &Node) -> Result<bool> {
+    if node.remote == Remote::None {
+        return Ok(false);
+    }
+    Ok(wanted_place(c, node)?.as_ref() != node.remote.place())
+}
+
+/// The name under which a node of this kind goes to the service.
+pub(super) fn remote_name(kind: Kind, name: &OsStr) -> Result<String> {
+    let encoded = match kind {
+        Kind::Symlink => names::encode_link(name),
+        Kind::Folder | Kind::File => names::encode(name),
+    };
+    encoded.map_err(|names::TooLong| TreeError::NameTooLong)
+}
+
+fn entry(c: &Connection, parent: Ino, name: &OsStr) -> Result<Node> {
+    if let Some(node) = rows::by_name(c, parent, name)? {
+        return Ok(node);
+    }
+    let folder = live_folder(c, parent)?;
+    Err(if folder.known.is_complete() {
+        TreeError::NotFound
+    } else {
+        TreeError::Unlisted(parent)
+    })
+}
+
+/// The folder `ino`, which must hang in the tree.
+fn live_folder(c: &Connection, ino: Ino) -> Result<Node> {
+    let folder = rows::by_ino(c, ino)?.ok_or(TreeError::NotFound)?;
+    if folder.kind != Kind::Folder {
+        return Err(TreeError::NotFolder);
+    }
+    if folder.place.is_none() && folder.ino != ROOT {
+        return Err(TreeError::NotFound);
+    }
+    Ok(folder)
+}
+
+/// A folder may go when it is known to be empty.
+fn check_removable(c: &Connection, node: &Node) -> Result<()> {
+    if node.kind != Kind::Folder {
+        return Err(TreeError::NotFolder);
+    }
+    if rows::has_children(c, node.ino)? {
+        return Err(TreeError::NotEmpty);
+    }
+    if node.known.is_complete() {
+        Ok(())
+    } else {
+        Err(TreeError::Unlisted(node.ino))
+    }
+}

@@ -1,0 +1,42 @@
+//! Why a change to the tree was refused.
+
+use crate::ids::Ino;
+use crate::store::StoreError;
+
+/// Why the tree did not do what it was asked. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// No such name, or the node is gone.
+    #[error("no such file or folder")]
+    NotFound,
+    /// The name is taken.
+    #[error("the name is taken")]
+    Exists,
+    /// A folder was needed.
+    #[error("not a folder")]
+    NotFolder,
+    /// Anything but a folder was needed.
+    #[error("is a folder")]
+    IsFolder,
+    /// The folder has entries.
+    #[error("the folder is not empty")]
+    NotEmpty,
+    /// The name, as the service would see it, is over 250 characters or 255 bytes.
+    #[error("the name is too long for the service")]
+    NameTooLong,
+    /// A folder cannot go into itself or below itself; the root cannot be moved.
+    #[error("a folder cannot be moved into itself")]
+    IntoItself,
+    /// The folder must be listed before this can be answered.
+    #[error("the content of folder {0} is not known yet")]
+    Unlisted(Ino),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for TreeError {
+    fn from(e: rusqlite::Error) -> Self {
+        TreeError::Store(e.into())
+    }
+}

@@ -1,0 +1,470 @@
+//! What a listing of the service does to the tree.
+//!
+//! The confirmed half follows the listing, except where a change of our own was
+//! confirmed so recently that the listing may lag behind it (the `listing_lag`
+//! of the tree), or is queued ([`removals`]). The wanted half follows the
+//! confirmed one where the user has no pending wish.
+//!
+//! Nothing is believed to be gone on weak evidence: a listing cut off at the
+//! service's cap removes nothing, and one that is empty where entries were known
+//! is asked for a second time first. What does go takes no staged content with
+//! it: a file with unsent changes becomes a file to be sent anew.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+use rusqlite::Transaction;
+
+use super::events::Change;
+use super::journal;
+use super::node::{
+    Attributes, Kind, Known, Node, Pending, Place, Remote, RemoteFile, RemoteFolder, RemotePlace,
+};
+use super::{Tree, TreeError, names, removals, rows};
+use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
+
+type Result<T> = std::result::Result<T, TreeError>;
+
+/// One answer of the service about one folder.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Its sub-folders, in any order.
+    pub folders: Vec<ListedFolder>,
+    /// Its files, in any order.
+    pub files: Vec<ListedFile>,
+    /// Cut off at the service's cap: there are more (API notes 10.14).
+    pub cut: bool,
+}
+
+/// A sub-folder in a listing.
+#[derive(Clone, Debug)]
+pub struct ListedFolder {
+    /// Its id.
+    pub id: FolderId,
+    /// Its name, as sent.
+    pub name: String,
+    /// When it was made, where told.
+    pub created: Option<Time>,
+    /// Behind a password.
+    pub protected: bool,
+}
+
+/// A file in a listing.
+#[derive(Clone, Debug)]
+pub struct ListedFile {
+    /// Its id.
+    pub id: FileId,
+    /// Its name, as sent.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was uploaded, where told.
+    pub date: Option<Time>,
+    /// Its checksum, where told.
+    pub whirlpool: Option<Whirlpool>,
+    /// Behind a password or an access list.
+    pub protected: bool,
+}
+
+/// An entry of either kind.
+struct Entry {
+    kind: Kind,
+    rid: String,
+    place: RemotePlace,
+    remote: Remote,
+    size: u64,
+    date: Option<Time>,
+    protected: bool,
+    display: OsString,
+}
+
+impl Tree {
+    /// Takes in a listing of `folder` that was asked for at `asked`. Returns what
+    /// the kernel must hear of.
+    ///
+    /// # Errors
+    /// [`TreeError::NotFound`] when the folder is no longer in the tree.
+    pub fn merge(
+        &self,
+        folder: Ino,
+        listing: Listing,
+        asked: Time,
+        now: Time,
+    ) -> Result<Vec<Change>> {
+        self.store.write(|tx| {
+            let node = rows::by_ino(tx, folder)?.ok_or(TreeError::NotFound)?;
+            let id = node.folder_id().ok_or(TreeError::NotFound)?;
+            let mut merge = Merge {
+                tx,
+                folder: node,
+                id,
+                asked,
+                now,
+                lag: self.listing_lag,
+                changes: Vec::new(),
+            };
+            merge.run(listing)?;
+            Ok(merge.changes)
+        })
+    }
+
+    /// The service says that the folder itself does not exist.
+    pub fn folder_vanished(&self, folder: Ino) -> Result<Vec<Change>> {
+        self.store.write(|tx| {
+            let node = rows::by_ino(tx, folder)?.ok_or(TreeError::NotFound)?;
+            Ok(vanish(tx, &node)?.into_iter().collect())
+        })
+    }
+}
+
+struct Merge<'a> {
+    tx: &'a Transaction<'a>,
+    folder: Node,
+    id: FolderId,
+    asked: Time,
+    now: Time,
+    lag: Duration,
+    changes: Vec<Change>,
+}
+
+impl Merge<'_> {
+    fn run(&mut self, listing: Listing) -> Result<()> {
+        let known = rows::confirmed_in(self.tx, self.id)?;
+        let cut = listing.cut;
+        let entries = self.entries(listing);
+        let seen: HashSet<(bool, &str)> = entries
+            .iter()
+            .map(|e| (e.kind == Kind::Folder, e.rid.as_str()))
+            .collect();
+
+        let mut missing = Vec::new();
+        for node in known {
+            let Some(rid) = node.remote.rid() else {
+                continue;
+            };
+            let listed = seen.contains(&(node.kind == Kind::Folder, rid.as_str()));
+            if !listed && node.place.is_some() && !self.is_fresh(node.ino)? {
+                missing.push(node);
+            }
+        }
+        // Empty where entries were known: asked again before it is believed.
+        let doubted = entries.is_empty()
+            && !missing.is_empty()
+            && !matches!(self.folder.known, Known::Doubted(_));
+        if !cut && !doubted {
+            for node in &missing {
+                self.changes.extend(vanish(self.tx, node)?);
+            }
+        }
+        for entry in &entries {
+            self.take(entry)?;
+        }
+        let state = if cut {
+            Known::Cut(self.now)
+        } else if doubted {
+            Known::Doubted(self.now)
+        } else {
+            Known::Whole(self.now)
+        };
+        Ok(rows::set_known(self.tx, self.folder.ino, state)?)
+    }
+
+    /// The listing's entries in the order in which they take names: folders
+    /// first, then the newest of each name.
+    fn entries(&self, listing: Listing) -> Vec<Entry> {
+        let folders = listing.folders.into_iter().map(|f| {
+            let place = RemotePlace {
+                folder: self.id,
+                name: f.name,
+            };
+            Entry {
+                kind: Kind::Folder,
+                rid: f.id.to_string(),
+                display: names::display(&place.name),
+                remote: Remote::Folder(RemoteFolder {
+                    id: f.id,
+                    place: Some(place.clone()),
+                }),
+                place,
+                size: 0,
+                date: f.created,
+                protected: f.protected,
+            }
+        });
+        let files = listing.files.into_iter().map(|f| {
+            let place = RemotePlace {
+                folder: self.id,
+                name: f.name,
+            };
+            let (kind, shown) = match place.name.strip_suffix(names::LINK_SUFFIX) {
+                Some(link) if !link.is_empty() => (Kind::Symlink, link),
+                _ => (Kind::File, place.name.as_str()),
+            };
+            Entry {
+                kind,
+                rid: f.id.to_string(),
+                display: names::display(shown),
+                remote: Remote::File(RemoteFile {
+                    id: f.id,
+                    place: place.clone(),
+                    size: f.size,
+                    whirlpool: f.whirlpool,
+                }),
+                place,
+                size: f.size,
+                date: f.date,
+                protected: f.protected,
+            }
+        });
+        let mut entries: Vec<Entry> = folders.chain(files).collect();
+        entries.sort_by(|a, b| {
+            (b.kind == Kind::Folder)
+                .cmp(&(a.kind == Kind::Folder))
+                .then(b.date.cmp(&a.date))
+                .then_with(|| a.rid.cmp(&b.rid))
+        });
+        entries
+    }
+
+    /// Whether a change of our own is so recent that the listing may not show it.
+    fn is_fresh(&self, ino: Ino) -> Result<bool> {
+        let confirmed = rows::confirmed_at(self.tx, ino)?;
+        Ok(confirmed.is_some_and(|at| at > self.asked.before(self.lag)))
+    }
+
+    fn take(&mut self, entry: &Entry) -> Result<()> {
+        if removals::hides(self.tx, entry.kind, &entry.rid, self.now)? {
+            return Ok(());
+        }
+        let known = match &entry.remote {
+            Remote::Folder(folder) => rows::by_folder_id(self.tx, folder.id)?,
+            _ => rows::by_file_id(self.tx, &entry.rid)?,
+        };
+        if let Some(node) = known {
+            return self.follow(&node, entry);
+        }
+        match &entry.remote {
+            // The result of an upload of ours, seen before we were told of it.
+            Remote::File(file) if journal::is_being_sent(self.tx, file)? => Ok(()),
+            Remote::Folder(_) => match self.unmade(entry)? {
+                Some(node) => self.adopt(&node, entry),
+                None => self.insert(entry),
+            },
+            _ => self.insert(entry),
+        }
+    }
+
+    /// A folder made here under this name, of which the service is not known to
+    /// have anything.
+    fn unmade(&self, entry: &Entry) -> Result<Option<Node>> {
+        let holder = rows::by_name(self.tx, self.folder.ino, &entry.display)?;
+        Ok(holder.filter(|node| node.pending.make))
+    }
+
+    /// Made here and there: by somebody else, or by ourselves before a crash.
+    /// Both are one from now on, and what is in it there has not been seen.
+    fn adopt(&mut self, node: &Node, entry: &Entry) -> Result<()> {
+        rows::set_remote(self.tx, node.ino, &entry.remote, None)?;
+        rows::set_pending(self.tx, node.ino, Pending::default())?;
+        Ok(rows::set_known(self.tx, node.ino, Known::Never)?)
+    }
+
+    /// A node that we know: here as before, moved or renamed by somebody else, or
+    /// back again.
+    fn follow(&mut self, node: &Node, entry: &Entry) -> Result<()> {
+        let moved = node.remote.place() != Some(&entry.place);
+        if moved && node.place.is_some() && self.is_fresh(node.ino)? {
+            return Ok(()); // The listing lags behind our own move.
+        }
+        if node.remote != entry.remote {
+            rows::set_remote(self.tx, node.ino, &entry.remote, None)?;
+        }
+        if node.protected != entry.protected {
+            rows::set_protected(self.tx, node.ino, entry.protected)?;
+        }
+        if node.pending.place {
+            return Ok(()); // The user's own wish wins.
+        }
+        let stays = node.place.as_ref().is_some_and(|place| {
+            place.parent == self.folder.ino && !moved && place.name == entry.display
+        });
+        if stays {
+            return Ok(());
+        }
+        if entry.kind == Kind::Folder && rows::is_within(self.tx, self.folder.ino, node.ino)? {
+            // Two listings of different age can seem to put a folder below
+            // itself; the next ones will agree.
+            return Ok(());
+        }
+        let name = self.free_name(entry, node.place.as_ref(), node.ino)?;
+        let place = Place {
+            parent: self.folder.ino,
+            name,
+        };
+        if node.place.as_ref() == Some(&place) {
+            return Ok(());
+        }
+        rows::set_place(self.tx, node.ino, Some(&place))?;
+        if let Some(old) = &node.place {
+            self.tell_entry(old);
+        }
+        self.tell_entry(&place);
+        Ok(())
+    }
+
+    fn insert(&mut self, entry: &Entry) -> Result<()> {
+        let name = self.free_name(entry, None, Ino(0))?;
+        let date = entry.date.unwrap_or(self.now);
+        let place = Place {
+            parent: self.folder.ino,
+            name,
+        };
+        self.tell_entry(&place);
+        rows::insert(
+            self.tx,
+            &Node {
+                ino: Ino(0),
+                place: Some(place),
+                kind: entry.kind,
+                attributes: Attributes {
+                    mode: None,
+                    uid: None,
+                    gid: None,
+                    atime: date,
+                    mtime: date,
+                    ctime: date,
+                    btime: date,
+                },
+                size: entry.size,
+                target: None,
+                remote: entry.remote.clone(),
+                pending: Pending::default(),
+                known: Known::Never,
+                protected: entry.protected,
+            },
+        )?;
+        Ok(())
+    }
+
+    /// The name for an entry: its own if that is free, or if only an older entry
+    /// of the service has it, which then steps aside; else one with its id.
+    fn free_name(&mut self, entry: &Entry, current: Option<&Place>, me: Ino) -> Result<OsString> {
+        let distinct = || names::distinct(&entry.display, &entry.rid);
+        if !names::fits(&entry.display) {
+            return Ok(distinct());
+        }
+        let Some(holder) = rows::by_name(self.tx, self.folder.ino, &entry.display)? else {
+            return Ok(entry.display.clone());
+        };
+        if holder.ino == me {
+            return Ok(entry.display.clone());
+        }
+        let here = current.is_some_and(|place| place.parent == self.folder.ino);
+        if !here && self.steps_aside(&holder, entry) {
+            let aside = Place {
+                parent: self.folder.ino,
+                name: names::distinct(&entry.display, &holder.remote.rid().unwrap_or_default()),
+            };
+            rows::set_place(self.tx, holder.ino, Some(&aside))?;
+            self.tell_entry(&aside);
+            return Ok(entry.display.clone());
+        }
+        Ok(distinct())
+    }
+
+    /// Whether the holder of a name is an older twin of `entry` on the service,
+    /// with no wish of the user's attached.
+    fn steps_aside(&self, holder: &Node, entry: &Entry) -> bool {
+        let twin = holder
+            .remote_file()
+            .is_some_and(|file| file.place == entry.place);
+        twin && holder.pending.is_empty()
+            && entry
+                .date
+                .is_some_and(|date| date > holder.attributes.btime)
+    }
+
+    fn tell_entry(&mut self, place: &Place) {
+        self.changes.push(Change::Entry {
+            parent: place.parent,
+            name: place.name.clone(),
+        });
+    }
+}
+
+/// The service no longer has the node. Unsent content is kept: it goes as a new
+/// file, into a folder made anew where need be.
+fn vanish(tx: &Transaction<'_>, node: &Node) -> Result<Option<Change>> {
+    let keep = match node.kind {
+        Kind::Folder => rows::has_pending_below(tx, node.ino)?,
+        Kind::File | Kind::Symlink => node.pending.content,
+    };
+    if keep {
+        rows::set_remote(tx, node.ino, &Remote::None, None)?;
+        let pending = Pending {
+            content: node.pending.content,
+            place: false,
+            make: node.kind == Kind::Folder,
+        };
+        rows::set_pending(tx, node.ino, pending)?;
+        return Ok(None);
+    }
+    rows::set_place(tx, node.ino, None)?;
+    rows::set_pending(tx, node.ino, Pending::default())?;
+    Ok(node.place.as_ref().map(|place| Change::Gone {
+        parent: place.parent,
+        child: node.ino,
+        name: place.name.clone(),
+    }))
+}
+
+/// The service refused for good to put the node where the user wants it: it is
+/// shown again where it truly is, and the folder listed anew.
+pub(super) fn restore_place(tree: &Tree, ino: Ino) -> Result<Vec<Change>> {
+    tree.store.write(|tx| {
+        let Some(node) = rows::by_ino(tx, ino)? else {
+            return Ok(Vec::new());
+        };
+        let Some(there) = node.remote.place() else {
+            return Ok(Vec::new());
+        };
+        let Some(folder) = rows::by_folder_id(tx, there.folder)? else {
+            return Ok(Vec::new());
+        };
+        let shown = match node.kind {
+            Kind::Symlink => there.name.strip_suffix(names::LINK_SUFFIX),
+            Kind::File | Kind::Folder => None,
+        };
+        let display = names::display(shown.unwrap_or(&there.name));
+        let taken = |name: &OsStr| -> rusqlite::Result<bool> {
+            Ok(rows::by_name(tx, folder.ino, name)?.is_some_and(|n| n.ino != ino))
+        };
+        let name = if taken(&display)? {
+            names::distinct(&display, &node.remote.rid().unwrap_or_default())
+        } else {
+            display
+        };
+        let place = Place {
+            parent: folder.ino,
+            name,
+        };
+        rows::set_place(tx, ino, Some(&place))?;
+        rows::set_pending(
+            tx,
+            ino,
+            Pending {
+                place: false,
+                ..node.pending
+            },
+        )?;
+        Ok([node.place.as_ref(), Some(&place)]
+            .into_iter()
+            .flatten()
+            .map(|place| Change::Entry {
+                parent: place.parent,
+                name: place.name.clone(),
+            })
+            .collect())
+    })
+}

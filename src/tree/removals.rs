@@ -1,0 +1,138 @@
+//! Objects of the service that are to go, and those that went and that a
+//! lagging listing may still show.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::node::{Kind, Node, RemotePlace};
+use super::rows::{Result, int, kind_number, kind_of, uint};
+use crate::ids::{FolderId, Ino, Time};
+
+/// An object that is to be removed from the service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Removal {
+    /// Its row.
+    pub id: i64,
+    /// File (or link) or folder.
+    pub kind: Kind,
+    /// File id, or folder id in decimal.
+    pub rid: String,
+    /// Where the service has it.
+    pub place: RemotePlace,
+    /// The node that takes its place and must be confirmed first.
+    pub after: Option<Ino>,
+    /// Failed tries so far.
+    pub attempts: u32,
+}
+
+const COLUMNS: &str = "id, kind, rid, rparent, rname, after_ino, attempts";
+
+fn removal(row: &Row<'_>) -> Result<Removal> {
+    Ok(Removal {
+        id: row.get(0)?,
+        kind: kind_of(row.get(1)?),
+        rid: row.get(2)?,
+        place: RemotePlace {
+            folder: FolderId(uint(row.get(3)?)),
+            name: row.get(4)?,
+        },
+        after: row.get::<_, Option<i64>>(5)?.map(|i| Ino(uint(i))),
+        attempts: row.get(6)?,
+    })
+}
+
+/// Queues the removal of what the service has of `node`, if anything.
+pub(super) fn queue(c: &Connection, node: &Node, after: Option<Ino>, now: Time) -> Result<()> {
+    let (Some(rid), Some(place)) = (node.remote.rid(), node.remote.place()) else {
+        return Ok(());
+    };
+    c.prepare_cached(
+        "INSERT OR IGNORE INTO removal (kind, rid, rparent, rname, after_ino, queued_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        kind_number(node.kind),
+        rid,
+        int(place.folder.0),
+        place.name,
+        after.map(|ino| int(ino.0)),
+        now.0,
+    ])?;
+    Ok(())
+}
+
+/// Removals that wait for one node wait for another from now on.
+pub(super) fn hand_on(c: &Connection, from: Ino, to: Ino) -> Result<()> {
+    c.prepare_cached("UPDATE removal SET after_ino = ?2 WHERE after_ino = ?1")?
+        .execute(params![int(from.0), int(to.0)])?;
+    Ok(())
+}
+
+/// Removals that may be tried by `now`, oldest first.
+pub(super) fn due(c: &Connection, now: Time, limit: usize) -> Result<Vec<Removal>> {
+    c.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM removal WHERE not_before <= ?1 ORDER BY id LIMIT ?2"
+    ))?
+    .query_map(params![now.0, limit as i64], removal)?
+    .collect()
+}
+
+/// How many removals are queued.
+pub(super) fn count(c: &Connection) -> Result<u64> {
+    c.prepare_cached("SELECT count(*) FROM removal")?
+        .query_row([], |row| Ok(uint(row.get(0)?)))
+}
+
+/// The earliest time at which a waiting removal may be tried.
+pub(super) fn next_due(c: &Connection, now: Time) -> Result<Option<Time>> {
+    c.prepare_cached("SELECT min(not_before) FROM removal WHERE not_before > ?1")?
+        .query_row([now.0], |row| Ok(row.get::<_, Option<i64>>(0)?.map(Time)))
+}
+
+/// It is gone: the row goes, and a listing that still shows it is not believed
+/// until `until`.
+pub(super) fn done(c: &Connection, removal: &Removal, until: Time) -> Result<()> {
+    drop_row(c, removal)?;
+    c.prepare_cached("INSERT OR REPLACE INTO tombstone (kind, rid, until) VALUES (?1, ?2, ?3)")?
+        .execute(params![kind_number(removal.kind), removal.rid, until.0])?;
+    Ok(())
+}
+
+/// The wish is given up; the object will show again with the next listing.
+pub(super) fn drop_row(c: &Connection, removal: &Removal) -> Result<()> {
+    c.prepare_cached("DELETE FROM removal WHERE id = ?1")?
+        .execute([removal.id])?;
+    Ok(())
+}
+
+/// To be tried again later.
+pub(super) fn postpone(c: &Connection, id: i64, not_before: Time, error: &str) -> Result<()> {
+    c.prepare_cached(
+        "UPDATE removal SET attempts = attempts + 1, not_before = ?2, error = ?3 WHERE id = ?1",
+    )?
+    .execute(params![id, not_before.0, error])?;
+    Ok(())
+}
+
+/// Whether a listing that shows this object must not be believed: we removed it
+/// or are about to.
+pub(super) fn hides(c: &Connection, kind: Kind, rid: &str, now: Time) -> Result<bool> {
+    let queued = c
+        .prepare_cached("SELECT 1 FROM removal WHERE kind = ?1 AND rid = ?2")?
+        .query_row(params![kind_number(kind), rid], |_| Ok(()))
+        .optional()?;
+    if queued.is_some() {
+        return Ok(true);
+    }
+    let until: Option<i64> = c
+        .prepare_cached("SELECT until FROM tombstone WHERE kind = ?1 AND rid = ?2")?
+        .query_row(params![kind_number(kind), rid], |row| row.get(0))
+        .optional()?;
+    Ok(until.is_some_and(|until| until > now.0))
+}
+
+/// Forgets tombstones that have served.
+pub(super) fn sweep(c: &Connection, now: Time) -> Result<()> {
+    c.prepare_cached("DELETE FROM tombstone WHERE until <= ?1")?
+        .execute([now.0])?;
+    Ok(())
+}

@@ -1,0 +1,384 @@
+//! The SQL of nodes: one statement a function, no rules.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::node::{
+    Attributes, Kind, Known, Node, Pending, Place, Remote, RemoteFile, RemoteFolder, RemotePlace,
+};
+use crate::ids::{FileId, FolderId, Ino, Time};
+
+pub(super) type Result<T> = rusqlite::Result<T>;
+
+pub(super) const FOLDER: i64 = 1;
+pub(super) const FILE: i64 = 2;
+pub(super) const SYMLINK: i64 = 3;
+
+const COLUMNS: &str = "ino, parent, name, kind, mode, uid, gid, atime, mtime, ctime, btime, size, \
+     target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, listing, pending";
+
+/// The number under which a kind is stored.
+pub(super) fn kind_number(kind: Kind) -> i64 {
+    match kind {
+        Kind::Folder => FOLDER,
+        Kind::File => FILE,
+        Kind::Symlink => SYMLINK,
+    }
+}
+
+pub(super) fn kind_of(number: i64) -> Kind {
+    match number {
+        FOLDER => Kind::Folder,
+        SYMLINK => Kind::Symlink,
+        _ => Kind::File,
+    }
+}
+
+/// SQLite's integers are signed; ids and sizes fit (300 GB, 64-bit counters).
+pub(super) fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn uint(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}
+
+pub(super) fn ino(row: &Row<'_>, column: usize) -> Result<Ino> {
+    Ok(Ino(uint(row.get(column)?)))
+}
+
+fn node(row: &Row<'_>) -> Result<Node> {
+    let kind = kind_of(row.get(3)?);
+    let parent: Option<i64> = row.get(1)?;
+    let name: Option<Vec<u8>> = row.get(2)?;
+    let rid: Option<String> = row.get(13)?;
+    let remote_place = match (row.get::<_, Option<i64>>(14)?, row.get(15)?) {
+        (Some(folder), Some(name)) => Some(RemotePlace {
+            folder: FolderId(uint(folder)),
+            name,
+        }),
+        _ => None,
+    };
+    let whirlpool: Option<String> = row.get(17)?;
+    let remote = match (kind, rid, remote_place) {
+        (_, None, _) => Remote::None,
+        (Kind::Folder, Some(id), place) => match id.parse() {
+            Ok(id) => Remote::Folder(RemoteFolder {
+                id: FolderId(id),
+                place,
+            }),
+            Err(_) => Remote::None,
+        },
+        (_, Some(id), Some(place)) => match id.parse::<FileId>() {
+            Ok(id) => Remote::File(RemoteFile {
+                id,
+                place,
+                size: uint(row.get::<_, Option<i64>>(16)?.unwrap_or_default()),
+                whirlpool: whirlpool.and_then(|hex| hex.parse().ok()),
+            }),
+            Err(_) => Remote::None,
+        },
+        (_, Some(_), None) => Remote::None,
+    };
+    let listed_at: Option<i64> = row.get(19)?;
+    let known = match (listed_at, row.get(20)?) {
+        (None, _) => Known::Never,
+        (Some(t), 1i64) => Known::Cut(Time(t)),
+        (Some(t), 2) => Known::Doubted(Time(t)),
+        (Some(t), _) => Known::Whole(Time(t)),
+    };
+    Ok(Node {
+        ino: ino(row, 0)?,
+        place: parent.zip(name).map(|(parent, name)| Place {
+            parent: Ino(uint(parent)),
+            name: OsString::from_vec(name),
+        }),
+        kind,
+        attributes: Attributes {
+            mode: row.get(4)?,
+            uid: row.get(5)?,
+            gid: row.get(6)?,
+            atime: Time(row.get(7)?),
+            mtime: Time(row.get(8)?),
+            ctime: Time(row.get(9)?),
+            btime: Time(row.get(10)?),
+        },
+        size: uint(row.get(11)?),
+        target: row.get::<_, Option<Vec<u8>>>(12)?.map(OsString::from_vec),
+        remote,
+        pending: Pending::from_bits(row.get(21)?),
+        known,
+        protected: row.get(18)?,
+    })
+}
+
+/// One node that satisfies `condition`.
+fn one(c: &Connection, condition: &str, values: impl rusqlite::Params) -> Result<Option<Node>> {
+    c.prepare_cached(&format!("SELECT {COLUMNS} FROM node WHERE {condition}"))?
+        .query_row(values, node)
+        .optional()
+}
+
+/// All nodes that satisfy `condition`.
+fn all(c: &Connection, condition: &str, values: impl rusqlite::Params) -> Result<Vec<Node>> {
+    c.prepare_cached(&format!("SELECT {COLUMNS} FROM node WHERE {condition}"))?
+        .query_map(values, node)?
+        .collect()
+}
+
+pub(super) fn by_ino(c: &Connection, ino: Ino) -> Result<Option<Node>> {
+    one(c, "ino = ?1", [int(ino.0)])
+}
+
+pub(super) fn by_name(c: &Connection, parent: Ino, name: &OsStr) -> Result<Option<Node>> {
+    one(
+        c,
+        "parent = ?1 AND name = ?2",
+        params![int(parent.0), name.as_bytes()],
+    )
+}
+
+/// Entries of a folder in inode order, after inode `after`.
+pub(super) fn children(c: &Connection, parent: Ino, after: Ino, limit: usize) -> Result<Vec<Node>> {
+    all(
+        c,
+        "parent = ?1 AND ino > ?2 ORDER BY ino LIMIT ?3",
+        params![int(parent.0), int(after.0), limit as i64],
+    )
+}
+
+pub(super) fn by_file_id(c: &Connection, id: &str) -> Result<Option<Node>> {
+    one(c, "rid = ?1 AND kind <> 1", [id])
+}
+
+pub(super) fn by_folder_id(c: &Connection, id: FolderId) -> Result<Option<Node>> {
+    one(c, "rid = ?1 AND kind = 1", [id.to_string()])
+}
+
+/// Nodes that the service has in this folder, wherever they hang here.
+pub(super) fn confirmed_in(c: &Connection, folder: FolderId) -> Result<Vec<Node>> {
+    all(c, "rparent = ?1", [int(folder.0)])
+}
+
+/// Detached nodes: unlinked, or gone from the service.
+pub(super) fn detached(c: &Connection) -> Result<Vec<Node>> {
+    all(c, "parent IS NULL AND ino <> 1", [])
+}
+
+pub(super) fn has_children(c: &Connection, parent: Ino) -> Result<bool> {
+    c.prepare_cached("SELECT EXISTS (SELECT 1 FROM node WHERE parent = ?1)")?
+        .query_row([int(parent.0)], |row| row.get(0))
+}
+
+/// Sub-folders of a folder: what its link count shows.
+pub(super) fn count_folders(c: &Connection, parent: Ino) -> Result<u32> {
+    c.prepare_cached("SELECT count(*) FROM node WHERE parent = ?1 AND kind = 1")?
+        .query_row([int(parent.0)], |row| row.get(0))
+}
+
+pub(super) fn name_taken(c: &Connection, parent: Ino, name: &OsStr) -> Result<bool> {
+    c.prepare_cached("SELECT EXISTS (SELECT 1 FROM node WHERE parent = ?1 AND name = ?2)")?
+        .query_row(params![int(parent.0), name.as_bytes()], |row| row.get(0))
+}
+
+/// Whether `node` is `above` or lies below it.
+pub(super) fn is_within(c: &Connection, node: Ino, above: Ino) -> Result<bool> {
+    c.prepare_cached(
+        "WITH RECURSIVE up(ino) AS (
+             SELECT ?1 UNION SELECT node.parent FROM node JOIN up ON node.ino = up.ino
+             WHERE node.parent IS NOT NULL)
+         SELECT EXISTS (SELECT 1 FROM up WHERE ino = ?2)",
+    )?
+    .query_row([int(node.0), int(above.0)], |row| row.get(0))
+}
+
+/// Whether anything at or below `top` is not yet on the service.
+pub(super) fn has_pending_below(c: &Connection, top: Ino) -> Result<bool> {
+    c.prepare_cached(
+        "WITH RECURSIVE down(ino) AS (
+             SELECT ?1 UNION SELECT node.ino FROM node JOIN down ON node.parent = down.ino)
+         SELECT EXISTS (SELECT 1 FROM node JOIN down USING (ino) WHERE pending <> 0
+             OR (kind = 2 AND rid IS NULL))",
+    )?
+    .query_row([int(top.0)], |row| row.get(0))
+}
+
+/// A new node and its row's inode.
+pub(super) fn insert(c: &Connection, new: &Node) -> Result<Ino> {
+    let (rid, place, rsize, whirlpool) = remote_columns(&new.remote);
+    c.prepare_cached(
+        "INSERT INTO node (parent, name, kind, mode, uid, gid, atime, mtime, ctime, btime, size,
+             target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, pending)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)",
+    )?
+    .execute(params![
+        new.place.as_ref().map(|p| int(p.parent.0)),
+        new.place.as_ref().map(|p| p.name.as_bytes()),
+        kind_number(new.kind),
+        new.attributes.mode,
+        new.attributes.uid,
+        new.attributes.gid,
+        new.attributes.atime.0,
+        new.attributes.mtime.0,
+        new.attributes.ctime.0,
+        new.attributes.btime.0,
+        int(new.size),
+        new.target.as_ref().map(|t| t.as_bytes()),
+        rid,
+        place.map(|p| int(p.folder.0)),
+        place.map(|p| p.name.as_str()),
+        rsize.map(int),
+        whirlpool,
+        new.protected,
+        new.known.at().map(|t| t.0),
+        new.pending.bits(),
+    ])?;
+    Ok(Ino(uint(c.last_insert_rowid())))
+}
+
+type RemoteColumns<'a> = (
+    Option<String>,
+    Option<&'a RemotePlace>,
+    Option<u64>,
+    Option<String>,
+);
+
+fn remote_columns(remote: &Remote) -> RemoteColumns<'_> {
+    match remote {
+        Remote::None => (None, None, None, None),
+        Remote::Folder(folder) => (
+            Some(folder.id.to_string()),
+            folder.place.as_ref(),
+            None,
+            None,
+        ),
+        Remote::File(file) => (
+            Some(file.id.to_string()),
+            Some(&file.place),
+            Some(file.size),
+            file.whirlpool.map(|w| w.to_string()),
+        ),
+    }
+}
+
+/// Replaces the confirmed half. `confirmed_at` is set when we made the change
+/// ourselves: listings may lag behind it.
+pub(super) fn set_remote(
+    c: &Connection,
+    ino: Ino,
+    remote: &Remote,
+    confirmed_at: Option<Time>,
+) -> Result<()> {
+    let (rid, place, rsize, whirlpool) = remote_columns(remote);
+    c.prepare_cached(
+        "UPDATE node SET rid = ?2, rparent = ?3, rname = ?4, rsize = ?5, whirlpool = ?6,
+             confirmed_at = coalesce(?7, confirmed_at) WHERE ino = ?1",
+    )?
+    .execute(params![
+        int(ino.0),
+        rid,
+        place.map(|p| int(p.folder.0)),
+        place.map(|p| p.name.as_str()),
+        rsize.map(int),
+        whirlpool,
+        confirmed_at.map(|t| t.0),
+    ])?;
+    Ok(())
+}
+
+/// When the last own change of the node was confirmed.
+pub(super) fn confirmed_at(c: &Connection, ino: Ino) -> Result<Option<Time>> {
+    let at: Option<i64> = c
+        .prepare_cached("SELECT confirmed_at FROM node WHERE ino = ?1")?
+        .query_row([int(ino.0)], |row| row.get(0))?;
+    Ok(at.map(Time))
+}
+
+pub(super) fn set_place(c: &Connection, ino: Ino, place: Option<&Place>) -> Result<()> {
+    c.prepare_cached("UPDATE node SET parent = ?2, name = ?3 WHERE ino = ?1")?
+        .execute(params![
+            int(ino.0),
+            place.map(|p| int(p.parent.0)),
+            place.map(|p| p.name.as_bytes()),
+        ])?;
+    Ok(())
+}
+
+pub(super) fn set_pending(c: &Connection, ino: Ino, pending: Pending) -> Result<()> {
+    c.prepare_cached("UPDATE node SET pending = ?2 WHERE ino = ?1")?
+        .execute(params![int(ino.0), pending.bits()])?;
+    Ok(())
+}
+
+pub(super) fn set_attributes(c: &Connection, ino: Ino, a: &Attributes) -> Result<()> {
+    c.prepare_cached(
+        "UPDATE node SET mode = ?2, uid = ?3, gid = ?4, atime = ?5, mtime = ?6, ctime = ?7
+         WHERE ino = ?1",
+    )?
+    .execute(params![
+        int(ino.0),
+        a.mode,
+        a.uid,
+        a.gid,
+        a.atime.0,
+        a.mtime.0,
+        a.ctime.0
+    ])?;
+    Ok(())
+}
+
+/// A folder whose entries changed has new times.
+pub(super) fn touch(c: &Connection, ino: Ino, now: Time) -> Result<()> {
+    c.prepare_cached("UPDATE node SET mtime = ?2, ctime = ?2 WHERE ino = ?1")?
+        .execute(params![int(ino.0), now.0])?;
+    Ok(())
+}
+
+pub(super) fn set_changed(c: &Connection, ino: Ino, now: Time) -> Result<()> {
+    c.prepare_cached("UPDATE node SET ctime = ?2 WHERE ino = ?1")?
+        .execute(params![int(ino.0), now.0])?;
+    Ok(())
+}
+
+pub(super) fn set_size(c: &Connection, ino: Ino, size: u64) -> Result<()> {
+    c.prepare_cached("UPDATE node SET size = ?2 WHERE ino = ?1")?
+        .execute(params![int(ino.0), int(size)])?;
+    Ok(())
+}
+
+pub(super) fn set_target(c: &Connection, ino: Ino, target: &OsStr) -> Result<()> {
+    c.prepare_cached("UPDATE node SET target = ?2, size = ?3 WHERE ino = ?1")?
+        .execute(params![int(ino.0), target.as_bytes(), target.len() as i64])?;
+    Ok(())
+}
+
+pub(super) fn set_known(c: &Connection, ino: Ino, known: Known) -> Result<()> {
+    let listing = match known {
+        Known::Never | Known::Whole(_) => 0,
+        Known::Cut(_) => 1,
+        Known::Doubted(_) => 2,
+    };
+    c.prepare_cached("UPDATE node SET listed_at = ?2, listing = ?3 WHERE ino = ?1")?
+        .execute(params![int(ino.0), known.at().map(|t| t.0), listing])?;
+    Ok(())
+}
+
+pub(super) fn set_protected(c: &Connection, ino: Ino, protected: bool) -> Result<()> {
+    c.prepare_cached("UPDATE node SET protected = ?2 WHERE ino = ?1")?
+        .execute(params![int(ino.0), protected])?;
+    Ok(())
+}
+
+pub(super) fn delete(c: &Connection, ino: Ino) -> Result<()> {
+    c.prepare_cached("DELETE FROM node WHERE ino = ?1")?
+        .execute([int(ino.0)])?;
+    Ok(())
+}
+
+/// Entries and bytes of the whole tree, for statistics.
+pub(super) fn totals(c: &Connection) -> Result<(u64, u64)> {
+    c.prepare_cached("SELECT count(*), coalesce(sum(size), 0) FROM node WHERE kind <> 1")?
+        .query_row([], |row| Ok((uint(row.get(0)?), uint(row.get(1)?))))
+}
