@@ -6,9 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::links::MAX_TARGET;
-use super::types::{
-    Answer, Caller, Entry, OpenFlags, Opened, RenameMode,
-};
+use super::types::{Answer, Caller, Entry, OpenFlags, Opened, RenameMode};
 use super::wait::Fault;
 use crate::ids::{Ino, Time};
 use crate::tree::changes::{NewNode, Over, Ownership};
