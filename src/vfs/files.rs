@@ -16,6 +16,7 @@ use super::wait::within;
 use crate::content::RemoteFile;
 use crate::ids::{Ino, Time};
 use crate::staging::{Grow, Read};
+use crate::tree::attributes::AttributeChange;
 use crate::tree::{Kind, Node};
 
 /// The largest file that the service takes, in bytes (API notes 3.5).
@@ -117,6 +118,9 @@ impl Vfs {
 
     fn write_now(&self, fh: Fh, offset: u64, data: &[u8]) -> Result<u32, Error> {
         let handle = self.inner.handles.writable(fh)?;
+        if data.is_empty() {
+            return Ok(0);
+        }
         let Hold { ino, content, .. } = &handle.hold;
         let size = content.size();
         // What an append handle writes inside the file is a page of a mapping.
@@ -136,12 +140,19 @@ impl Vfs {
     /// Cuts or extends a file.
     pub(super) fn truncate(&self, hold: &Hold, size: u64) -> Result<(), Error> {
         end_of(0, size)?;
-        self.inner.inodes.written(hold.ino, Time::now());
-        // Same size: nothing to send, but the times change all the same.
-        if hold.content.size() != size {
-            hold.content.truncate(size)?;
+        let now = Time::now();
+        if hold.content.size() == size {
+            // Nothing to save, but the times change all the same.
+            let change = AttributeChange {
+                mtime: Some(now),
+                ..AttributeChange::default()
+            };
+            self.tree().set_attributes(hold.ino, change, now)?;
+            self.inner.inodes.mtime_was_set(hold.ino);
+            return Ok(());
         }
-        Ok(())
+        self.inner.inodes.written(hold.ino, now);
+        Ok(hold.content.truncate(size)?)
     }
 
     /// Reserves, clears or punches a range.
@@ -156,7 +167,9 @@ impl Vfs {
             return Err(ErrorKind::Invalid.into());
         }
         let end = end_of(offset, len)?;
-        self.inner.inodes.written(*ino, Time::now());
+        if mode != AllocateMode::KeepSize {
+            self.inner.inodes.written(*ino, Time::now());
+        }
         let range = offset..end;
         match mode {
             AllocateMode::KeepSize => content.allocate(range, Grow::KeepSize)?,
@@ -230,7 +243,7 @@ fn end_of(offset: u64, len: u64) -> Result<u64, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vfs::testing::{APPEND, BOTH, CUT, House, READ, WRITE};
+    use crate::vfs::testing::{ANN, APPEND, BOTH, CUT, House, READ, WRITE};
     use crate::vfs::{RenameMode, SetAttr};
 
     #[test]
@@ -325,7 +338,7 @@ mod tests {
             size: Some(3),
             ..SetAttr::default()
         };
-        let attr = house.ok(house.vfs.setattr(ino, None, cut, crate::vfs::testing::ANN));
+        let attr = house.ok(house.vfs.setattr(ino, None, cut, ANN));
         assert_eq!((attr.size, attr.blocks), (3, 1));
         house.next_process();
         assert_eq!(house.content("a"), "con");
@@ -333,10 +346,23 @@ mod tests {
             size: Some(5),
             ..SetAttr::default()
         };
-        house.ok(house
-            .vfs
-            .setattr(ino, None, grown, crate::vfs::testing::ANN));
+        house.ok(house.vfs.setattr(ino, None, grown, ANN));
         assert_eq!(house.content("a"), "con\0\0".as_bytes());
+    }
+
+    #[test]
+    fn cutting_to_the_same_size_changes_the_times_and_sends_nothing() {
+        let house = House::new();
+        let ino = house.remote("film", b"bytes").ino;
+        let before = house.attr(ino).mtime;
+        let cut = SetAttr {
+            size: Some(5),
+            ..SetAttr::default()
+        };
+        let attr = house.ok(house.vfs.setattr(ino, None, cut, ANN));
+        assert!(attr.mtime > before && attr.ctime == attr.mtime);
+        assert_eq!(house.attr(ino), attr);
+        assert!(house.node("film").pending.is_empty());
     }
 
     #[test]
