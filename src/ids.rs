@@ -30,15 +30,72 @@ impl fmt::Display for Ino {
     }
 }
 
-/// A file of the service: 5 to 20 lowercase letters and digits, the part of
-/// `https://1fichier.com/?<id>` that names fixed bytes for ever.
+/// A file of the service: the part of `https://1fichier.com/?<id>` that names
+/// fixed bytes for ever, 5 to 20 lowercase letters and digits.
+///
+/// A file may live on one of the service's alias domains, and the same id on
+/// another domain counts as missing (API notes 1.1), so the domain is part of
+/// the identity where it is not the usual one. As text: `id` or `id@domain`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct FileId(Box<str>);
 
+/// The domain that goes without saying.
+const USUAL_DOMAIN: &str = "1fichier.com";
+
 impl FileId {
-    /// The id as text.
+    /// The whole identity as text, `id` or `id@domain`; parsing gives it back.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id alone.
+    pub fn id(&self) -> &str {
+        self.0.split_once('@').map_or(&*self.0, |(id, _)| id)
+    }
+
+    /// The domain whose link names the file.
+    pub fn domain(&self) -> &str {
+        self.0
+            .split_once('@')
+            .map_or(USUAL_DOMAIN, |(_, domain)| domain)
+    }
+
+    /// The file's link, as the service's calls want it.
+    pub fn link(&self) -> String {
+        format!("https://{}/?{}", self.domain(), self.id())
+    }
+
+    /// Reads a link of the service, `https://<domain>/?<id>`; what follows an
+    /// `&` (`&af=…`, `&lg=…`) says nothing about the file and is left out.
+    pub fn from_link(link: &str) -> Result<FileId, BadFileId> {
+        let rest = link
+            .strip_prefix("https://")
+            .or_else(|| link.strip_prefix("http://"))
+            .ok_or(BadFileId)?;
+        let (host, query) = rest.split_once('?').ok_or(BadFileId)?;
+        let domain = host.trim_end_matches('/').to_ascii_lowercase();
+        let domain = domain.strip_prefix("www.").unwrap_or(&domain);
+        let id = query.split('&').next().unwrap_or_default();
+        FileId::on(domain, id)
+    }
+
+    fn on(domain: &str, id: &str) -> Result<FileId, BadFileId> {
+        let id_fits = (5..=20).contains(&id.len())
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        // Aliases come and go: any host name will do, so that one file on a new
+        // alias does not make its whole folder unreadable.
+        let domain_fits = domain.contains('.')
+            && domain.len() <= 64
+            && domain
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-');
+        match (id_fits, domain_fits) {
+            (true, true) if domain == USUAL_DOMAIN => Ok(FileId(id.into())),
+            (true, true) => Ok(FileId(format!("{id}@{domain}").into())),
+            _ => Err(BadFileId),
+        }
     }
 }
 
@@ -51,14 +108,9 @@ impl FromStr for FileId {
     type Err = BadFileId;
 
     fn from_str(text: &str) -> Result<Self, BadFileId> {
-        let fits = (5..=20).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        if fits {
-            Ok(FileId(text.into()))
-        } else {
-            Err(BadFileId)
+        match text.split_once('@') {
+            Some((id, domain)) => FileId::on(domain, id),
+            None => FileId::on(USUAL_DOMAIN, text),
         }
     }
 }
@@ -150,6 +202,33 @@ mod tests {
             "ab-cde",
         ] {
             assert!(bad.parse::<FileId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_link_gives_the_id_and_keeps_an_alias_domain() {
+        let usual = FileId::from_link("https://1fichier.com/?abcde12345&af=42").unwrap();
+        assert_eq!(usual.as_str(), "abcde12345");
+        assert_eq!(usual.link(), "https://1fichier.com/?abcde12345");
+
+        let alias = FileId::from_link("http://desfichiers.com/?abcde12345").unwrap();
+        assert_eq!(alias.as_str(), "abcde12345@desfichiers.com");
+        assert_eq!(alias.id(), "abcde12345");
+        assert_eq!(alias.link(), "https://desfichiers.com/?abcde12345");
+        assert_eq!(alias.as_str().parse::<FileId>().unwrap(), alias);
+        assert_ne!(alias, usual);
+
+        // The usual domain, said or not, is one identity.
+        assert_eq!("abcde12345@1fichier.com".parse::<FileId>().unwrap(), usual);
+        for bad in [
+            "https://1fichier.com/dir/abcde",
+            "ftp://1fichier.com/?abcde",
+            "https://localhost/?abcde",
+            "https://1fichier.com/?ABCDE",
+            "https://user@1fichier.com/?abcde",
+            "",
+        ] {
+            assert!(FileId::from_link(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,1 +1,117 @@
-//! 1fichier over HTTP: endpoints, wire types, errors, and the pace that all calls pass.
+//! 1fichier over HTTP: every request that fichierfs makes leaves from here.
+//!
+//! This room knows the service's endpoints, its wire format with all its wobbles,
+//! its errors by their texts, the table of [`limits`] and the [`pace`] that all
+//! calls pass. It owns the HTTP clients and the rule where the key may go: to
+//! the API's host and to upload nodes, checked in [`hosts`]. It keeps no state of
+//! the account, retries nothing and decides nothing: an answer is either what was
+//! asked for or one [`ApiError`], and an answer that cannot be read is an error, never
+//! an empty folder. `tree`, `content` and `upload` call it.
+
+mod account;
+mod call;
+mod dates;
+mod download;
+mod error;
+mod files;
+mod folders;
+mod hosts;
+mod http;
+pub mod limits;
+mod listing;
+mod pace;
+mod public;
+mod upload;
+mod upload_body;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use account::{Account, Offer};
+pub use dates::{Instants, format as format_date, instants as date_instants};
+pub use download::{ByteStream, DownloadUrl};
+pub use error::{ApiError, FloodScope, LinkFault, Said};
+pub use files::{Acl, Attributes, Copied, FileInfo, Renamed, Scan};
+pub use folders::{Share, ShareWith};
+pub use hosts::{BadEndpoint, Endpoints};
+pub use http::{AddressFamily, BadAddressFamily};
+pub use limits::Limits;
+pub use listing::{DateWindow, FileItem, FileListing, FolderItem, Listing};
+pub use pace::{Ask, Call, Class, LockStatus, Pace, PaceStatus, Script, Subject, Why};
+pub use public::PublicFile;
+pub use upload::{Fate, UploadFailure, UploadNode, UploadOutcome, UploadTicket, UploadedFile};
+pub use upload_body::{PartStream, UploadForm, UploadPart};
+
+use crate::config::KeyStore;
+use http::Http;
+
+/// What the client needs to know.
+pub struct ApiConfig {
+    /// Where the service is.
+    pub endpoints: Endpoints,
+    /// The key, replaceable at run time.
+    pub keys: KeyStore,
+    /// The pace that all calls pass.
+    pub pace: Pace,
+    /// The table of limits, scaled as the pace's is.
+    pub limits: Limits,
+    /// Which addresses of the service are used.
+    pub address_family: AddressFamily,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+    /// How long a download may stand still.
+    pub read_timeout: Duration,
+}
+
+/// The client of the service. Clones share everything.
+#[derive(Clone)]
+pub struct Api {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    endpoints: Endpoints,
+    keys: KeyStore,
+    pace: Pace,
+    limits: Limits,
+    http: Http,
+}
+
+impl Api {
+    /// A client; nothing is asked of the service yet.
+    pub fn new(config: ApiConfig) -> Result<Api, ApiError> {
+        let http = Http::new(
+            config.address_family,
+            config.connect_timeout,
+            config.read_timeout,
+        )?;
+        Ok(Api {
+            shared: Arc::new(Shared {
+                endpoints: config.endpoints,
+                keys: config.keys,
+                pace: config.pace,
+                limits: config.limits,
+                http,
+            }),
+        })
+    }
+
+    /// The table of limits in use.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// The pace that all calls pass, for its status.
+    pub fn pace(&self) -> &Pace {
+        &self.shared.pace
+    }
+
+    /// The key in use.
+    pub fn keys(&self) -> &KeyStore {
+        &self.shared.keys
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,424 @@
-//! What the service has: token, ranges, blocks, readers, the block cache.
+//! What the service has: links, ranges, blocks, and the cache of clean bytes.
+//!
+//! Content never changes under a file id, so a block that was fetched once is
+//! right for ever; this room fetches blocks when they are wanted, a little
+//! before that for who reads in sequence, keeps them in sparse files within a
+//! size, and hands out exact bytes. A read passes through here like this:
+//!
+//! ```text
+//! try_read: shelf -> file -> disk                     (inline, no lock held over I/O, no SQLite)
+//! read:     shelf -> file -> flights -> wait          (single flight a block)
+//!                              └> fetch: links, lines, origin -> assemble -> file, memory
+//! ```
+//!
+//! Invariants: a read gives the bytes of the file at that place or an error,
+//! never anything else; nothing in the cache folder is needed for that (it may
+//! be wiped at any time); a read waits no longer than the data deadline; what
+//! nobody waits for or counts on any more is not fetched.
+//!
+//! The room may be called from `staging` (reads, pins, adoption), `upload`
+//! (pins) and `daemon`. Dirty data never comes here.
+
+mod assemble;
+mod blocks;
+mod cursor;
+mod error;
+mod fetch;
+mod file;
+mod flight;
+mod lines;
+mod links;
+mod memory;
+mod origin;
+mod pins;
+mod rows;
+mod service;
+mod shelf;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+pub use blocks::BLOCK_SIZE;
+pub use error::{ContentError, Reason};
+pub use pins::Pinned;
+pub use stats::ContentStats;
+
+use crate::api::Api;
+use crate::ids::{FileId, Whirlpool};
+use crate::store::Store;
+use cursor::{Met, Window};
+use file::CacheFile;
+use lines::Lines;
+use links::{LinkLife, Links};
+use memory::MemoryTier;
+use origin::Origin;
+use pins::Pins;
+use shelf::Shelf;
+use stats::Counters;
+
+/// Most bytes of one range request.
+const LONGEST_RUN: u64 = 8 * 1024 * 1024;
+
+/// Most bytes fetched ahead of one reader.
+const LONGEST_WINDOW: u64 = 64 * 1024 * 1024;
+
+/// Bytes of blocks kept in memory when the disk does not take them.
+const MEMORY: u64 = 64 * 1024 * 1024;
+
+/// How often rows that lag behind their cache files are written.
+const SAVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A file of the service: fixed bytes under an id.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RemoteFile {
+    /// Its id.
+    pub id: FileId,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The service's checksum of it, where known.
+    pub whirlpool: Option<Whirlpool>,
+}
+
+/// How the room is to behave.
+#[derive(Clone, Debug)]
+pub struct ContentOptions {
+    /// Bytes that the cache folder may take; 0 keeps nothing on disk.
+    pub cache_size: u64,
+    /// Connections to download hosts at the same time.
+    pub connections: usize,
+    /// How long a read waits for its bytes.
+    pub data_deadline: Duration,
+    /// The pause before a failed download is taken up again; it doubles while it
+    /// fails.
+    pub retry_pause: Duration,
+    /// How long a reader that paused is counted on to go on reading.
+    pub attention: Duration,
+}
+
+impl Default for ContentOptions {
+    fn default() -> Self {
+        ContentOptions {
+            cache_size: 20 << 30,
+            connections: 8,
+            data_deadline: Duration::from_secs(30),
+            retry_pause: Duration::from_millis(100),
+            attention: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The service's bytes. Cheap to clone; all clones share one cache.
+#[derive(Clone)]
+pub struct Content {
+    core: Arc<Core>,
+}
+
+struct Core {
+    options: ContentOptions,
+    origin: Box<dyn Origin>,
+    runtime: Handle,
+    shelf: Shelf,
+    memory: MemoryTier,
+    links: Links,
+    lines: Lines,
+    pins: Pins,
+    counters: Arc<Counters>,
+}
+
+impl Content {
+    /// Opens the cache in `dir` (made if need be), whose block maps are in
+    /// `store`. Fetching runs on `runtime`.
+    ///
+    /// # Errors
+    /// The folder or the database cannot be used.
+    pub fn open(
+        api: Api,
+        store: Store,
+        dir: &Path,
+        options: ContentOptions,
+        runtime: Handle,
+    ) -> Result<Content, ContentError> {
+        let life = LinkLife {
+            to_open: api.limits().link_opens,
+            to_resume: api.limits().link_resumes,
+        };
+        Content::over(Box::new(api), life, store, dir, options, runtime)
+    }
+
+    fn over(
+        origin: Box<dyn Origin>,
+        life: LinkLife,
+        store: Store,
+        dir: &Path,
+        options: ContentOptions,
+        runtime: Handle,
+    ) -> Result<Content, ContentError> {
+        let counters = Arc::new(Counters::default());
+        // In a small cache, what is fetched ahead must not push out itself.
+        let window = Window {
+            run: LONGEST_RUN.min(options.cache_size / 16).max(BLOCK_SIZE),
+            ahead: LONGEST_WINDOW
+                .min(options.cache_size / 8)
+                .max(2 * BLOCK_SIZE),
+            attention: options.attention,
+        };
+        let core = Arc::new(Core {
+            shelf: Shelf::open(
+                dir,
+                store,
+                options.cache_size,
+                window,
+                Arc::clone(&counters),
+            )?,
+            memory: MemoryTier::new(MEMORY),
+            links: Links::new(life),
+            lines: Lines::new(options.connections),
+            pins: Pins::default(),
+            counters,
+            origin,
+            options,
+            runtime,
+        });
+        core.runtime.spawn(keep_rows(Arc::downgrade(&core)));
+        Ok(Content { core })
+    }
+
+    /// The bytes at `offset`, at most `len`, if all of them are cached: without
+    /// waiting for the network, the database or a lock held over I/O. `None`
+    /// means "ask [`Content::read`]". Short at the end of the file only.
+    pub fn try_read(&self, file: &RemoteFile, offset: u64, len: usize) -> Option<Bytes> {
+        let range = clip(file, offset, len);
+        if range.is_empty() {
+            return Some(Bytes::new());
+        }
+        let cached = self.core.shelf.get(file)?;
+        let bytes = match cached.read_whole(&range) {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                self.core.drop_broken(&cached, &error);
+                return None;
+            }
+        };
+        self.core.counters.hit_bytes.add(bytes.len() as u64);
+        self.core.note_read(&cached, &range, Met::AtHand);
+        Some(bytes)
+    }
+
+    /// The bytes at `offset`, at most `len`; short at the end of the file only.
+    /// Dropping the future ends the wish.
+    ///
+    /// # Errors
+    /// [`ContentError::Timeout`] after the data deadline; the bytes may still
+    /// come and be there for the next read. Any other error at once.
+    pub async fn read(
+        &self,
+        file: &RemoteFile,
+        offset: u64,
+        len: usize,
+    ) -> Result<Bytes, ContentError> {
+        if let Some(bytes) = self.try_read(file, offset, len) {
+            return Ok(bytes);
+        }
+        let patience = self.core.options.data_deadline;
+        let fetched = timeout_at(
+            Instant::now() + patience,
+            self.core.fetch(file, clip(file, offset, len)),
+        )
+        .await
+        .unwrap_or(Err(ContentError::Timeout(patience)));
+        match &fetched {
+            Ok(bytes) => self.core.counters.miss_bytes.add(bytes.len() as u64),
+            Err(_) => self.core.counters.failed_reads.add(1),
+        }
+        fetched
+    }
+
+    /// Marks the file as read by somebody, until the pin is dropped: an object
+    /// that is pinned must not be removed from the service.
+    pub fn pin(&self, id: &FileId) -> Pinned {
+        self.core.pins.pin(id)
+    }
+
+    /// Whether somebody reads the file.
+    pub fn is_pinned(&self, id: &FileId) -> bool {
+        self.core.pins.is_pinned(id)
+    }
+
+    /// Takes over the bytes of a file that was sent, as its cached content:
+    /// `data`, open for reading and writing at `path`, holds the whole file and
+    /// nobody writes to it any more. The file at `path` is moved away or, where
+    /// it cannot be kept, removed. Blocks for as long as the disk takes to sync.
+    ///
+    /// # Errors
+    /// The database failed: the bytes are used now and not known after a restart.
+    pub fn adopt(&self, file: &RemoteFile, data: File, path: &Path) -> Result<(), ContentError> {
+        self.core.shelf.adopt(file, data, path)
+    }
+
+    /// Drops what is cached of a file, which is gone from the service. Blocks
+    /// for the removal of a file.
+    pub fn forget(&self, id: &FileId) {
+        self.core.shelf.forget(id);
+    }
+
+    /// Drops everything that is cached, and returns how many bytes that were.
+    /// Readers go on and fetch anew. Blocks for the removal of the files.
+    pub fn clear(&self) -> u64 {
+        self.core.memory.clear();
+        self.core.shelf.clear()
+    }
+
+    /// Writes down what is cached, so that the next start knows all of it.
+    /// Blocks for as long as the disk takes to sync.
+    pub fn save(&self) {
+        self.core.shelf.save_all();
+    }
+
+    /// The room's figures.
+    pub fn stats(&self) -> ContentStats {
+        let core = &self.core;
+        let (cached_files, open_files) = core.shelf.count();
+        let counters = &core.counters;
+        ContentStats {
+            cached_bytes: core.shelf.cached_bytes(),
+            cache_limit: core.shelf.limit(),
+            cached_files: cached_files as u64,
+            open_files: open_files as u64,
+            memory_bytes: core.memory.bytes(),
+            pinned_files: core.pins.len() as u64,
+            connections: core.lines.in_use() as u64,
+            flights: counters.flights.get(),
+            hit_bytes: counters.hit_bytes.get(),
+            miss_bytes: counters.miss_bytes.get(),
+            fetched_bytes: counters.fetched_bytes.get(),
+            requests: counters.requests.get(),
+            retries: counters.retries.get(),
+            links: counters.links.get(),
+            failed_reads: counters.failed_reads.get(),
+            evicted_bytes: counters.evicted_bytes.get(),
+        }
+    }
+}
+
+impl Core {
+    /// Gathers `range`, fetching what is absent, for as long as it takes.
+    async fn fetch(
+        self: &Arc<Self>,
+        file: &RemoteFile,
+        range: Range<u64>,
+    ) -> Result<Bytes, ContentError> {
+        let mut cached = self.find(file).await?;
+        let mut out = BytesMut::new();
+        let mut at = range.start;
+        let mut noted = false;
+        loop {
+            match cached.read_some(at..range.end, &self.memory, &mut out) {
+                Ok(end) => at = end,
+                Err(error) => {
+                    // Awaited: it must be gone before it is looked for again.
+                    let dropped = self.drop_broken(&cached, &error).await;
+                    tracing::trace!(done = dropped.is_ok(), "a cache file was dropped");
+                    out.truncate((at - range.start) as usize);
+                    cached = self.find(file).await?;
+                    continue;
+                }
+            }
+            if at == range.end {
+                if !noted {
+                    self.note_read(&cached, &range, Met::Waited);
+                }
+                return Ok(out.freeze());
+            }
+            let wanted = at..range.end;
+            let mut plan = cached.plan(
+                &wanted,
+                &self.memory,
+                LONGEST_RUN / BLOCK_SIZE,
+                Instant::now(),
+            )?;
+            for flight in plan.start.drain(..) {
+                fetch::launch(self, &cached, flight);
+            }
+            // After the demanded flights, so that those go first.
+            if !noted {
+                self.note_read(&cached, &range, Met::Waited);
+                noted = true;
+            }
+            match plan.wait.first_mut() {
+                Some(waiter) => waiter.wait(blocks::of(at)).await?,
+                // At hand after all, or the cache file was dropped under us.
+                None => cached = self.find(file).await?,
+            }
+        }
+    }
+
+    /// The cache file of `file`. Opening one takes the disk and the database, so
+    /// it leaves the async threads.
+    async fn find(self: &Arc<Self>, file: &RemoteFile) -> Result<Arc<CacheFile>, ContentError> {
+        if let Some(open) = self.shelf.get(file) {
+            return Ok(open);
+        }
+        let (core, wanted) = (Arc::clone(self), file.clone());
+        let found = self
+            .runtime
+            .spawn_blocking(move || core.shelf.find(&wanted));
+        found.await.unwrap_or_else(|error| {
+            let reason = Reason::new(&error, "Please report it with the log.");
+            Err(ContentError::Unavailable(reason))
+        })
+    }
+
+    fn note_read(self: &Arc<Self>, cached: &Arc<CacheFile>, range: &Range<u64>, met: Met) {
+        for flight in cached.note_read(range, met) {
+            fetch::launch(self, cached, flight);
+        }
+    }
+
+    /// Drops a cache file that cannot be read.
+    fn drop_broken(
+        self: &Arc<Self>,
+        cached: &Arc<CacheFile>,
+        error: &std::io::Error,
+    ) -> JoinHandle<()> {
+        tracing::warn!(file = %cached.id, %error, "a cache file cannot be read and is dropped");
+        let (core, cached) = (Arc::clone(self), Arc::clone(cached));
+        self.runtime
+            .spawn_blocking(move || core.shelf.discard(&cached.id, cached.number))
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.shelf.save_all();
+    }
+}
+
+/// Brings the rows up to date every few seconds, as long as the room lives.
+async fn keep_rows(core: std::sync::Weak<Core>) {
+    loop {
+        tokio::time::sleep(SAVE_INTERVAL).await;
+        let Some(core) = core.upgrade() else {
+            return;
+        };
+        let runtime = core.runtime.clone();
+        // It fails only if the process is about to end.
+        let _ = runtime.spawn_blocking(move || core.shelf.save_all()).await;
+    }
+}
+
+/// The part of `offset..offset + len` that is within the file.
+fn clip(file: &RemoteFile, offset: u64, len: usize) -> Range<u64> {
+    let start = offset.min(file.size);
+    start..offset.saturating_add(len as u64).min(file.size).max(start)
+}

@@ -111,6 +111,7 @@ CREATE TABLE block_map (
     block_size   INTEGER NOT NULL,
     bits         BLOB NOT NULL,
     cached_bytes INTEGER NOT NULL,
+    data_file    INTEGER NOT NULL,           -- number of the file in the cache folder
     used_at      INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX block_map_by_use ON block_map(used_at);

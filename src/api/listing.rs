@@ -1,0 +1,372 @@
+//! Listings: `folder/ls` with its files, and `file/ls` (API notes 2.1, 2.2, 5).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::limits::LISTING_CAP;
+use super::{Api, ApiError, Ask, Call, Said, Script, Subject, dates, wire};
+use crate::ids::{FileId, FolderId, Whirlpool};
+
+/// A folder with all that it holds, in no order.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Listing {
+    /// The folder's own name; the root's is "Root".
+    pub name: String,
+    /// Its sub-folders.
+    pub folders: Vec<FolderItem>,
+    /// Its files.
+    pub files: Vec<FileItem>,
+    /// Whether files may be missing, because as many came as can come: ask
+    /// [`Api::list_files`] for windows of dates.
+    pub truncated: bool,
+}
+
+/// A sub-folder in a listing.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FolderItem {
+    /// Its id.
+    pub id: FolderId,
+    /// Its name as the service holds it.
+    pub name: String,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Whether a password protects it.
+    pub protected: bool,
+}
+
+/// A file in a listing.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FileItem {
+    /// Its id.
+    pub id: FileId,
+    /// Its name as the service holds it.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was uploaded; to the second, and one hour a year ambiguous ([`dates`]).
+    pub date: Option<Timestamp>,
+    /// Its checksum.
+    pub checksum: Option<Whirlpool>,
+    /// Its MIME type, as the service guesses it from the name.
+    pub content_type: String,
+    /// Whether a password protects it.
+    pub protected: bool,
+    /// Whether access to it is restricted.
+    pub restricted: bool,
+    /// Whether downloads of it use CDN credits.
+    pub cdn: bool,
+}
+
+/// Files of a folder, or of the account.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FileListing {
+    /// The files, in no order.
+    pub files: Vec<FileItem>,
+    /// Whether files may be missing, because as many came as can come.
+    pub truncated: bool,
+}
+
+/// Bounds for the date of upload. The service works in French local time
+/// without saying which of two equal hours it means: around the change of clocks, overlap windows by an hour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DateWindow {
+    /// Only files sent after this.
+    pub after: Option<Timestamp>,
+    /// Only files sent before this.
+    pub before: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct FolderLs {
+    folder_id: u64,
+    files: u8,
+}
+
+#[derive(Serialize)]
+struct FileLs {
+    folder_id: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_before: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireListing {
+    #[serde(default, deserialize_with = "wire::number")]
+    folder_id: Option<u64>,
+    #[serde(default, deserialize_with = "wire::text")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "wire::number")]
+    files: Option<u64>,
+    #[serde(default, deserialize_with = "wire::some_list")]
+    sub_folders: Option<Vec<WireFolder>>,
+    #[serde(default, deserialize_with = "wire::some_list")]
+    items: Option<Vec<WireFile>>,
+}
+
+#[derive(Deserialize)]
+struct WireFiles {
+    #[serde(default, deserialize_with = "wire::text")]
+    status: Option<String>,
+    #[serde(default, deserialize_with = "wire::number")]
+    count: Option<u64>,
+    #[serde(default, deserialize_with = "wire::some_list")]
+    items: Option<Vec<WireFile>>,
+}
+
+#[derive(Deserialize)]
+struct WireFolder {
+    #[serde(default, deserialize_with = "wire::number")]
+    id: Option<u64>,
+    #[serde(default, deserialize_with = "wire::text")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "wire::text")]
+    create_date: Option<String>,
+    #[serde(default, deserialize_with = "wire::flag")]
+    pass: bool,
+}
+
+#[derive(Deserialize)]
+struct WireFile {
+    #[serde(default, deserialize_with = "wire::text")]
+    url: Option<String>,
+    #[serde(default, deserialize_with = "wire::text")]
+    filename: Option<String>,
+    #[serde(default, deserialize_with = "wire::number")]
+    size: Option<u64>,
+    #[serde(default, deserialize_with = "wire::text")]
+    date: Option<String>,
+    #[serde(default, deserialize_with = "wire::text")]
+    checksum: Option<String>,
+    #[serde(
+        default,
+        rename = "content-type",
+        alias = "content_type",
+        deserialize_with = "wire::text"
+    )]
+    content_type: Option<String>,
+    #[serde(default, deserialize_with = "wire::flag")]
+    pass: bool,
+    #[serde(default, deserialize_with = "wire::flag")]
+    acl: bool,
+    #[serde(default, deserialize_with = "wire::flag")]
+    cdn: bool,
+}
+
+impl Api {
+    /// Everything in a folder, with one call.
+    pub async fn list_folder(
+        &self,
+        id: FolderId,
+        ask: impl Into<Ask>,
+    ) -> Result<Listing, ApiError> {
+        let call = Call::listing(Script::FolderLs, Subject::Folder(id));
+        let body = FolderLs {
+            folder_id: id.0,
+            files: 1,
+        };
+        let wire = self.call(call, ask.into(), &body).await?;
+        listing(id, wire)
+    }
+
+    /// The files of a folder that were sent within a window, to see more than a
+    /// listing can hold. It counts as a listing of the folder.
+    pub async fn list_files(
+        &self,
+        id: FolderId,
+        window: DateWindow,
+        ask: impl Into<Ask>,
+    ) -> Result<FileListing, ApiError> {
+        let folder_id =
+            i64::try_from(id.0).map_err(|_| ApiError::Misuse("a folder id beyond all bounds"))?;
+        let call = Call::listing(Script::FileLs, Subject::Folder(id));
+        self.file_ls(call, folder_id, window, ask.into()).await
+    }
+
+    /// All files of the account, without their folders; once an hour.
+    pub async fn list_all_files(
+        &self,
+        window: DateWindow,
+        ask: impl Into<Ask>,
+    ) -> Result<FileListing, ApiError> {
+        let call = Call::listing(Script::FileLs, Subject::AllFiles);
+        self.file_ls(call, -1, window, ask.into()).await
+    }
+
+    async fn file_ls(
+        &self,
+        call: Call,
+        folder_id: i64,
+        window: DateWindow,
+        ask: Ask,
+    ) -> Result<FileListing, ApiError> {
+        let body = FileLs {
+            folder_id,
+            sent_after: window.after.map(dates::format),
+            sent_before: window.before.map(dates::format),
+        };
+        let wire: WireFiles = self.call(call, ask, &body).await?;
+        if wire.items.is_none() && wire.status.is_none() && wire.count.is_none() {
+            return Err(unreadable("not a listing"));
+        }
+        let files = files(wire.items, wire.count)?;
+        Ok(FileListing {
+            truncated: files.len() >= LISTING_CAP,
+            files,
+        })
+    }
+}
+
+fn unreadable(text: &str) -> ApiError {
+    ApiError::Unparsable(Said::ours(text))
+}
+
+/// Believes a listing only if it is one: of the folder that was asked for, and
+/// not without the files that it counts.
+fn listing(asked: FolderId, wire: WireListing) -> Result<Listing, ApiError> {
+    if wire.folder_id.is_none() && wire.name.is_none() {
+        return Err(unreadable("not a listing"));
+    }
+    if wire.folder_id.is_some_and(|id| id != asked.0) {
+        return Err(unreadable("the listing of another folder"));
+    }
+    let files = files(wire.items, wire.files)?;
+    let folders = wire
+        .sub_folders
+        .unwrap_or_default()
+        .into_iter()
+        .map(folder)
+        .collect::<Result<_, _>>()?;
+    Ok(Listing {
+        name: wire.name.unwrap_or_default(),
+        folders,
+        truncated: files.len() >= LISTING_CAP,
+        files,
+    })
+}
+
+fn folder(wire: WireFolder) -> Result<FolderItem, ApiError> {
+    Ok(FolderItem {
+        // 0 is the root, which is in no folder.
+        id: FolderId(
+            wire.id
+                .filter(|id| *id != 0)
+                .ok_or_else(|| unreadable("a sub-folder without id"))?,
+        ),
+        name: wire
+            .name
+            .ok_or_else(|| unreadable("a sub-folder without name"))?,
+        created: wire.create_date.as_deref().and_then(dates::parse),
+        protected: wire.pass,
+    })
+}
+
+/// The files of a listing, all or none: one that cannot be read must not look as
+/// if it were gone.
+fn files(items: Option<Vec<WireFile>>, count: Option<u64>) -> Result<Vec<FileItem>, ApiError> {
+    let items = items.unwrap_or_default();
+    if items.is_empty() && count.is_some_and(|count| count > 0) {
+        return Err(unreadable("a listing without the files that it counts"));
+    }
+    items.into_iter().map(file).collect()
+}
+
+fn file(wire: WireFile) -> Result<FileItem, ApiError> {
+    let link = wire.url.ok_or_else(|| unreadable("a file without link"))?;
+    Ok(FileItem {
+        id: FileId::from_link(&link)
+            .map_err(|_| unreadable("a file with a link of another form"))?,
+        name: wire
+            .filename
+            .ok_or_else(|| unreadable("a file without name"))?,
+        size: wire.size.ok_or_else(|| unreadable("a file without size"))?,
+        date: wire.date.as_deref().and_then(dates::parse),
+        checksum: wire.checksum.and_then(|text| text.parse().ok()),
+        content_type: wire.content_type.unwrap_or_default(),
+        protected: wire.pass,
+        restricted: wire.acl,
+        cdn: wire.cdn,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(asked: u64, json: &str) -> Result<Listing, ApiError> {
+        listing(FolderId(asked), serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn the_recorded_root_is_read() {
+        let root = read(
+            0,
+            r#"{"folder_id":0,"status":"OK","size":null,"files":0,"sub_folders":[{"id":3357645,
+            "create_date":"2021-03-20 16:42:15","name":"backup.phenix","pass":0}],"name":"Root"}"#,
+        )
+        .unwrap();
+        assert_eq!(root.folders[0].id, FolderId(3_357_645));
+        assert_eq!(
+            root.folders[0].created,
+            Some("2021-03-20T15:42:15Z".parse().unwrap())
+        );
+        assert!(root.files.is_empty() && !root.truncated);
+    }
+
+    #[test]
+    fn types_wobble() {
+        let folder = read(
+            42,
+            r#"{"folder_id":"42","name":7,"files":"1","sub_folders":null,"items":[{"pass":"1","acl":null,"size":"12",
+            "filename":"test.txt","checksum":"","url":"https://1fichier.com/?2zk52quqlm0cbjr93ri5",
+            "date":"2021-06-22 14:57:25","content-type":"text/plain"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(folder.name, "7");
+        let file = &folder.files[0];
+        assert_eq!(
+            (file.size, file.protected, file.restricted),
+            (12, true, false)
+        );
+        assert_eq!(file.checksum, None);
+        assert_eq!(file.content_type, "text/plain");
+    }
+
+    #[test]
+    fn what_is_no_whole_listing_is_unreadable_and_not_empty() {
+        for json in [
+            "{}",
+            r#"{"status":"OK"}"#,
+            r#"{"folder_id":7,"name":"other"}"#,
+            r#"{"folder_id":42,"name":"x","files":3}"#,
+            r#"{"folder_id":42,"name":"x","items":[{"url":"https://1fichier.com/?abcde","filename":"a"}]}"#,
+            r#"{"folder_id":42,"name":"x","items":[{"url":"https://1fichier.com/?abcde","size":1}]}"#,
+            r#"{"folder_id":42,"name":"x","items":[{"url":"nonsense","filename":"a","size":1}]}"#,
+            r#"{"folder_id":42,"name":"x","sub_folders":[{"name":"a"}]}"#,
+            r#"{"folder_id":42,"name":"x","sub_folders":[{"id":0,"name":"a"}]}"#,
+        ] {
+            assert!(
+                matches!(read(42, json), Err(ApiError::Unparsable(_))),
+                "{json}"
+            );
+        }
+        assert!(read(42, r#"{"folder_id":42,"name":"x","files":0}"#).is_ok());
+    }
+
+    #[test]
+    fn as_many_files_as_can_come_may_not_be_all() {
+        let item = |n: usize| {
+            format!(r#"{{"url":"https://1fichier.com/?file{n}","filename":"{n}","size":1}}"#)
+        };
+        let list = |n: usize| {
+            let items: Vec<_> = (0..n).map(|n| item(10_000 + n)).collect();
+            format!(
+                r#"{{"folder_id":1,"name":"x","items":[{}]}}"#,
+                items.join(",")
+            )
+        };
+        assert!(read(1, &list(LISTING_CAP)).unwrap().truncated);
+        assert!(!read(1, &list(LISTING_CAP - 1)).unwrap().truncated);
+    }
+}

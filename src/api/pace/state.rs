@@ -1,0 +1,179 @@
+//! What all processes of a user share about their calls: kept in a file, so
+//! that a restart forgets neither a lock nor the calls of the last minute.
+//!
+//! Times are microseconds since 1970 of the system's clock, read under the
+//! file's lock. When that clock is put back, all times move with it: nothing is
+//! allowed earlier because of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Script;
+
+/// Microseconds since 1970.
+pub(super) type Micros = i64;
+
+/// A lock by the service, and our way out of it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct Lock {
+    /// When we learned of it.
+    pub since: Micros,
+    /// No call before this.
+    pub until: Micros,
+    /// When the one trial call after it went out, while it has no answer.
+    pub trial: Option<Micros>,
+}
+
+/// What is known about one kind of call.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct KindState {
+    /// The last call.
+    pub last: Option<Micros>,
+    /// The learned rate as a part of the table's rate for all calls.
+    pub rate: Option<f64>,
+    /// When `rate` was learned or last raised.
+    pub rate_since: Micros,
+    pub lock: Option<Lock>,
+    /// Locks in a row, and when the last of them ended or will end.
+    pub strikes: u32,
+    pub last_lock: Micros,
+}
+
+/// The shared state. Unknown fields of a newer version are ignored, missing
+/// ones of an older take their defaults.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct State {
+    /// The latest time that was seen.
+    pub seen: Micros,
+    /// Calls saved up, as of `tokens_at`.
+    pub tokens: f64,
+    pub tokens_at: Micros,
+    /// The last calls, as many as the burst.
+    pub recent: Vec<Micros>,
+    /// The learned rate of all calls, as a part of the table's.
+    pub rate: f64,
+    /// Since when there was no lock, or the last step up.
+    pub quiet_since: Micros,
+    /// Calls since `quiet_since`.
+    pub quiet_calls: u64,
+    /// Folders listed lately.
+    pub folders: BTreeMap<u64, Micros>,
+    pub all_files: Option<Micros>,
+    pub account: Option<Micros>,
+    pub kinds: BTreeMap<Script, KindState>,
+    /// The lock of the whole address.
+    pub address: Option<Lock>,
+    /// Failing calls within the window.
+    pub failing: Vec<Micros>,
+    /// The print of the key that the service refused.
+    pub refused_key: Option<String>,
+    /// Calls since ever, by script.
+    pub calls: BTreeMap<Script, u64>,
+    /// Locks since ever.
+    pub locks: u64,
+}
+
+impl Default for State {
+    /// A careful beginning: nothing is saved up, since nothing is known about
+    /// the calls before.
+    fn default() -> State {
+        State {
+            seen: 0,
+            tokens: 0.0,
+            tokens_at: 0,
+            recent: Vec::new(),
+            rate: 1.0,
+            quiet_since: 0,
+            quiet_calls: 0,
+            folders: BTreeMap::new(),
+            all_files: None,
+            account: None,
+            kinds: BTreeMap::new(),
+            address: None,
+            failing: Vec::new(),
+            refused_key: None,
+            calls: BTreeMap::new(),
+            locks: 0,
+        }
+    }
+}
+
+impl State {
+    /// A beginning with nothing known, at a time.
+    pub fn begin(now: Micros) -> State {
+        State {
+            seen: now,
+            tokens_at: now,
+            quiet_since: now,
+            ..State::default()
+        }
+    }
+
+    /// Moves all times by so much.
+    pub fn shift(&mut self, by: Micros) {
+        let each = |time: &mut Micros| *time = time.saturating_add(by);
+        each(&mut self.seen);
+        each(&mut self.tokens_at);
+        each(&mut self.quiet_since);
+        self.recent.iter_mut().for_each(each);
+        self.folders.values_mut().for_each(each);
+        self.all_files.iter_mut().for_each(each);
+        self.account.iter_mut().for_each(each);
+        self.failing.iter_mut().for_each(each);
+        let lock = |lock: &mut Lock| {
+            each(&mut lock.since);
+            each(&mut lock.until);
+            lock.trial.iter_mut().for_each(each);
+        };
+        self.address.iter_mut().for_each(lock);
+        for kind in self.kinds.values_mut() {
+            kind.last.iter_mut().for_each(each);
+            each(&mut kind.rate_since);
+            each(&mut kind.last_lock);
+            kind.lock.iter_mut().for_each(lock);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_survives_the_file() {
+        let mut state = State::begin(5);
+        state.kinds.entry(Script::FolderLs).or_default().lock = Some(Lock {
+            since: 1,
+            until: 9,
+            trial: None,
+        });
+        state.calls.insert(Script::Token, 3);
+        state.folders.insert(42, 4);
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
+    }
+
+    #[test]
+    fn a_state_of_another_version_is_read() {
+        let state: State = serde_json::from_str(r#"{"seen":7,"new_field":[1]}"#).unwrap();
+        assert_eq!(state.seen, 7);
+        assert_eq!(state.rate, 1.0);
+    }
+
+    #[test]
+    fn a_shift_keeps_all_distances() {
+        let mut state = State::begin(100);
+        state.failing.push(90);
+        state.address = Some(Lock {
+            since: 95,
+            until: 200,
+            trial: Some(99),
+        });
+        state.shift(-50);
+        assert_eq!((state.seen, state.failing[0]), (50, 40));
+        assert_eq!(state.address.unwrap().until, 150);
+    }
+}

@@ -1,0 +1,599 @@
+//! One file of the cache: its sparse file on disk, which blocks are there, and
+//! what is under way.
+//!
+//! There is at most one [`CacheFile`] for a cache file on disk (the shelf sees
+//! to it). Invariants, in the order in which they protect a reader:
+//!
+//! - a bit of the map is set after the block's bytes were written, by a flight
+//!   that is still on the table;
+//! - the row in the database follows the data: bytes, `fdatasync`, row;
+//! - a punch clears the bits, makes the row durable, and punches then; a flight
+//!   keeps everyone off the blocks meanwhile;
+//! - a retired file is unlinked, never emptied: who still reads it reads right.
+//!
+//! Locks: `saving` before `state`; `saving` is held over I/O and taken on
+//! blocking threads only, `state` is held for a few instructions.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use nix::fcntl::{FallocateFlags, fallocate};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::assemble::Arrived;
+use super::blocks::{self, Block, BlockMap};
+use super::cursor::{Cursors, Met, Window};
+use super::error::ContentError;
+use super::flight::{Flight, Flights, Plan, Progress};
+use super::memory::MemoryTier;
+use super::rows::{self, Row};
+use crate::ids::FileId;
+use crate::store::Store;
+
+/// How long a file that the service denied is not asked for again: failing
+/// calls count against the account (API notes 1.6).
+const DENIAL_KEPT: Duration = Duration::from_secs(30);
+
+/// A cache file that is open.
+pub(super) struct CacheFile {
+    pub(super) id: FileId,
+    pub(super) size: u64,
+    pub(super) number: u64,
+    pub(super) path: PathBuf,
+    /// `None` where the disk did not give us a file: memory has to do.
+    disk: Option<File>,
+    map: BlockMap,
+    used: AtomicU64,
+    used_saved: AtomicU64,
+    unsaved: AtomicU64,
+    /// Whether the last block that arrived found no place on disk.
+    spilling: AtomicBool,
+    saving: Mutex<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    flights: Flights,
+    cursors: Cursors,
+    retired: bool,
+    denied: Option<(Instant, ContentError)>,
+}
+
+/// What came of bringing a block to disk.
+pub(super) enum Stored {
+    /// So many bytes are new.
+    Added(u64),
+    /// The disk did not take it.
+    Refused(io::Error),
+    /// The file was retired, or the flight given up: nobody will look for it.
+    Unwanted,
+}
+
+impl CacheFile {
+    pub(super) fn new(
+        row: Row,
+        path: PathBuf,
+        disk: Option<File>,
+        map: BlockMap,
+        window: Window,
+    ) -> CacheFile {
+        CacheFile {
+            state: Mutex::new(State {
+                flights: Flights::default(),
+                cursors: Cursors::new(row.size, window),
+                retired: false,
+                denied: None,
+            }),
+            id: row.id,
+            size: row.size,
+            number: row.number,
+            path,
+            disk,
+            map,
+            used: AtomicU64::new(row.used),
+            used_saved: AtomicU64::new(row.used),
+            unsaved: AtomicU64::new(0),
+            spilling: AtomicBool::new(false),
+            saving: Mutex::new(()),
+        }
+    }
+
+    /// Bytes on disk.
+    pub(super) fn cached_bytes(&self) -> u64 {
+        self.map.present_bytes()
+    }
+
+    /// Last use, nanoseconds since 1970.
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the row does not speak of yet.
+    pub(super) fn unsaved(&self) -> u64 {
+        self.unsaved.load(Ordering::Relaxed)
+    }
+
+    /// Everything on disk is news to the database.
+    pub(super) fn mark_unsaved(&self) {
+        self.unsaved.store(self.cached_bytes(), Ordering::Relaxed);
+    }
+
+    /// Whether blocks go to memory because the disk does not take them.
+    pub(super) fn is_spilling(&self) -> bool {
+        self.spilling.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_spilling(&self, spilling: bool) {
+        self.spilling.store(spilling, Ordering::Relaxed);
+    }
+
+    /// The bytes of `range` if all are on disk.
+    ///
+    /// # Errors
+    /// The cache file cannot be read; it should be dropped.
+    pub(super) fn read_whole(&self, range: &Range<u64>) -> io::Result<Option<Bytes>> {
+        let mut out = BytesMut::new();
+        let end = self.read_disk(range.clone(), &mut out)?;
+        Ok((end == range.end).then(|| out.freeze()))
+    }
+
+    /// Appends the bytes from `range.start` on that are at hand, on disk or in
+    /// memory, and returns where they end.
+    ///
+    /// # Errors
+    /// The cache file cannot be read; it should be dropped.
+    pub(super) fn read_some(
+        &self,
+        range: Range<u64>,
+        memory: &MemoryTier,
+        out: &mut BytesMut,
+    ) -> io::Result<u64> {
+        let mut at = range.start;
+        while at < range.end {
+            let mut end = self.read_disk(at..range.end, out)?;
+            if end == at {
+                let block = blocks::of(at);
+                let start = blocks::bytes_of(&(block..block + 1), self.size).start;
+                let Some(bytes) = memory.get(self.number, block) else {
+                    break;
+                };
+                end = (start + bytes.len() as u64).min(range.end);
+                // A block is a fraction of a megabyte: it fits in usize.
+                out.extend_from_slice(&bytes.slice((at - start) as usize..(end - start) as usize));
+            }
+            at = end;
+        }
+        Ok(at)
+    }
+
+    fn read_disk(&self, range: Range<u64>, out: &mut BytesMut) -> io::Result<u64> {
+        let Some(disk) = &self.disk else {
+            return Ok(range.start);
+        };
+        let era = self.map.era();
+        let wanted = blocks::covering(&range);
+        let present = wanted.start..self.map.present_until(&wanted);
+        let end = blocks::bytes_of(&present, self.size).end.min(range.end);
+        if present.is_empty() || end <= range.start {
+            return Ok(range.start);
+        }
+        let filled = out.len();
+        // What a reader asks for at once fits in memory, so in usize.
+        out.resize(filled + (end - range.start) as usize, 0);
+        let read = disk.read_exact_at(&mut out[filled..], range.start);
+        // Blocks that were punched out while we read may have been read as
+        // zeros; see `BlockMap::era`.
+        if read.is_err() || self.map.era() != era {
+            out.truncate(filled);
+            read?;
+            return Ok(range.start);
+        }
+        Ok(end)
+    }
+
+    /// Notes a read, and returns flights to be started ahead of it.
+    pub(super) fn note_read(&self, range: &Range<u64>, met: Met) -> Vec<Arc<Flight>> {
+        self.used.store(now_ns(), Ordering::Relaxed);
+        if self.map.is_full() {
+            return Vec::new();
+        }
+        let mut state = self.state.lock();
+        let runs = state.cursors.on_read(range, met, Instant::now());
+        // What has no place on disk would push what is wanted out of memory.
+        if runs.is_empty() || self.is_spilling() || state.denied.is_some() {
+            return Vec::new();
+        }
+        let missing: Vec<_> = runs.iter().flat_map(|run| self.map.missing(run)).collect();
+        state.flights.plan_ahead(&missing)
+    }
+
+    /// Finds or makes the flights for the absent blocks of `range`.
+    ///
+    /// # Errors
+    /// The service denied this file a moment ago.
+    pub(super) fn plan(
+        &self,
+        range: &Range<u64>,
+        memory: &MemoryTier,
+        longest: u64,
+        now: Instant,
+    ) -> Result<Plan, ContentError> {
+        let wanted = blocks::covering(range);
+        let mut state = self.state.lock();
+        if let Some((at, error)) = &state.denied {
+            if now.duration_since(*at) < DENIAL_KEPT {
+                return Err(error.clone());
+            }
+            state.denied = None;
+        }
+        let mut missing = self.map.missing(&wanted);
+        if self.is_spilling() || self.disk.is_none() {
+            missing = missing
+                .into_iter()
+                .flatten()
+                .filter(|&block| memory.get(self.number, block).is_none())
+                .map(|block| block..block + 1)
+                .collect();
+            missing.dedup_by(|next, run| {
+                let joins = run.end == next.start;
+                if joins {
+                    run.end = next.end;
+                }
+                joins
+            });
+        }
+        Ok(state.flights.plan(&missing, longest))
+    }
+
+    /// Writes a block that arrived with `flight`.
+    pub(super) fn store_block(&self, flight: &Arc<Flight>, arrived: &Arrived) -> Stored {
+        let block = arrived.block..arrived.block + 1;
+        let Some(disk) = &self.disk else {
+            return Stored::Refused(io::ErrorKind::NotFound.into());
+        };
+        let mut at = blocks::bytes_of(&block, self.size).start;
+        for piece in &arrived.pieces {
+            if let Err(error) = disk.write_all_at(piece, at) {
+                return Stored::Refused(error);
+            }
+            at += piece.len() as u64;
+        }
+        let state = self.state.lock();
+        // Off the table, our blocks may be another flight's by now, or be punched.
+        if state.retired || !state.flights.has(flight) {
+            return Stored::Unwanted;
+        }
+        let added = self.map.insert(&block);
+        self.unsaved.fetch_add(added, Ordering::Relaxed);
+        Stored::Added(added)
+    }
+
+    /// Ends a flight and answers its waiters; a denial is remembered.
+    pub(super) fn end_flight(&self, flight: &Arc<Flight>, how: Progress) {
+        let mut state = self.state.lock();
+        if let Progress::Failed(error @ (ContentError::Gone(_) | ContentError::Refused(_))) = &how {
+            state.denied = Some((Instant::now(), error.clone()));
+        }
+        state.flights.end(flight, how);
+    }
+
+    /// Ends the flight if no reader waits for it or counts on it.
+    pub(super) fn give_up(&self, flight: &Arc<Flight>) -> bool {
+        let mut state = self.state.lock();
+        !state.cursors.want(&flight.remaining(), Instant::now())
+            && state.flights.end_unless_awaited(flight)
+    }
+
+    /// Whether nothing is under way and nothing waits to be saved.
+    pub(super) fn is_idle(&self) -> bool {
+        self.unsaved() == 0 && self.state.lock().flights.is_empty()
+    }
+
+    /// Declares the cache file dead: nothing is added to it any more. Returns
+    /// the bytes that were on disk, once.
+    pub(super) fn retire(&self) -> u64 {
+        let mut state = self.state.lock();
+        if std::mem::replace(&mut state.retired, true) {
+            0
+        } else {
+            self.map.present_bytes()
+        }
+    }
+
+    /// Runs `f` while no row of this file is being written.
+    pub(super) fn while_not_saving<T>(&self, f: impl FnOnce() -> T) -> T {
+        let _saving = self.saving.lock();
+        f()
+    }
+
+    /// Brings the row up to date: data first. Blocks for as long as the disk
+    /// takes.
+    ///
+    /// # Errors
+    /// The disk or the database failed; the row stays as it was.
+    pub(super) fn save(&self, store: &Store) -> Result<(), ContentError> {
+        let _saving = self.saving.lock();
+        if self.unsaved() == 0 || self.state.lock().retired {
+            return Ok(());
+        }
+        self.save_row(|row, bits| store.write(|tx| rows::put(tx, row, bits)))
+    }
+
+    /// Drops about `wanted` bytes from disk, from the start of the file on, but
+    /// nothing near a reader or under way. Returns how many it dropped.
+    ///
+    /// # Errors
+    /// The disk cannot punch or the database failed; nothing is lost.
+    pub(super) fn punch(&self, wanted: u64, store: &Store) -> Result<u64, ContentError> {
+        let Some(disk) = &self.disk else {
+            return Ok(0);
+        };
+        let _saving = self.saving.lock();
+        let (runs, flights, removed) = self.take_off(wanted);
+        // A power cut must not bring back a row that speaks of punched blocks.
+        let punched = self
+            .save_row(|row, bits| store.write_durable(|tx| rows::put(tx, row, bits)))
+            .map(|()| {
+                for run in &runs {
+                    let bytes = blocks::bytes_of(run, self.size);
+                    // Blocks that stay on disk unnamed cost room, nothing else.
+                    if let Err(error) = punch_out(disk, &bytes) {
+                        tracing::debug!(file = %self.id, %error, "cannot punch out cached blocks");
+                    }
+                }
+                removed
+            });
+        if punched.is_err() {
+            for run in &runs {
+                self.map.insert(run);
+            }
+        }
+        let mut state = self.state.lock();
+        for flight in &flights {
+            state.flights.end(flight, Progress::Ended);
+        }
+        punched
+    }
+
+    /// Marks droppable blocks as absent, behind flights that keep others off.
+    fn take_off(&self, wanted: u64) -> (Vec<Range<Block>>, Vec<Arc<Flight>>, u64) {
+        let mut state = self.state.lock();
+        if state.retired {
+            return (Vec::new(), Vec::new(), 0);
+        }
+        let mut spared: Vec<Range<Block>> = state.cursors.attended(Instant::now()).collect();
+        spared.extend(state.flights.runs());
+        let (mut runs, mut removed): (Vec<Range<Block>>, u64) = (Vec::new(), 0);
+        for block in 0..self.map.blocks() {
+            if removed >= wanted {
+                break;
+            }
+            if !self.map.contains(block) || spared.iter().any(|run| run.contains(&block)) {
+                continue;
+            }
+            removed += blocks::len_of(&(block..block + 1), self.size);
+            match runs.last_mut() {
+                Some(run) if run.end == block => run.end += 1,
+                _ => runs.push(block..block + 1),
+            }
+        }
+        let flights = runs.iter().map(|run| state.flights.begin(run)).collect();
+        for run in &runs {
+            self.map.remove(run);
+        }
+        (runs, flights, removed)
+    }
+
+    /// Takes the map, syncs the data it speaks of, and has it written: in this
+    /// order a row never speaks of bytes that a power cut could still take.
+    fn save_row(
+        &self,
+        write: impl FnOnce(&Row, &[u8]) -> Result<(), ContentError>,
+    ) -> Result<(), ContentError> {
+        let unsaved = self.unsaved.swap(0, Ordering::Relaxed);
+        let bits = self.map.to_bytes();
+        let row = Row {
+            id: self.id.clone(),
+            size: self.size,
+            number: self.number,
+            cached: self.map.present_bytes(),
+            used: self.used(),
+        };
+        let synced = match &self.disk {
+            Some(disk) => disk.sync_data(),
+            None => Ok(()),
+        };
+        let saved = synced
+            .map_err(|source| ContentError::Folder {
+                path: self.path.clone(),
+                source: Arc::new(source),
+            })
+            .and_then(|()| write(&row, &bits));
+        match &saved {
+            Ok(()) => self.used_saved.store(row.used, Ordering::Relaxed),
+            Err(_) => {
+                self.unsaved.fetch_add(unsaved, Ordering::Relaxed);
+            }
+        }
+        saved
+    }
+
+    /// The time of the last use, if the row does not know it within `tolerance`.
+    pub(super) fn untold_use(&self, tolerance: Duration) -> Option<u64> {
+        let used = self.used();
+        let saved = self.used_saved.load(Ordering::Relaxed);
+        let untold = used.saturating_sub(saved) > tolerance.as_nanos() as u64;
+        untold.then(|| {
+            self.used_saved.store(used, Ordering::Relaxed);
+            used
+        })
+    }
+}
+
+fn punch_out(disk: &File, bytes: &Range<u64>) -> io::Result<()> {
+    let mode = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    let out_of_range = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let start = bytes.start.try_into().map_err(out_of_range)?;
+    let len = (bytes.end - bytes.start).try_into().map_err(out_of_range)?;
+    Ok(fallocate(disk, mode, start, len)?)
+}
+
+/// Now, in nanoseconds since 1970.
+pub(super) fn now_ns() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::blocks::BLOCK_SIZE;
+    use super::*;
+
+    const SIZE: u64 = 10 * BLOCK_SIZE + 77;
+    const WINDOW: Window = Window {
+        run: 8 << 20,
+        ahead: 32 << 20,
+        attention: Duration::from_secs(60),
+    };
+
+    struct Fixture {
+        dir: tempfile::TempDir,
+        store: Store,
+        memory: MemoryTier,
+        file: CacheFile,
+    }
+
+    fn fixture() -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("db")).unwrap();
+        let path = dir.path().join("data");
+        let disk = File::options()
+            .create_new(true)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        disk.set_len(SIZE).unwrap();
+        let row = Row {
+            id: "abcde".parse().unwrap(),
+            size: SIZE,
+            number: 1,
+            cached: 0,
+            used: 0,
+        };
+        let file = CacheFile::new(row, path, Some(disk), BlockMap::empty(SIZE), WINDOW);
+        Fixture {
+            dir,
+            store,
+            memory: MemoryTier::new(1 << 20),
+            file,
+        }
+    }
+
+    fn bytes(block: Block) -> Bytes {
+        let range = blocks::bytes_of(&(block..block + 1), SIZE);
+        range.map(|offset| (offset % 251) as u8).collect()
+    }
+
+    fn fill(fixture: &Fixture, run: Range<Block>) {
+        let flight = fixture.file.state.lock().flights.begin(&run);
+        for block in run {
+            let pieces = vec![bytes(block).slice(..10), bytes(block).slice(10..)];
+            let stored = fixture
+                .file
+                .store_block(&flight, &Arrived { block, pieces });
+            assert!(matches!(stored, Stored::Added(n) if n == bytes(block).len() as u64));
+        }
+        fixture.file.end_flight(&flight, Progress::Ended);
+    }
+
+    #[test]
+    fn blocks_are_read_from_disk_and_from_memory() {
+        let f = fixture();
+        fill(&f, 9..11);
+        f.memory.insert(1, 8, bytes(8));
+        let start = 8 * BLOCK_SIZE + 5;
+        assert!(f.file.read_whole(&(start..SIZE)).unwrap().is_none());
+        let mut out = BytesMut::new();
+        assert_eq!(
+            f.file.read_some(start..SIZE, &f.memory, &mut out).unwrap(),
+            SIZE
+        );
+        let expected = [bytes(8).slice(5..), bytes(9), bytes(10)].concat();
+        assert!(out == expected);
+        let tail = f.file.read_whole(&(SIZE - 80..SIZE)).unwrap().unwrap();
+        assert!(tail == expected[expected.len() - 80..]);
+    }
+
+    #[test]
+    fn a_flight_that_was_given_up_adds_nothing() {
+        let f = fixture();
+        let flight = f.file.state.lock().flights.begin(&(0..1));
+        f.file.end_flight(&flight, Progress::Ended);
+        let late = Arrived {
+            block: 0,
+            pieces: vec![bytes(0)],
+        };
+        assert!(matches!(
+            f.file.store_block(&flight, &late),
+            Stored::Unwanted
+        ));
+        assert_eq!(f.file.cached_bytes(), 0);
+    }
+
+    #[test]
+    fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
+        let f = fixture();
+        fill(&f, 0..6);
+        f.file.note_read(&(BLOCK_SIZE..2 * BLOCK_SIZE), Met::AtHand);
+        let dropped = f.file.punch(2 * BLOCK_SIZE, &f.store).unwrap();
+        assert_eq!(dropped, 2 * BLOCK_SIZE);
+        assert_eq!(f.file.map.missing(&(0..6)), [0..1, 2..3]);
+        let bits = f
+            .store
+            .read(|c| rows::bits(c, &f.file.id, SIZE, 1))
+            .unwrap()
+            .unwrap();
+        assert_eq!(bits, f.file.map.to_bytes());
+        let holes = std::fs::read(f.dir.path().join("data")).unwrap();
+        assert!(holes[..BLOCK_SIZE as usize].iter().all(|&b| b == 0));
+        assert!(f.file.is_idle());
+        fill(&f, 0..1);
+        assert!(f.file.read_whole(&(0..BLOCK_SIZE)).unwrap().unwrap() == bytes(0));
+    }
+
+    #[test]
+    fn a_retired_file_is_not_saved_and_still_reads_right() {
+        let f = fixture();
+        fill(&f, 0..2);
+        assert_eq!(f.file.retire(), 2 * BLOCK_SIZE);
+        assert_eq!(f.file.retire(), 0);
+        f.file.save(&f.store).unwrap();
+        assert!(f.store.read(rows::all).unwrap().is_empty());
+        assert!(f.file.read_whole(&(0..BLOCK_SIZE)).unwrap().unwrap() == bytes(0));
+    }
+
+    #[test]
+    fn a_denial_is_remembered_for_a_while() {
+        let f = fixture();
+        let now = Instant::now();
+        let plan = f.file.plan(&(0..1), &f.memory, 64, now).unwrap();
+        let reason = super::super::error::Reason::new(&"no", "");
+        f.file
+            .end_flight(&plan.start[0], Progress::Failed(ContentError::Gone(reason)));
+        let again = f.file.plan(&(0..1), &f.memory, 64, now);
+        assert!(matches!(again, Err(ContentError::Gone(_))));
+        let later = Instant::now() + DENIAL_KEPT;
+        assert!(f.file.plan(&(0..1), &f.memory, 64, later).is_ok());
+    }
+}

@@ -1,0 +1,301 @@
+//! Runs of blocks on their way: who fetches what, and who waits for it.
+//!
+//! Single flight: a block belongs to one flight at most, so two readers of one
+//! block cost one request. Punching blocks out of the cache is a flight too:
+//! whoever wants them meanwhile waits for its end and fetches them anew.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+use super::blocks::{BLOCK_SIZE, Block};
+use super::error::ContentError;
+
+/// How far before a wanted block a flight may be for a reader to wait for it;
+/// further off, a request of its own is sooner there.
+const REACH: u64 = 2 * 1024 * 1024 / BLOCK_SIZE;
+
+/// How far a flight has come.
+#[derive(Clone)]
+pub(super) enum Progress {
+    /// On its way: all blocks before this one have landed.
+    Until(Block),
+    /// Over: what it did not bring, a reader asks for anew.
+    Ended,
+    /// Failed for good: that is the answer to all who wait.
+    Failed(ContentError),
+}
+
+/// A run of blocks that is being fetched, or punched out.
+pub(super) struct Flight {
+    start: Block,
+    end: AtomicU64,
+    progress: watch::Sender<Progress>,
+    waiters: watch::Sender<usize>,
+}
+
+impl Flight {
+    fn new(run: &Range<Block>) -> Arc<Flight> {
+        Arc::new(Flight {
+            start: run.start,
+            end: AtomicU64::new(run.end),
+            progress: watch::Sender::new(Progress::Until(run.start)),
+            waiters: watch::Sender::new(0),
+        })
+    }
+
+    /// The blocks it is to bring. The end may come closer, see [`Flights::plan`].
+    pub(super) fn run(&self) -> Range<Block> {
+        self.start..self.end.load(Ordering::SeqCst)
+    }
+
+    /// The blocks that have not landed yet.
+    pub(super) fn remaining(&self) -> Range<Block> {
+        let run = self.run();
+        match *self.progress.borrow() {
+            Progress::Until(block) => block.min(run.end)..run.end,
+            _ => run.end..run.end,
+        }
+    }
+
+    /// Tells the waiters that all blocks before `block` have landed.
+    pub(super) fn landed(&self, block: Block) {
+        self.progress.send_replace(Progress::Until(block));
+    }
+
+    /// How many readers wait for it, to be watched.
+    pub(super) fn waiters(&self) -> watch::Receiver<usize> {
+        self.waiters.subscribe()
+    }
+
+    fn has_waiters(&self) -> bool {
+        *self.waiters.borrow() > 0
+    }
+}
+
+/// A reader's interest in a flight; it counts as long as it lives.
+pub(super) struct Waiter {
+    flight: Arc<Flight>,
+    progress: watch::Receiver<Progress>,
+}
+
+impl Waiter {
+    fn new(flight: &Arc<Flight>) -> Waiter {
+        flight.waiters.send_modify(|count| *count += 1);
+        Waiter {
+            flight: Arc::clone(flight),
+            progress: flight.progress.subscribe(),
+        }
+    }
+
+    /// Waits until `block` has landed or the flight is over.
+    ///
+    /// # Errors
+    /// The failure that ended the flight.
+    pub(super) async fn wait(&mut self, block: Block) -> Result<(), ContentError> {
+        let over = |progress: &Progress| !matches!(progress, Progress::Until(b) if *b <= block);
+        // The sender lives in the flight that we hold, so this cannot fail.
+        match self.progress.wait_for(over).await.as_deref() {
+            Ok(Progress::Failed(error)) => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.flight.waiters.send_modify(|count| *count -= 1);
+    }
+}
+
+/// The flights of one file. Its owner keeps it under the file's lock.
+#[derive(Default)]
+pub(super) struct Flights {
+    flights: Vec<Arc<Flight>>,
+}
+
+/// What a reader's wish led to.
+pub(super) struct Plan {
+    /// Flights that must be started.
+    pub(super) start: Vec<Arc<Flight>>,
+    /// The interest in every flight that brings a wanted block, in order.
+    pub(super) wait: Vec<Waiter>,
+}
+
+impl Flights {
+    /// Finds or makes the flights for `wanted`, runs of absent blocks in order.
+    ///
+    /// A flight that would come to a wanted block only after a long way is cut
+    /// short before it, and a new one begins there.
+    pub(super) fn plan(&mut self, wanted: &[Range<Block>], longest: u64) -> Plan {
+        let mut plan = Plan {
+            start: Vec::new(),
+            wait: Vec::new(),
+        };
+        for run in wanted {
+            let mut next = run.start;
+            while next < run.end {
+                if let Some(flight) = self.covering(next) {
+                    let remaining = flight.remaining();
+                    if next - remaining.start <= REACH {
+                        plan.wait.push(Waiter::new(flight));
+                        next = remaining.end;
+                        continue;
+                    }
+                    flight.end.store(next, Ordering::SeqCst);
+                }
+                let end = self.free_until(next..run.end.min(next + longest));
+                let flight = self.begin(&(next..end));
+                plan.wait.push(Waiter::new(&flight));
+                plan.start.push(flight);
+                next = end;
+            }
+        }
+        plan
+    }
+
+    /// Makes flights for those of `wanted` that nobody brings yet, without
+    /// anybody waiting for them.
+    pub(super) fn plan_ahead(&mut self, wanted: &[Range<Block>]) -> Vec<Arc<Flight>> {
+        let mut start = Vec::new();
+        for run in wanted {
+            let mut next = run.start;
+            while next < run.end {
+                if let Some(flight) = self.covering(next) {
+                    next = flight.run().end;
+                    continue;
+                }
+                let end = self.free_until(next..run.end);
+                start.push(self.begin(&(next..end)));
+                next = end;
+            }
+        }
+        start
+    }
+
+    /// Registers a flight over `run`, which must not touch another's blocks.
+    pub(super) fn begin(&mut self, run: &Range<Block>) -> Arc<Flight> {
+        let flight = Flight::new(run);
+        self.flights.push(Arc::clone(&flight));
+        flight
+    }
+
+    /// Takes the flight off the table and answers its waiters.
+    pub(super) fn end(&mut self, flight: &Arc<Flight>, how: Progress) {
+        self.flights.retain(|other| !Arc::ptr_eq(other, flight));
+        flight.progress.send_replace(how);
+    }
+
+    /// Takes the flight off the table if no reader waits for it.
+    pub(super) fn end_unless_awaited(&mut self, flight: &Arc<Flight>) -> bool {
+        let unwanted = !flight.has_waiters();
+        if unwanted {
+            self.end(flight, Progress::Ended);
+        }
+        unwanted
+    }
+
+    /// Whether the flight is still on the table.
+    pub(super) fn has(&self, flight: &Arc<Flight>) -> bool {
+        self.flights.iter().any(|other| Arc::ptr_eq(other, flight))
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.flights.is_empty()
+    }
+
+    /// All blocks that some flight has brought or will bring.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Range<Block>> {
+        self.flights.iter().map(|flight| flight.run())
+    }
+
+    fn covering(&self, block: Block) -> Option<&Arc<Flight>> {
+        self.flights
+            .iter()
+            .find(|flight| flight.remaining().contains(&block))
+    }
+
+    /// Where the free blocks from `wanted.start` on end.
+    fn free_until(&self, wanted: Range<Block>) -> Block {
+        self.flights
+            .iter()
+            .map(|flight| flight.remaining())
+            .filter(|run| !run.is_empty() && run.start > wanted.start)
+            .map(|run| run.start)
+            .fold(wanted.end, Block::min)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: u64 = 64;
+
+    fn started(plan: &Plan) -> Vec<Range<Block>> {
+        plan.start.iter().map(|flight| flight.run()).collect()
+    }
+
+    #[tokio::test]
+    async fn two_readers_of_one_block_share_a_flight() {
+        let mut flights = Flights::default();
+        let first = flights.plan(&[0..4], LONGEST);
+        assert_eq!(started(&first), [0..4]);
+        let mut second = flights.plan(&[2..6], LONGEST);
+        assert_eq!(started(&second), [4..6]);
+        assert_eq!(second.wait.len(), 2);
+        first.start[0].landed(3);
+        second.wait[0].wait(2).await.unwrap();
+        flights.end(&first.start[0], Progress::Ended);
+        assert_eq!(flights.runs().collect::<Vec<_>>(), [4..6]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_answers_all_who_wait() {
+        let mut flights = Flights::default();
+        let mut plan = flights.plan(&[0..4], LONGEST);
+        let error = ContentError::Timeout(std::time::Duration::from_secs(1));
+        flights.end(&plan.start[0], Progress::Failed(error));
+        assert!(matches!(
+            plan.wait[0].wait(3).await,
+            Err(ContentError::Timeout(_))
+        ));
+    }
+
+    #[test]
+    fn a_block_far_down_a_flight_gets_one_of_its_own() {
+        let mut flights = Flights::default();
+        let ahead = flights.plan_ahead(&[0..64]);
+        let near = flights.plan(&[REACH..REACH + 1], LONGEST);
+        assert!(near.start.is_empty());
+        let far = flights.plan(&[40..42], LONGEST);
+        assert_eq!(started(&far), [40..42]);
+        assert_eq!(ahead[0].run(), 0..40, "cut short: nobody brings 40 twice");
+    }
+
+    #[test]
+    fn long_wishes_are_cut_and_flights_ahead_fill_the_gaps() {
+        let mut flights = Flights::default();
+        let plan = flights.plan(&[0..100], LONGEST);
+        assert_eq!(started(&plan), [0..64, 64..100]);
+        let ahead = flights.plan_ahead(&[50..120]);
+        assert_eq!(
+            ahead.iter().map(|f| f.run()).collect::<Vec<_>>(),
+            [100..120]
+        );
+    }
+
+    #[test]
+    fn a_flight_without_waiters_can_be_given_up_and_one_with_cannot() {
+        let mut flights = Flights::default();
+        let plan = flights.plan(&[0..1], LONGEST);
+        let flight = Arc::clone(&plan.start[0]);
+        assert!(!flights.end_unless_awaited(&flight));
+        drop(plan);
+        assert!(flights.end_unless_awaited(&flight));
+        assert!(flights.is_empty() && !flights.has(&flight));
+    }
+}

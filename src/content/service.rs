@@ -1,0 +1,111 @@
+//! The real origin: the one place where this room touches the `api` room. It
+//! sorts the many errors of the service into the few that a download reacts to.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
+
+use super::error::{ContentError, Reason};
+use super::origin::{Chunks, Fault, Link, Origin};
+use crate::api::{Api, ApiError, Ask, Class, DownloadUrl, LinkFault};
+use crate::ids::FileId;
+
+/// A link of the service, with the client that can open it.
+struct ServiceLink {
+    api: Api,
+    url: DownloadUrl,
+}
+
+impl Origin for Api {
+    fn link(
+        &self,
+        id: &FileId,
+        deadline: Instant,
+    ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
+        let (api, id) = (self.clone(), id.clone());
+        async move {
+            let url = api
+                .download_token(&id, Ask::until(Class::Interactive, deadline))
+                .await
+                .map_err(fault_of_link)?;
+            Ok(Arc::new(ServiceLink { api, url }) as Arc<dyn Link>)
+        }
+        .boxed()
+    }
+}
+
+impl Link for ServiceLink {
+    fn open(&self, range: Range<u64>, size: u64) -> BoxFuture<'static, Result<Chunks, Fault>> {
+        let (api, url) = (self.api.clone(), self.url.clone());
+        async move {
+            api.open_range(&url, range, size)
+                .map_ok(|stream| stream.map_err(fault_of_data).boxed())
+                .map_err(fault_of_data)
+                .await
+        }
+        .boxed()
+    }
+}
+
+/// Sorts an error of `get_token` (API notes 4.1).
+fn fault_of_link(error: ApiError) -> Fault {
+    let reason = Reason::new(&error, error.advice());
+    match error {
+        ApiError::NotFound(_) => Fault::Final(ContentError::Gone(reason)),
+        ApiError::NotAllowed(_)
+        | ApiError::OwnerLocked(_)
+        | ApiError::Password(_)
+        | ApiError::Host(_)
+        | ApiError::Refused(_)
+        | ApiError::Misuse(_) => Fault::Final(ContentError::Refused(reason)),
+        ApiError::Transient(_) | ApiError::Unparsable(_) | ApiError::Link(_) => {
+            Fault::Again(reason)
+        }
+        // Locks, our own pace, the key, the account, the network: asking again
+        // within the reader's patience changes nothing and may make it worse.
+        _ => Fault::Final(ContentError::Held(reason)),
+    }
+}
+
+/// Sorts an error of a download host (API notes 4.3).
+fn fault_of_data(error: ApiError) -> Fault {
+    let reason = Reason::new(&error, error.advice());
+    match error {
+        ApiError::Link(LinkFault::Refused(_) | LinkFault::Page) => Fault::BadLink(reason),
+        // A host that ignores the range or sends another one may do better at
+        // the next request; the link is not at fault.
+        _ => Fault::Again(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_link_and_a_page_call_for_a_new_link_and_the_rest_for_another_try() {
+        for error in [LinkFault::Refused(404), LinkFault::Page] {
+            assert!(matches!(
+                fault_of_data(ApiError::Link(error)),
+                Fault::BadLink(_)
+            ));
+        }
+        for error in [LinkFault::RangeIgnored, LinkFault::WrongRange] {
+            assert!(matches!(
+                fault_of_data(ApiError::Link(error)),
+                Fault::Again(_)
+            ));
+        }
+    }
+
+    #[test]
+    fn what_stops_all_calls_ends_the_wait() {
+        assert!(matches!(
+            fault_of_link(ApiError::NoKey),
+            Fault::Final(ContentError::Held(_))
+        ));
+    }
+}

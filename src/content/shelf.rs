@@ -1,0 +1,568 @@
+//! The cache folder: which files are in it, and what must go to keep its size.
+//!
+//! Each cache file is named `<file id>.<number>`, and a number is never used
+//! again while the process lives: a row in the database and a file on disk
+//! speak of the same bytes only if both the id and the number agree. Whatever
+//! disagrees at the start is dropped, so a wiped or half written folder just
+//! means "nothing cached".
+//!
+//! The size is kept continuously: room is made before a block is written.
+//! Files that were not used for longest go first, whole. Of files in use only
+//! blocks away from readers go. Where that is not enough, the block is not
+//! cached.
+//!
+//! Locks: `opening` or `evicting`, then `index`, then those of a file. `index` is
+//! held for a few instructions; the others over I/O, on blocking threads only.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::RemoteFile;
+use super::blocks::BlockMap;
+use super::cursor::Window;
+use super::error::ContentError;
+use super::file::{CacheFile, now_ns};
+use super::rows::{self, Row};
+use super::stats::Counters;
+use crate::ids::FileId;
+use crate::store::Store;
+
+/// Cache files kept open while nobody uses them.
+const MOST_OPEN: usize = 256;
+
+/// A file used within this time is in use: it is thinned out, not dropped.
+const IN_USE: Duration = Duration::from_secs(10);
+
+/// How exact the time of last use in the database is.
+const USE_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// Every so many bytes of the limit are freed at a time.
+const FREED_PART: u64 = 16;
+
+/// The cache folder.
+pub(super) struct Shelf {
+    dir: PathBuf,
+    store: Store,
+    limit: u64,
+    window: Window,
+    index: RwLock<HashMap<FileId, Entry>>,
+    total: AtomicU64,
+    next_number: AtomicU64,
+    opening: Mutex<()>,
+    evicting: Mutex<()>,
+    counters: Arc<Counters>,
+}
+
+/// A cache file, open or closed. For an open one the file knows better.
+struct Entry {
+    size: u64,
+    number: u64,
+    cached: u64,
+    used: u64,
+    open: Option<Arc<CacheFile>>,
+}
+
+impl Entry {
+    fn used(&self) -> u64 {
+        self.open.as_ref().map_or(self.used, |file| file.used())
+    }
+}
+
+impl Shelf {
+    /// Opens the folder, makes it if need be, and drops what cannot be trusted.
+    pub(super) fn open(
+        dir: &Path,
+        store: Store,
+        limit: u64,
+        window: Window,
+        counters: Arc<Counters>,
+    ) -> Result<Shelf, ContentError> {
+        let numbers = prepare(dir).map_err(|source| ContentError::Folder {
+            path: dir.to_owned(),
+            source: Arc::new(source),
+        })?;
+        let on_disk = |id: &str, number| numbers.get(&file_name(id, number)) == Some(&number);
+        let dropped = store.write(|tx| rows::retain(tx, on_disk))?;
+        let mut index = HashMap::new();
+        let mut total = 0;
+        for row in store.read(rows::all)? {
+            total += row.cached;
+            let entry = Entry {
+                size: row.size,
+                number: row.number,
+                cached: row.cached,
+                used: row.used,
+                open: None,
+            };
+            index.insert(row.id, entry);
+        }
+        let last = numbers.values().max().copied().unwrap_or(0);
+        let known: std::collections::HashSet<String> = index
+            .iter()
+            .map(|(id, entry)| file_name(id.as_str(), entry.number))
+            .collect();
+        let strays: Vec<&String> = numbers
+            .keys()
+            .filter(|name| !known.contains(*name))
+            .collect();
+        if dropped > 0 || !strays.is_empty() {
+            tracing::debug!(
+                rows = dropped,
+                files = strays.len(),
+                "dropped what the cache cannot trust"
+            );
+        }
+        for name in strays {
+            remove_file(&dir.join(name));
+        }
+        Ok(Shelf {
+            dir: dir.to_owned(),
+            store,
+            limit,
+            window,
+            index: RwLock::new(index),
+            total: AtomicU64::new(total),
+            next_number: AtomicU64::new(last + 1),
+            opening: Mutex::new(()),
+            evicting: Mutex::new(()),
+            counters,
+        })
+    }
+
+    /// The cache file of `file`, if it is open.
+    pub(super) fn get(&self, file: &RemoteFile) -> Option<Arc<CacheFile>> {
+        let index = self.index.read();
+        let entry = index
+            .get(&file.id)
+            .filter(|entry| entry.size == file.size)?;
+        entry.open.clone()
+    }
+
+    /// The cache file of `file`, opened or made. Blocks for a few system calls
+    /// and a query.
+    pub(super) fn find(&self, file: &RemoteFile) -> Result<Arc<CacheFile>, ContentError> {
+        // Held from reading a row to sharing its file: a map that was read before
+        // another opened, changed and closed the file would be stale.
+        let _opening = self.opening.lock();
+        loop {
+            if let Some(open) = self.get(file) {
+                return Ok(open);
+            }
+            let known = self.index.read().get(&file.id).map(|entry| Row {
+                id: file.id.clone(),
+                size: entry.size,
+                number: entry.number,
+                cached: entry.cached,
+                used: now_ns(),
+            });
+            let found = match known {
+                Some(row) => match self.reopen(&row, file)? {
+                    Some(found) => found,
+                    None => {
+                        self.discard(&row.id, row.number);
+                        continue;
+                    }
+                },
+                None => self.create(file),
+            };
+            if let Some(shared) = self.shelve(found) {
+                self.close_idle();
+                return Ok(shared);
+            }
+        }
+    }
+
+    /// Opens a cache file that is in the index; `None` if it cannot be trusted.
+    fn reopen(&self, row: &Row, file: &RemoteFile) -> Result<Option<CacheFile>, ContentError> {
+        if row.size != file.size {
+            return Ok(None);
+        }
+        let bits = self
+            .store
+            .read(|c| rows::bits(c, &row.id, row.size, row.number))?;
+        let Some(map) = bits.and_then(|bits| BlockMap::from_bytes(row.size, &bits)) else {
+            return Ok(None);
+        };
+        let path = self.path(&row.id, row.number);
+        let disk = File::options().read(true).write(true).open(&path);
+        let whole = |disk: &File| disk.metadata().is_ok_and(|meta| meta.len() == row.size);
+        Ok(disk
+            .ok()
+            .filter(whole)
+            .map(|disk| CacheFile::new(row.clone(), path, Some(disk), map, self.window)))
+    }
+
+    /// Makes a new cache file, or one without a place on disk.
+    fn create(&self, file: &RemoteFile) -> CacheFile {
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let path = self.path(&file.id, number);
+        let disk = (self.limit > 0)
+            .then(|| {
+                let made = File::options()
+                    .create_new(true)
+                    .read(true)
+                    .write(true)
+                    .mode(0o600)
+                    .open(&path)
+                    .and_then(|disk| disk.set_len(file.size).map(|()| disk));
+                made.inspect_err(|error| {
+                    tracing::warn!(%error, "cannot make a cache file: reading without the cache");
+                    remove_file(&path);
+                })
+                .ok()
+            })
+            .flatten();
+        let row = Row {
+            id: file.id.clone(),
+            size: file.size,
+            number,
+            cached: 0,
+            used: now_ns(),
+        };
+        CacheFile::new(row, path, disk, BlockMap::empty(file.size), self.window)
+    }
+
+    /// Puts an opened file into the index. Gives the one that all share, or
+    /// `None` if the index has changed meanwhile.
+    fn shelve(&self, file: CacheFile) -> Option<Arc<CacheFile>> {
+        let (id, number, new) = (file.id.clone(), file.number, file.cached_bytes() == 0);
+        let mut index = self.index.write();
+        match index.get_mut(&id) {
+            Some(entry) if entry.number == number => {
+                let shared = entry.open.get_or_insert_with(|| Arc::new(file));
+                Some(Arc::clone(shared))
+            }
+            None if new => {
+                let shared = Arc::new(file);
+                let entry = Entry {
+                    size: shared.size,
+                    number,
+                    cached: 0,
+                    used: 0,
+                    open: Some(Arc::clone(&shared)),
+                };
+                index.insert(id, entry);
+                Some(shared)
+            }
+            _ => {
+                drop(index);
+                if new {
+                    remove_file(&file.path);
+                }
+                None
+            }
+        }
+    }
+
+    /// Takes over a whole file as a cache file; `data` is at `path`, on the
+    /// same file system or it is dropped.
+    pub(super) fn adopt(
+        &self,
+        file: &RemoteFile,
+        data: File,
+        path: &Path,
+    ) -> Result<(), ContentError> {
+        let fits = data.metadata().is_ok_and(|meta| meta.len() == file.size);
+        if !fits || !self.reserve(file.size) {
+            remove_file(path);
+            return Ok(());
+        }
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let target = self.path(&file.id, number);
+        if let Err(error) = fs::rename(path, &target) {
+            tracing::debug!(%error, "the sent file is not kept as cache");
+            self.added(file.size, 0);
+            remove_file(path);
+            return Ok(());
+        }
+        let row = Row {
+            id: file.id.clone(),
+            size: file.size,
+            number,
+            cached: file.size,
+            used: now_ns(),
+        };
+        let map = BlockMap::full(file.size);
+        let adopted = Arc::new(CacheFile::new(row, target, Some(data), map, self.window));
+        adopted.mark_unsaved();
+        let entry = Entry {
+            size: file.size,
+            number,
+            cached: file.size,
+            used: 0,
+            open: Some(Arc::clone(&adopted)),
+        };
+        let old = self.index.write().insert(file.id.clone(), entry);
+        if let Some(old) = old {
+            self.bury(&file.id, old);
+        }
+        adopted.save(&self.store)
+    }
+
+    /// Ends a reservation: of the bytes reserved, so many came to disk.
+    pub(super) fn added(&self, reserved: u64, added: u64) {
+        self.total
+            .fetch_sub(reserved - added.min(reserved), Ordering::Relaxed);
+    }
+
+    /// Reserves room for `len` bytes about to be written to a cache file, until
+    /// [`Shelf::added`]. Blocks while room is made.
+    pub(super) fn reserve(&self, len: u64) -> bool {
+        if len > self.limit {
+            return false;
+        }
+        let before = self.total.fetch_add(len, Ordering::Relaxed);
+        if before + len <= self.limit || self.make_room() {
+            return true;
+        }
+        self.total.fetch_sub(len, Ordering::Relaxed);
+        false
+    }
+
+    /// Drops what was not used for longest until all that is reserved fits.
+    fn make_room(&self) -> bool {
+        let fits = || self.cached_bytes() <= self.limit;
+        let _evicting = self.evicting.lock();
+        if fits() {
+            return true;
+        }
+        let goal = self.limit - self.limit / FREED_PART;
+        let excess = || self.cached_bytes().saturating_sub(goal);
+        let mut files: Vec<(u64, FileId, u64)> = self
+            .index
+            .read()
+            .iter()
+            .map(|(id, entry)| (entry.used(), id.clone(), entry.number))
+            .collect();
+        files.sort_unstable();
+        let line = now_ns().saturating_sub(IN_USE.as_nanos() as u64);
+        let (unused, in_use) = files.split_at(files.partition_point(|(used, ..)| *used < line));
+        for (_, id, number) in unused {
+            if excess() == 0 {
+                return true;
+            }
+            self.discard(id, *number);
+        }
+        for (_, id, number) in in_use {
+            if excess() == 0 {
+                return true;
+            }
+            let open = {
+                let index = self.index.read();
+                let entry = index.get(id).filter(|entry| entry.number == *number);
+                entry.and_then(|entry| entry.open.clone())
+            };
+            let Some(open) = open else {
+                self.discard(id, *number);
+                continue;
+            };
+            match open.punch(excess(), &self.store) {
+                Ok(dropped) => self.dropped(dropped),
+                Err(error) => tracing::warn!(%error, "cannot make room in the cache"),
+            }
+        }
+        fits()
+    }
+
+    /// Drops a cache file, if that number is still the one of its id.
+    pub(super) fn discard(&self, id: &FileId, number: u64) {
+        let entry = {
+            let mut index = self.index.write();
+            match index.get(id) {
+                Some(entry) if entry.number == number => index.remove(id),
+                _ => None,
+            }
+        };
+        if let Some(entry) = entry {
+            self.bury(id, entry);
+        }
+    }
+
+    /// Drops whatever is cached of a file.
+    pub(super) fn forget(&self, id: &FileId) {
+        let entry = self.index.write().remove(id);
+        if let Some(entry) = entry {
+            self.bury(id, entry);
+        }
+    }
+
+    /// Drops everything. Readers under way keep reading right. Returns the bytes
+    /// dropped.
+    pub(super) fn clear(&self) -> u64 {
+        let before = self.counters.evicted_bytes.get();
+        let all = std::mem::take(&mut *self.index.write());
+        for (id, entry) in all {
+            self.bury(&id, entry);
+        }
+        self.counters.evicted_bytes.get() - before
+    }
+
+    /// Removes row and file of an entry that was taken out of the index.
+    fn bury(&self, id: &FileId, entry: Entry) {
+        let number = entry.number;
+        let delete = || {
+            // A row that stays speaks of a file that is gone: the next start
+            // drops it.
+            if let Err(error) = self.store.write(|tx| rows::delete(tx, id, number)) {
+                tracing::debug!(%error, "a row of the cache could not be dropped");
+            }
+            remove_file(&self.path(id, number));
+        };
+        let bytes = match &entry.open {
+            Some(file) => {
+                let bytes = file.retire();
+                file.while_not_saving(delete);
+                bytes
+            }
+            None => {
+                delete();
+                entry.cached
+            }
+        };
+        self.dropped(bytes);
+    }
+
+    fn dropped(&self, bytes: u64) {
+        self.total.fetch_sub(bytes, Ordering::Relaxed);
+        self.counters.evicted_bytes.add(bytes);
+    }
+
+    /// Writes the rows that lag behind. Blocks for as long as the disk takes.
+    pub(super) fn save_all(&self) {
+        let open: Vec<Arc<CacheFile>> = {
+            let index = self.index.read();
+            index
+                .values()
+                .filter_map(|entry| entry.open.clone())
+                .collect()
+        };
+        let mut used = Vec::new();
+        for file in &open {
+            self.save(file);
+            if let Some(at) = file.untold_use(USE_TOLERANCE) {
+                used.push((file, at));
+            }
+        }
+        if used.is_empty() {
+            return;
+        }
+        let told = self.store.write(|tx| {
+            used.iter()
+                .try_for_each(|(file, at)| rows::touch(tx, &file.id, file.number, *at))
+        });
+        if let Err(error) = told {
+            tracing::debug!(%error, "the times of use of cached files could not be written");
+        }
+    }
+
+    /// Writes the row of one file if it lags behind.
+    pub(super) fn save(&self, file: &CacheFile) {
+        if file.unsaved() > 0
+            && let Err(error) = file.save(&self.store)
+        {
+            tracing::warn!(%error, "what was cached lately may be fetched again after a restart");
+        }
+    }
+
+    /// Closes the files that were not used for longest, down to a bound. Called
+    /// with `opening` held.
+    fn close_idle(&self) {
+        let mut open: Vec<(u64, FileId, Arc<CacheFile>)> = {
+            let index = self.index.read();
+            let files = index
+                .iter()
+                .filter_map(|(id, entry)| Some((id, entry.open.clone()?)));
+            files
+                .map(|(id, file)| (file.used(), id.clone(), file))
+                .collect()
+        };
+        if open.len() <= MOST_OPEN {
+            return;
+        }
+        open.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        // A part of them at a time, so that it is not done at every open.
+        let surplus = open.len() - MOST_OPEN + MOST_OPEN / FREED_PART as usize;
+        for (_, id, file) in open.into_iter().take(surplus) {
+            self.save(&file);
+            drop(file);
+            let mut index = self.index.write();
+            let Some(entry) = index.get_mut(&id) else {
+                continue;
+            };
+            // Nobody else holds the file, and under this lock nobody can come to
+            // hold it: two open maps of one cache file would not know of each
+            // other.
+            if let Some(open) = entry
+                .open
+                .take_if(|open| Arc::strong_count(open) == 1 && open.is_idle())
+            {
+                entry.used = open.used();
+                entry.cached = open.cached_bytes();
+            }
+        }
+    }
+
+    /// Bytes on disk.
+    pub(super) fn cached_bytes(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that may be on disk.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Files with a cache file, and how many of those are open.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let index = self.index.read();
+        let open = index.values().filter(|entry| entry.open.is_some()).count();
+        (index.len(), open)
+    }
+
+    fn path(&self, id: &FileId, number: u64) -> PathBuf {
+        self.dir.join(file_name(id.as_str(), number))
+    }
+}
+
+fn file_name(id: &str, number: u64) -> String {
+    format!("{id}.{number}")
+}
+
+/// Makes the folder, private, and lists the cache files in it by name.
+fn prepare(dir: &Path) -> io::Result<HashMap<String, u64>> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
+    let mut numbers = HashMap::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        // What is not named by us is not ours to count or to remove.
+        let Some((name, number)) = name
+            .to_str()
+            .and_then(|name| Some((name, name.rsplit_once('.')?)))
+            .and_then(|(name, (id, number))| Some((name, (id.parse::<FileId>().ok()?, number))))
+            .and_then(|(name, (_, number))| Some((name, number.parse().ok()?)))
+        else {
+            continue;
+        };
+        numbers.insert(name.to_owned(), number);
+    }
+    Ok(numbers)
+}
+
+fn remove_file(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::debug!(path = %path.display(), %error, "a cache file could not be removed");
+    }
+}

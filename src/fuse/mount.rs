@@ -1,0 +1,267 @@
+//! Mounting and unmounting by ourselves rather than by fuser, which gives a
+//! directly made mount no subtype, unmounts what it did not mount, and leaves a
+//! busy one behind.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, umount2};
+use nix::unistd::{getegid, geteuid};
+
+use super::error::MountError;
+use super::fusermount::{self, Lazy};
+use super::mountinfo::{self, MountEntry, MountedDevice};
+use super::mountpoint::{Life, Mountpoint, probe};
+use super::options::MAX_REQUEST;
+
+/// The type under which the mount is listed, and by which `updatedb` and others know to leave it alone.
+pub const FS_TYPE: &str = "fuse.fichierfs";
+
+/// What `df` and `mount` show as the source.
+const FS_NAME: &str = "fichierfs";
+
+const DEVICE: &str = "/dev/fuse";
+
+/// What the person may choose. Set-uid bits and devices never count here, access
+/// times are ours, and the kernel always checks the permission bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MountOptions {
+    /// `ro`: the kernel refuses every change.
+    pub read_only: bool,
+    /// `allow_other`: other users may enter, as far as the permission bits let them.
+    pub allow_other: bool,
+    /// `noexec`: programs in it cannot be run.
+    pub no_exec: bool,
+}
+
+impl MountOptions {
+    fn flags(self) -> MsFlags {
+        let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOATIME;
+        flags.set(MsFlags::MS_RDONLY, self.read_only);
+        flags.set(MsFlags::MS_NOEXEC, self.no_exec);
+        flags
+    }
+
+    /// What FUSE itself understands.
+    fn fuse_options(self) -> String {
+        let others = if self.allow_other { ",allow_other" } else { "" };
+        format!("default_permissions,max_read={MAX_REQUEST}{others}")
+    }
+
+    /// All of it, in the helper's words.
+    fn helper_options(self) -> String {
+        let mut words = format!("fsname={FS_NAME},subtype=fichierfs,nosuid,nodev,noatime");
+        words.push_str(if self.read_only { ",ro" } else { ",rw" });
+        if self.no_exec {
+            words.push_str(",noexec");
+        }
+        words.push(',');
+        words.push_str(&self.fuse_options());
+        words
+    }
+}
+
+/// How to unmount.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unmount {
+    /// Refuse with [`MountError::Busy`] while anything is open in it.
+    IfIdle,
+    /// Take it out of sight at once; what is open goes on until it is closed.
+    Detach,
+}
+
+/// A mount that we made. Dropping it detaches it, so that no start that fails
+/// half-way leaves a mount that nobody answers.
+#[derive(Debug)]
+pub struct Mount {
+    point: PathBuf,
+    device: MountedDevice,
+    /// Nobody serves it any more, so its number may belong to another mount by now.
+    over: AtomicBool,
+}
+
+impl Mount {
+    /// Mounts, and returns the device that the session has to serve: until it
+    /// does, whoever enters the mountpoint waits. Directly where we may, else
+    /// through fusermount3. Blocks.
+    ///
+    /// # Errors
+    /// What is missing, with what to do about it.
+    pub fn new(
+        mountpoint: &Mountpoint,
+        options: MountOptions,
+    ) -> Result<(Mount, OwnedFd), MountError> {
+        let point = mountpoint.path();
+        let channel = match mount_directly(point, options)? {
+            Some(channel) => channel,
+            None => fusermount::mount(point, &options.helper_options())?,
+        };
+        let mounts = mounts()?;
+        let listed = mountinfo::top_at(&mounts, point).filter(|m| m.fs_type == FS_TYPE);
+        let Some(listed) = listed else {
+            return Err(MountError::System {
+                action: "finding in /proc/self/mountinfo the new mount at",
+                path: point.to_path_buf(),
+                source: io::ErrorKind::NotFound.into(),
+            });
+        };
+        tracing::debug!(path = %point.display(), device = ?listed.device, "mounted");
+        let mount = Mount {
+            point: point.to_path_buf(),
+            device: listed.device,
+            over: AtomicBool::new(false),
+        };
+        Ok((mount, channel))
+    }
+
+    /// Where it is mounted.
+    pub fn point(&self) -> &Path {
+        &self.point
+    }
+
+    /// The file system's number, by which `/sys/fs/fuse/connections` calls it.
+    pub fn device(&self) -> MountedDevice {
+        self.device
+    }
+
+    /// The session has ended: from here on only a wreck is taken away. The
+    /// kernel gives the number of a mount that is gone to the next one, which
+    /// may be another daemon's at the same place.
+    pub(super) fn session_ended(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// Unmounts, or finds that somebody did already. Blocks, so never call it
+    /// from a thread that answers the kernel.
+    ///
+    /// # Errors
+    /// `Busy` or `Covered`, or the system's reason.
+    pub fn unmount(&self, how: Unmount) -> Result<(), MountError> {
+        let mounts = mounts()?;
+        match mountinfo::top_at(&mounts, &self.point) {
+            Some(top) if self.is(top) => {
+                if self.over.load(Ordering::Relaxed) && probe(&self.point) != Life::Dead {
+                    return Ok(());
+                }
+                unmount_at(&self.point, how)
+            }
+            _ if mounts.iter().any(|m| self.is(m)) => Err(MountError::Covered(self.point.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    fn is(&self, mount: &MountEntry) -> bool {
+        mount.mount_point == self.point && mount.fs_type == FS_TYPE && mount.device == self.device
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if let Err(error) = self.unmount(Unmount::Detach) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(path = %self.point.display(), error, "could not unmount");
+        }
+    }
+}
+
+fn mounts() -> Result<Vec<MountEntry>, MountError> {
+    mountinfo::current().map_err(MountError::system("reading", "/proc/self/mountinfo"))
+}
+
+/// mount(2). `None` where only the helper may.
+fn mount_directly(point: &Path, options: MountOptions) -> Result<Option<OwnedFd>, MountError> {
+    let device = match OpenOptions::new().read(true).write(true).open(DEVICE) {
+        Ok(device) => device,
+        Err(error) => {
+            return match error.raw_os_error() {
+                Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => Err(MountError::NoDevice),
+                Some(libc::EACCES | libc::EPERM) => Ok(None),
+                _ => Err(MountError::system("opening", DEVICE)(error)),
+            };
+        }
+    };
+    let data = format!(
+        "fd={},rootmode={:o},user_id={},group_id={},{}",
+        device.as_raw_fd(),
+        libc::S_IFDIR,
+        geteuid(),
+        getegid(),
+        options.fuse_options(),
+    );
+    let flags = options.flags();
+    match nix::mount::mount(
+        Some(FS_NAME),
+        point,
+        Some(FS_TYPE),
+        flags,
+        Some(data.as_str()),
+    ) {
+        Ok(()) => Ok(Some(device.into())),
+        Err(Errno::EPERM) => Ok(None),
+        Err(Errno::ENODEV) => Err(MountError::NoDevice),
+        Err(errno) => Err(MountError::system("mounting on", point)(errno.into())),
+    }
+}
+
+fn unmount_at(point: &Path, how: Unmount) -> Result<(), MountError> {
+    let (flags, lazy) = match how {
+        Unmount::IfIdle => (MntFlags::empty(), Lazy::No),
+        Unmount::Detach => (MntFlags::MNT_DETACH, Lazy::Yes),
+    };
+    match umount2(point, flags | MntFlags::UMOUNT_NOFOLLOW) {
+        Ok(()) => Ok(()),
+        Err(Errno::EPERM) => fusermount::unmount(point, lazy),
+        Err(Errno::EBUSY) => Err(MountError::Busy(point.to_path_buf())),
+        Err(errno) => Err(MountError::system("unmounting", point)(errno.into())),
+    }
+}
+
+/// Detaches whatever is uppermost at `point`: the caller has looked what that is.
+pub(super) fn detach_at(point: &Path) -> Result<(), MountError> {
+    unmount_at(point, Unmount::Detach)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_always_checks_permissions_and_never_trusts_set_uid_bits() {
+        let plain = MountOptions::default();
+        assert!(
+            plain
+                .flags()
+                .contains(MsFlags::MS_NOSUID | MsFlags::MS_NODEV)
+        );
+        assert!(!plain.flags().contains(MsFlags::MS_RDONLY));
+        assert_eq!(
+            plain.helper_options(),
+            "fsname=fichierfs,subtype=fichierfs,nosuid,nodev,noatime,rw,default_permissions,max_read=1048576"
+        );
+    }
+
+    #[test]
+    fn each_choice_reaches_both_ways_of_mounting() {
+        let all = MountOptions {
+            read_only: true,
+            allow_other: true,
+            no_exec: true,
+        };
+        assert!(
+            all.flags()
+                .contains(MsFlags::MS_RDONLY | MsFlags::MS_NOEXEC)
+        );
+        assert_eq!(
+            all.fuse_options(),
+            "default_permissions,max_read=1048576,allow_other"
+        );
+        let helper = all.helper_options();
+        for word in ["ro", "noexec", "allow_other"] {
+            assert!(helper.split(',').any(|w| w == word), "{word} in {helper}");
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! News for the kernel: what it remembers and is no longer so.
+//!
+//! A notification waits for locks of the kernel that are held while a request
+//! is with us. So one thread of its own sends them, from a queue that nobody
+//! waits for: a callback or a worker of the runtime that sent one itself could
+//! wait for its own answer. Publish the new state first and tell the news
+//! second, or a look-up in between puts the old state back.
+//!
+//! What does not fit the queue, comes too late or finds nothing is dropped: the
+//! kernel asks again by itself once its time is up.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fuser::INodeNo;
+
+use super::options::Ttl;
+use super::translate::RootMap;
+use crate::ids::Ino;
+
+/// News that may wait; several full folders.
+const QUEUE: usize = 1 << 14;
+
+/// Something changed that the kernel may remember otherwise.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// The name appeared, or stands for another inode now.
+    Entry {
+        /// The folder.
+        parent: Ino,
+        /// The name in it.
+        name: OsString,
+    },
+    /// The name is gone; programs that watch the folder are told as well.
+    Gone {
+        /// The folder.
+        parent: Ino,
+        /// What the name stood for.
+        child: Ino,
+        /// The name that is gone.
+        name: OsString,
+    },
+    /// Attributes changed. The one to use for an inode with open handles.
+    Attributes(Ino),
+    /// Content changed; the kernel's pages of it are dropped.
+    Content(Ino),
+}
+
+struct Queued {
+    change: Change,
+    at: Instant,
+}
+
+/// Takes news from anywhere; never blocks.
+#[derive(Clone, Debug)]
+pub struct Notifier {
+    queue: SyncSender<Message>,
+    closed: Arc<AtomicBool>,
+}
+
+enum Message {
+    News(Queued),
+    /// Only to wake the thread, which then sees that it is closed.
+    Close,
+}
+
+/// The other end of a [`Notifier`], to be given to the session.
+pub struct NewsQueue {
+    queue: Receiver<Message>,
+    closed: Arc<AtomicBool>,
+}
+
+/// A notifier and what the session needs to serve it. News that is told before
+/// the session has started waits.
+pub fn notifier() -> (Notifier, NewsQueue) {
+    let (sender, receiver) = sync_channel(QUEUE);
+    let closed = Arc::new(AtomicBool::new(false));
+    let notifier = Notifier {
+        queue: sender,
+        closed: closed.clone(),
+    };
+    let queue = NewsQueue {
+        queue: receiver,
+        closed,
+    };
+    (notifier, queue)
+}
+
+impl Notifier {
+    /// Queues a change for the kernel.
+    pub fn tell(&self, change: Change) {
+        if self.closed.load(Ordering::Relaxed) {
+            return;
+        }
+        let at = Instant::now();
+        match self.queue.try_send(Message::News(Queued { change, at })) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                tracing::debug!("too much news at once; the kernel will ask again by itself");
+            }
+            Err(TrySendError::Disconnected(_)) => self.closed.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// No news from here on: what waits is dropped, and the thread ends once
+    /// the notification that it is sending has returned. To be called before
+    /// the requests stop being answered.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        // A full queue keeps the thread awake, and a missing one has ended.
+        let _ = self.queue.try_send(Message::Close);
+    }
+}
+
+/// The kernel's side, so that tests can listen to it.
+pub(super) trait Kernel: Send + 'static {
+    fn entry(&self, parent: INodeNo, name: &OsStr) -> io::Result<()>;
+    fn gone(&self, parent: INodeNo, child: INodeNo, name: &OsStr) -> io::Result<()>;
+    /// Attributes alone where `offset` is negative, else also the pages from there.
+    fn inode(&self, ino: INodeNo, offset: i64) -> io::Result<()>;
+}
+
+impl Kernel for fuser::Notifier {
+    fn entry(&self, parent: INodeNo, name: &OsStr) -> io::Result<()> {
+        self.inval_entry(parent, name)
+    }
+
+    fn gone(&self, parent: INodeNo, child: INodeNo, name: &OsStr) -> io::Result<()> {
+        self.delete(parent, child, name)
+    }
+
+    fn inode(&self, ino: INodeNo, offset: i64) -> io::Result<()> {
+        self.inval_inode(ino, offset, 0)
+    }
+}
+
+impl NewsQueue {
+    /// Starts the thread that sends the news.
+    pub(super) fn start(
+        self,
+        kernel: impl Kernel,
+        root: RootMap,
+        ttl: Ttl,
+    ) -> io::Result<thread::JoinHandle<()>> {
+        thread::Builder::new()
+            .name("fuse-notify".to_owned())
+            .spawn(move || self.run(&kernel, root, ttl))
+    }
+
+    fn run(&self, kernel: &impl Kernel, root: RootMap, ttl: Ttl) {
+        while let Ok(message) = self.queue.recv() {
+            if self.closed.load(Ordering::Relaxed) {
+                break;
+            }
+            let Message::News(news) = message else {
+                continue;
+            };
+            if is_stale(&news.change, news.at.elapsed(), ttl) {
+                continue;
+            }
+            match send(kernel, root, &news.change) {
+                Ok(()) => {}
+                Err(error) if is_over(&error) => break,
+                Err(error) => {
+                    tracing::debug!(change = ?news.change, %error, "the kernel refused news");
+                }
+            }
+        }
+        self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The kernel has asked again by now. Pages have no time to live, and watchers
+/// of a folder none either.
+fn is_stale(change: &Change, age: Duration, ttl: Ttl) -> bool {
+    match change {
+        Change::Entry { .. } => age > ttl.entry.max(ttl.negative),
+        Change::Attributes(_) => age > ttl.attr,
+        Change::Gone { .. } | Change::Content(_) => false,
+    }
+}
+
+/// The mount is no more.
+fn is_over(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENOTCONN))
+}
+
+fn send(kernel: &impl Kernel, root: RootMap, change: &Change) -> io::Result<()> {
+    match change {
+        Change::Entry { parent, name } => kernel.entry(root.to_kernel(*parent), name),
+        Change::Gone {
+            parent,
+            child,
+            name,
+        } => {
+            let parent = root.to_kernel(*parent);
+            match kernel.gone(parent, root.to_kernel(*child), name) {
+                // A folder that still has names below it, or is mounted on:
+                // forgetting the name is then what can be done.
+                Err(error) if !is_over(&error) => kernel.entry(parent, name),
+                done => done,
+            }
+        }
+        Change::Attributes(ino) => kernel.inode(root.to_kernel(*ino), -1),
+        Change::Content(ino) => kernel.inode(root.to_kernel(*ino), 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{self, Sender};
+
+    use super::*;
+
+    /// Writes down what it is told; refuses to delete what is called "full".
+    struct Listener(Sender<String>);
+
+    impl Kernel for Listener {
+        fn entry(&self, parent: INodeNo, name: &OsStr) -> io::Result<()> {
+            let text = format!("entry {parent} {}", name.display());
+            self.0.send(text).map_err(io::Error::other)
+        }
+
+        fn gone(&self, parent: INodeNo, child: INodeNo, name: &OsStr) -> io::Result<()> {
+            if name == "full" {
+                return Err(io::Error::from_raw_os_error(libc::ENOTEMPTY));
+            }
+            let text = format!("gone {parent} {child} {}", name.display());
+            self.0.send(text).map_err(io::Error::other)
+        }
+
+        fn inode(&self, ino: INodeNo, offset: i64) -> io::Result<()> {
+            if ino.0 == 99 {
+                return Err(io::Error::from_raw_os_error(libc::ENODEV));
+            }
+            let text = format!("inode {ino} {offset}");
+            self.0.send(text).map_err(io::Error::other)
+        }
+    }
+
+    /// What the kernel hears of `changes`, with folder 7 mounted.
+    fn heard(changes: Vec<Change>) -> Vec<String> {
+        let (notifier, queue) = notifier();
+        for change in changes {
+            notifier.tell(change);
+        }
+        drop(notifier);
+        let (tell, hear) = mpsc::channel();
+        let thread = queue
+            .start(Listener(tell), RootMap::new(Ino(7)), Ttl::default())
+            .unwrap();
+        thread.join().unwrap();
+        hear.iter().collect()
+    }
+
+    #[test]
+    fn news_arrives_in_order_in_the_kernels_numbers() {
+        let changes = vec![
+            Change::Entry {
+                parent: Ino(7),
+                name: "a".into(),
+            },
+            Change::Gone {
+                parent: Ino(8),
+                child: Ino(9),
+                name: "b".into(),
+            },
+            Change::Attributes(Ino(10)),
+            Change::Content(Ino(11)),
+        ];
+        let expected = ["entry 1 a", "gone 8 9 b", "inode 10 -1", "inode 11 0"];
+        assert_eq!(heard(changes), expected);
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_deleted_is_forgotten() {
+        let gone = Change::Gone {
+            parent: Ino(8),
+            child: Ino(9),
+            name: "full".into(),
+        };
+        assert_eq!(heard(vec![gone]), ["entry 8 full"]);
+    }
+
+    #[test]
+    fn nothing_is_sent_once_the_mount_is_gone() {
+        let changes = vec![Change::Attributes(Ino(99)), Change::Attributes(Ino(10))];
+        assert!(heard(changes).is_empty());
+    }
+
+    #[test]
+    fn close_drops_what_waits_and_ends_the_thread() {
+        let (notifier, queue) = notifier();
+        notifier.tell(Change::Content(Ino(5)));
+        notifier.close();
+        notifier.tell(Change::Content(Ino(6)));
+        let (tell, hear) = mpsc::channel();
+        let thread = queue
+            .start(Listener(tell), RootMap::new(Ino(7)), Ttl::default())
+            .unwrap();
+        thread.join().unwrap();
+        assert_eq!(hear.iter().count(), 0);
+    }
+
+    #[test]
+    fn telling_never_waits_even_if_nobody_listens() {
+        let (notifier, queue) = notifier();
+        for ino in 0..2 * QUEUE as u64 {
+            notifier.tell(Change::Attributes(Ino(ino)));
+        }
+        drop(queue);
+        notifier.tell(Change::Attributes(Ino(1)));
+        assert!(notifier.closed.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn only_what_has_a_time_to_live_gets_stale() {
+        let ttl = Ttl {
+            entry: Duration::from_secs(10),
+            attr: Duration::from_secs(20),
+            negative: Duration::ZERO,
+        };
+        let entry = Change::Entry {
+            parent: Ino(1),
+            name: "a".into(),
+        };
+        let age = Duration::from_secs(15);
+        assert!(is_stale(&entry, age, ttl));
+        assert!(!is_stale(&Change::Attributes(Ino(1)), age, ttl));
+        assert!(is_stale(&Change::Attributes(Ino(1)), 2 * age, ttl));
+        assert!(!is_stale(&Change::Content(Ino(1)), 1000 * age, ttl));
+    }
+}

@@ -1,0 +1,375 @@
+//! From an answer to a reply, now or later.
+//!
+//! What is known is answered on the thread that took the request; what must
+//! wait becomes a task with a deadline. Each request is answered exactly once
+//! and in bounded time, also when the operation panics: a thread of the session
+//! that dies would leave its requests, and in the end the mount, hanging.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fuser::{
+    Errno, FileHandle, FopenFlags, Generation, ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty,
+    ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
+};
+use futures_util::FutureExt;
+use tokio::runtime::Handle;
+
+use super::errno::errno;
+use super::options::{Deadlines, Ttl};
+use super::translate::{RootMap, no_attr};
+use crate::vfs::{Answer, Attr, DirFh, Entry, Error, ErrorKind, Opened, StatFs};
+
+/// What every reply needs to know.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) root: RootMap,
+    pub(super) ttl: Ttl,
+}
+
+/// Which deadline an operation has.
+#[derive(Clone, Copy)]
+pub(super) enum Class {
+    /// Names and attributes.
+    Metadata,
+    /// Content.
+    Data,
+}
+
+/// A reply of fuser's that can carry a `T`.
+pub(super) trait Reply<T>: Send + 'static {
+    fn value(self, value: T, shape: Shape);
+    fn error(self, errno: Errno, shape: Shape);
+}
+
+/// Answers requests: inline, or from the runtime.
+pub(super) struct Bridge {
+    pub(super) shape: Shape,
+    deadlines: Deadlines,
+    runtime: Handle,
+}
+
+impl Bridge {
+    pub(super) fn new(shape: Shape, deadlines: Deadlines, runtime: Handle) -> Bridge {
+        Bridge {
+            shape,
+            deadlines,
+            runtime,
+        }
+    }
+
+    /// Runs `call` and answers `reply` with what it gives. `name` is for the log.
+    pub(super) fn answer<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        class: Class,
+        reply: impl Reply<T>,
+        call: impl FnOnce() -> Answer<T>,
+    ) {
+        let shape = self.shape;
+        match guarded(name, call) {
+            Ok(Answer::Now(result)) => finish(name, reply, shape, result),
+            Ok(Answer::Later(future)) => {
+                let deadline = self.deadline(class);
+                self.runtime.spawn(async move {
+                    let guarded = AssertUnwindSafe(future).catch_unwind();
+                    let result = match tokio::time::timeout(deadline, guarded).await {
+                        Ok(Ok(result)) => result,
+                        Ok(Err(_)) => Err(panicked(name)),
+                        Err(_) => Err(Error::new(
+                            ErrorKind::TimedOut,
+                            format!("no result within {} s", deadline.as_secs()),
+                        )),
+                    };
+                    finish(name, reply, shape, result);
+                });
+            }
+            Err(error) => finish(name, reply, shape, Err(error)),
+        }
+    }
+
+    fn deadline(&self, class: Class) -> Duration {
+        match class {
+            Class::Metadata => self.deadlines.metadata,
+            Class::Data => self.deadlines.data,
+        }
+    }
+}
+
+/// Runs `call`; a panic becomes EIO for this one caller.
+pub(super) fn guarded<R>(name: &'static str, call: impl FnOnce() -> R) -> Result<R, Error> {
+    // Unwind safe: a lock that was held is released (parking_lot does not
+    // poison), and the state behind it changes in whole steps only.
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| panicked(name))
+}
+
+fn panicked(name: &'static str) -> Error {
+    Error::new(
+        ErrorKind::Io,
+        format!("{name} panicked: a defect of fichierfs"),
+    )
+}
+
+fn finish<T>(name: &'static str, reply: impl Reply<T>, shape: Shape, result: Result<T, Error>) {
+    match result {
+        Ok(value) => reply.value(value, shape),
+        Err(error) => {
+            log(name, &error);
+            reply.error(errno(error.kind()), shape);
+        }
+    }
+}
+
+/// What a program may well ask for in vain is no news; what it could not know is.
+pub(super) fn log(name: &'static str, error: &Error) {
+    match error.kind() {
+        ErrorKind::Io | ErrorKind::TimedOut | ErrorKind::Stale => {
+            tracing::warn!(error = error as &dyn std::error::Error, "{name} failed");
+        }
+        ErrorKind::NoSpace | ErrorKind::Quota => {
+            tracing::error!(error = error as &dyn std::error::Error, "{name} failed");
+        }
+        _ => tracing::trace!(error = error as &dyn std::error::Error, "{name} refused"),
+    }
+}
+
+/// The replies that differ only in how their value is given.
+macro_rules! reply {
+    ($reply:ty, $value:ty, |$this:ident, $v:ident, $shape:ident| $give:expr) => {
+        impl Reply<$value> for $reply {
+            fn value(self, $v: $value, $shape: Shape) {
+                let $this = self;
+                $give
+            }
+
+            fn error(self, errno: Errno, _: Shape) {
+                self.error(errno);
+            }
+        }
+    };
+}
+
+reply!(ReplyEntry, Entry, |reply, entry, shape| give_entry(
+    reply, &entry, shape
+));
+reply!(ReplyAttr, Attr, |reply, attr, shape| reply
+    .attr(&shape.ttl.attr, &shape.root.attr(&attr)));
+reply!(ReplyData, Bytes, |reply, data, _shape| reply.data(&data));
+reply!(ReplyEmpty, (), |reply, _done, _shape| reply.ok());
+reply!(ReplyWrite, u32, |reply, written, _shape| reply
+    .written(written));
+reply!(ReplyOpen, Opened, |reply, opened, _shape| reply
+    .opened(FileHandle(opened.fh.0), fopen_flags(&opened)));
+reply!(ReplyOpen, DirFh, |reply, fh, _shape| reply
+    .opened(FileHandle(fh.0), FopenFlags::empty()));
+reply!(ReplyCreate, (Entry, Opened), |reply, made, shape| reply
+    .created(
+        // One time for both: fuser's reply has no other.
+        &shape.ttl.entry.min(shape.ttl.attr),
+        &shape.root.attr(&made.0.attr),
+        Generation(made.0.generation),
+        FileHandle(made.1.fh.0),
+        fopen_flags(&made.1),
+    ));
+// Offsets are below i64::MAX: the kernel's own are signed.
+reply!(ReplyLseek, u64, |reply, offset, _shape| reply
+    .offset(i64::try_from(offset).unwrap_or(i64::MAX)));
+reply!(ReplyStatfs, StatFs, |reply, fs, _shape| reply.statfs(
+    fs.blocks,
+    fs.blocks_free,
+    fs.blocks_free,
+    fs.files,
+    fs.files_free,
+    fs.block_size,
+    fs.name_max,
+    fs.block_size,
+));
+
+fn give_entry(reply: ReplyEntry, entry: &Entry, shape: Shape) {
+    reply.entry_with_ttls(
+        &shape.ttl.attr,
+        &shape.ttl.entry,
+        &shape.root.attr(&entry.attr),
+        Generation(entry.generation),
+    );
+}
+
+fn fopen_flags(opened: &Opened) -> FopenFlags {
+    if opened.keep_cache {
+        FopenFlags::FOPEN_KEEP_CACHE
+    } else {
+        FopenFlags::empty()
+    }
+}
+
+/// The reply to a look-up: here alone "not found" is an answer that the kernel may keep.
+pub(super) struct LookupReply(pub(super) ReplyEntry);
+
+impl Reply<Entry> for LookupReply {
+    fn value(self, entry: Entry, shape: Shape) {
+        give_entry(self.0, &entry, shape);
+    }
+
+    fn error(self, errno: Errno, shape: Shape) {
+        if i32::from(errno) == libc::ENOENT && !shape.ttl.negative.is_zero() {
+            let ttl = shape.ttl.negative;
+            self.0
+                .entry_with_ttls(&Duration::ZERO, &ttl, &no_attr(), Generation(0));
+        } else {
+            self.0.error(errno);
+        }
+    }
+}
+
+/// The reply to reading an attribute into a buffer of `size` bytes; 0 asks for the size.
+pub(super) struct XattrReply {
+    pub(super) reply: ReplyXattr,
+    pub(super) size: u32,
+}
+
+/// How an attribute's value is given to a buffer of a certain size.
+#[derive(PartialEq, Eq, Debug)]
+enum XattrFit {
+    Size(u32),
+    Data,
+    TooSmall,
+}
+
+fn xattr_fit(len: usize, buffer: u32) -> XattrFit {
+    match u32::try_from(len) {
+        Ok(len) if buffer == 0 => XattrFit::Size(len),
+        Ok(len) if len <= buffer => XattrFit::Data,
+        _ => XattrFit::TooSmall,
+    }
+}
+
+impl Reply<Bytes> for XattrReply {
+    fn value(self, data: Bytes, _: Shape) {
+        match xattr_fit(data.len(), self.size) {
+            XattrFit::Size(len) => self.reply.size(len),
+            XattrFit::Data => self.reply.data(&data),
+            XattrFit::TooSmall => self.reply.error(errno(ErrorKind::Range)),
+        }
+    }
+
+    fn error(self, errno: Errno, _: Shape) {
+        self.reply.error(errno);
+    }
+}
+
+/// The reply to a copy: its count is 64 bits wide with us and 32 in the protocol.
+pub(super) struct CopyReply(pub(super) ReplyWrite);
+
+impl Reply<u64> for CopyReply {
+    fn value(self, copied: u64, _: Shape) {
+        // Never more than was asked for, and that was cut to fit.
+        self.0.written(u32::try_from(copied).unwrap_or(u32::MAX));
+    }
+
+    fn error(self, errno: Errno, _: Shape) {
+        self.0.error(errno);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::ids::Ino;
+
+    /// Stands in for the kernel's side: what arrives is what the caller would get.
+    struct Heard(mpsc::Sender<Result<u32, i32>>);
+
+    impl Reply<u32> for Heard {
+        fn value(self, value: u32, _: Shape) {
+            self.0.send(Ok(value)).unwrap();
+        }
+
+        fn error(self, errno: Errno, _: Shape) {
+            self.0.send(Err(errno.into())).unwrap();
+        }
+    }
+
+    fn bridge(deadlines: Deadlines) -> Bridge {
+        let shape = Shape {
+            root: RootMap::new(Ino(1)),
+            ttl: Ttl::default(),
+        };
+        Bridge::new(shape, deadlines, Handle::current())
+    }
+
+    /// What the caller of `call` is answered.
+    async fn heard(
+        deadlines: Deadlines,
+        class: Class,
+        call: impl FnOnce() -> Answer<u32>,
+    ) -> Result<u32, i32> {
+        let (told, hears) = mpsc::channel();
+        bridge(deadlines).answer("test", class, Heard(told), call);
+        tokio::task::spawn_blocking(move || hears.recv().expect("answered"))
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_answered_before_the_call_returns() {
+        let (told, hears) = mpsc::channel();
+        let bridge = bridge(Deadlines::default());
+        bridge.answer("test", Class::Data, Heard(told), || Answer::Now(Ok(7)));
+        assert_eq!(hears.try_recv(), Ok(Ok(7)));
+    }
+
+    #[tokio::test]
+    async fn what_must_wait_is_answered_later() {
+        let call = || {
+            Answer::later(async {
+                tokio::task::yield_now().await;
+                Ok(8)
+            })
+        };
+        assert_eq!(
+            heard(Deadlines::default(), Class::Metadata, call).await,
+            Ok(8)
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_waits_longer_than_its_deadline() {
+        let (short, long) = (Duration::from_millis(1), Duration::from_secs(3600));
+        let never = || Answer::later(future::pending());
+        let deadlines = Deadlines {
+            metadata: short,
+            data: long,
+        };
+        let metadata = heard(deadlines, Class::Metadata, never).await;
+        let deadlines = Deadlines {
+            metadata: long,
+            data: short,
+        };
+        let data = heard(deadlines, Class::Data, never).await;
+        assert_eq!(
+            (metadata, data),
+            (Err(libc::ETIMEDOUT), Err(libc::ETIMEDOUT))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_one_caller() {
+        let deadlines = Deadlines::default();
+        let now = heard(deadlines, Class::Data, || panic!("a test's panic")).await;
+        let call = || Answer::later(async { panic!("a test's panic") });
+        let later = heard(deadlines, Class::Data, call).await;
+        assert_eq!((now, later), (Err(libc::EIO), Err(libc::EIO)));
+    }
+
+    #[test]
+    fn an_attribute_is_sized_given_or_refused() {
+        assert_eq!(xattr_fit(5, 0), XattrFit::Size(5));
+        assert_eq!(xattr_fit(5, 5), XattrFit::Data);
+        assert_eq!(xattr_fit(0, 5), XattrFit::Data);
+        assert_eq!(xattr_fit(5, 4), XattrFit::TooSmall);
+    }
+}

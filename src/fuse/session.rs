@@ -1,0 +1,180 @@
+//! The life of a mount: threads that take the kernel's requests, from the
+//! handshake to the day somebody unmounts, ourselves or not.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use fuser::{Config, Filesystem, SessionACL};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::error::MountError;
+use super::filesystem::Adapter;
+use super::mount::{Mount, Unmount};
+use super::notifier::{NewsQueue, Notifier};
+use super::options::{FuseOptions, THREADS};
+use super::translate::RootMap;
+use crate::vfs::Vfs;
+
+/// How a session ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The mount was taken away, by us or from outside, and the last open file
+    /// of it was closed.
+    Unmounted,
+    /// The kernel's requests can no longer be read; the mount was detached.
+    Failed(String),
+}
+
+/// The news side of a session: where it comes from and who tells it.
+pub struct News {
+    /// Closed by the session before it ends.
+    pub notifier: Notifier,
+    /// What the session serves.
+    pub queue: NewsQueue,
+}
+
+/// A mount that is being served. Dropping it detaches the mount; what is still
+/// open goes on being answered until it is closed.
+pub struct Session {
+    mount: Arc<Mount>,
+    notifier: Notifier,
+    ended: watch::Receiver<Option<End>>,
+}
+
+impl Session {
+    /// Serves `vfs` on a mount that was just made. Operations that wait do so
+    /// on `runtime`. Returns once the kernel has agreed; blocks until then.
+    ///
+    /// # Errors
+    /// Where the handshake fails or a thread cannot be started; the mount is
+    /// then taken away.
+    pub fn start(
+        vfs: Vfs,
+        (mount, device): (Mount, OwnedFd),
+        options: &FuseOptions,
+        news: News,
+        runtime: Handle,
+    ) -> Result<Session, MountError> {
+        let adapter = Adapter::new(vfs, options, runtime);
+        Session::serve(adapter, (mount, device), options, news)
+    }
+
+    /// The same for any file system of fuser's.
+    ///
+    /// # Errors
+    /// As [`Session::start`].
+    pub fn serve(
+        filesystem: impl Filesystem,
+        (mount, device): (Mount, OwnedFd),
+        options: &FuseOptions,
+        news: News,
+    ) -> Result<Session, MountError> {
+        let mut config = Config::default();
+        config.n_threads = Some(THREADS);
+        // The kernel itself lets nobody else in where `allow_other` was not given.
+        let acl = SessionACL::All;
+        let session = fuser::Session::from_fd(filesystem, device, acl, config)
+            .map_err(MountError::Session)?;
+        let root = RootMap::new(options.root);
+        news.queue
+            .start(session.notifier(), root, options.ttl)
+            .map_err(MountError::Session)?;
+
+        let mount = Arc::new(mount);
+        let (tell, ended) = watch::channel(None);
+        let over = Over {
+            mount: mount.clone(),
+            notifier: news.notifier.clone(),
+            tell,
+        };
+        let started = thread::Builder::new()
+            .name("fuse-session".to_owned())
+            .spawn(move || over.run(session));
+        match started {
+            Ok(_) => Ok(Session {
+                mount,
+                notifier: news.notifier,
+                ended,
+            }),
+            Err(error) => {
+                news.notifier.close();
+                Err(MountError::Session(error))
+            }
+        }
+    }
+
+    /// Where it is mounted.
+    pub fn point(&self) -> &Path {
+        self.mount.point()
+    }
+
+    /// Waits for the end. May be dropped and called again.
+    pub async fn ended(&self) -> End {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(end)) => end.clone(),
+            // The thread always tells before it ends, unless it panicked.
+            Ok(None) | Err(_) => End::Failed("the session's thread died".to_owned()),
+        }
+    }
+
+    /// Takes the mount away, if it is not gone already. News stops first, since
+    /// a notification may wait for a request that is no longer answered.
+    /// [`Session::ended`] tells when the last open file is closed. Blocks.
+    ///
+    /// # Errors
+    /// As [`Mount::unmount`]; after `Busy` the mount goes on.
+    pub fn unmount(&self, how: Unmount) -> Result<(), MountError> {
+        if how == Unmount::Detach {
+            self.notifier.close();
+        }
+        self.mount.unmount(how)?;
+        self.notifier.close();
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.ended.borrow().is_some() {
+            return;
+        }
+        if let Err(error) = self.unmount(Unmount::Detach) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(path = %self.point().display(), error, "could not unmount");
+        }
+    }
+}
+
+/// What the session's thread needs at its end.
+struct Over {
+    mount: Arc<Mount>,
+    notifier: Notifier,
+    tell: watch::Sender<Option<End>>,
+}
+
+impl Over {
+    fn run<F: Filesystem>(self, session: fuser::Session<F>) {
+        let result: io::Result<()> = session.run();
+        self.notifier.close();
+        self.mount.session_ended();
+        let end = match result {
+            Ok(()) => End::Unmounted,
+            Err(error) => {
+                tracing::error!(path = %self.mount.point().display(), %error,
+                    "the kernel's requests cannot be read any more; unmounting");
+                End::Failed(error.to_string())
+            }
+        };
+        // After an abort the mount is still there, with nobody behind it.
+        if let Err(error) = self.mount.unmount(Unmount::Detach) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(path = %self.mount.point().display(), error, "could not unmount");
+        }
+        self.tell.send_replace(Some(end));
+    }
+}
