@@ -80,6 +80,11 @@ impl Client {
         &self.hello
     }
 
+    /// Whether the daemon still listens.
+    pub async fn is_alive(&self) -> bool {
+        UnixStream::connect(&self.socket).await.is_ok()
+    }
+
     /// Everything for one screen.
     pub async fn status(&self) -> Result<Status> {
         self.get("/status").await
@@ -113,11 +118,10 @@ impl Client {
         Ok(count.count)
     }
 
-    /// Lists a folder anew; returns how many entries changed.
-    pub async fn refresh(&self, path: PathBuf) -> Result<u64> {
+    /// Lists a folder anew.
+    pub async fn refresh(&self, path: PathBuf) -> Result<()> {
         let path = Some(path);
-        let count: Count = self.post("/refresh", &PathRequest { path }).await?;
-        Ok(count.count)
+        self.post("/refresh", &PathRequest { path }).await
     }
 
     /// Asks the daemon to take its mount away and to end.

@@ -24,8 +24,7 @@ pub use error::{ControlError, Refusal};
 
 use protocol::{Account, Backlog, Hello, Parting, Queue, Status};
 
-/// What can be asked of a running daemon. Paths are absolute or relative to the
-/// mount's root; the implementor tells which.
+/// What can be asked of a running daemon. Paths are relative to the mount's root.
 pub trait Controlled: Clone + Send + Sync + 'static {
     /// Who this is; answered from memory.
     fn hello(&self) -> Hello;
@@ -39,8 +38,9 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     fn flush(&self, path: Option<PathBuf>) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// Takes failed work up again; returns how much.
     fn retry(&self, path: Option<PathBuf>) -> impl Future<Output = Result<u64, Refusal>> + Send;
-    /// Lists a folder anew; returns how many entries changed.
-    fn refresh(&self, path: PathBuf) -> impl Future<Output = Result<u64, Refusal>> + Send;
+    /// Lists a folder anew, or the folder of a file, as soon as the pace of calls
+    /// allows.
+    fn refresh(&self, path: PathBuf) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// The account's figures as last told by the service.
     fn account(&self) -> impl Future<Output = Result<Account, Refusal>> + Send;
     /// Takes the mount away and, after the queue as `parting` says, ends the

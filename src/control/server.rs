@@ -127,7 +127,7 @@ async fn retry<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) 
 
 async fn refresh<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
     let path = ask.path.unwrap_or_default();
-    answer(t.refresh(path).await.map(|count| Count { count }))
+    answer(t.refresh(path).await)
 }
 
 async fn stop<T: Controlled>(State(t): State<T>, Json(ask): Json<StopRequest>) -> Response {

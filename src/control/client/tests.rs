@@ -65,7 +65,7 @@ impl Controlled for Fake {
     async fn retry(&self, _path: Option<PathBuf>) -> std::result::Result<u64, Refusal> {
         Ok(5)
     }
-    async fn refresh(&self, path: PathBuf) -> std::result::Result<u64, Refusal> {
+    async fn refresh(&self, path: PathBuf) -> std::result::Result<(), Refusal> {
         Err(Refusal::new(
             RefusalKind::NotFound,
             format!("no {}", path.display()),
