@@ -458,10 +458,10 @@ mod tests {
 
     #[test]
     fn a_quotation_is_one_bounded_line_without_control_characters() {
-        let said = Said::new(Some(403), "a\u{1b}[31m\nb\u{202e}\u{85}");
+        let said = Said::new(Some(403), "a\u{1b}[31m\nb\u{202e}\u{85}c");
         assert_eq!(
             said.to_string(),
-            "a\\u{1b}[31m\\nb\\u{202e}\\u{85} (HTTP status 403)"
+            "a\\u{1b}[31m\\nb\\u{202e}\\u{85}c (HTTP status 403)"
         );
         assert_eq!(
             Said::new(None, &"x".repeat(5000)).text().len(),

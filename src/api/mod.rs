@@ -35,7 +35,6 @@ pub use error::{ApiError, FloodScope, LinkFault, Said};
 pub use files::{Acl, Attributes, Copied, FileInfo, Renamed, Scan};
 pub use folders::{Share, ShareWith};
 pub use hosts::{BadEndpoint, Endpoints};
-pub use http::{AddressFamily, BadAddressFamily};
 pub use limits::Limits;
 pub use listing::{DateWindow, FileItem, FileListing, FolderItem, Listing};
 pub use pace::{Ask, Call, Class, LockStatus, Pace, PaceStatus, Script, Subject, Why};
@@ -43,7 +42,7 @@ pub use public::PublicFile;
 pub use upload::{Fate, UploadFailure, UploadNode, UploadOutcome, UploadTicket, UploadedFile};
 pub use upload_body::{PartStream, UploadForm, UploadPart};
 
-use crate::config::KeyStore;
+use crate::config::{AddressFamily, KeyStore};
 use http::Http;
 
 /// What the client needs to know.

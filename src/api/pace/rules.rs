@@ -292,12 +292,12 @@ pub(super) fn report(
             if state
                 .address
                 .as_ref()
-                .is_some_and(|lock| sent >= lock.since)
+                .is_some_and(|lock| sent > lock.since)
             {
                 state.address = None;
             }
             if let Some(kind) = state.kinds.get_mut(&kind_name)
-                && kind.lock.as_ref().is_some_and(|lock| sent >= lock.since)
+                && kind.lock.as_ref().is_some_and(|lock| sent > lock.since)
             {
                 kind.lock = None;
             }
@@ -345,7 +345,7 @@ fn lock_kind(
 ) -> bool {
     let now = state.seen;
     let kind = state.kinds.entry(kind_name).or_default();
-    if kind.lock.as_ref().is_some_and(|lock| sent < lock.since) {
+    if kind.lock.as_ref().is_some_and(|lock| sent <= lock.since) {
         return false;
     }
     let again = kind.strikes > 0 && now - kind.last_lock < micros(limits.longest_lock);
@@ -366,7 +366,7 @@ fn lock_kind(
     if state
         .address
         .as_ref()
-        .is_some_and(|lock| sent >= lock.since)
+        .is_some_and(|lock| sent > lock.since)
     {
         state.address = None;
     }
