@@ -11,5 +11,5 @@ pub mod sim;
 pub mod staging;
 pub mod store;
 pub mod tree;
-pub mod upload;
+//pub mod upload;
 pub mod vfs;

@@ -256,6 +256,10 @@ pub(super) fn detach(
     now: Time,
 ) -> rusqlite::Result<()> {
     removals::queue(c, node, after, now)?;
+    if let Some(successor) = after {
+        // What the node was to replace is now replaced by its successor.
+        removals::hand_on(c, node.ino, successor)?;
+    }
     rows::set_place(c, node.ino, None)?;
     rows::set_pending(c, node.ino, Pending::default())?;
     rows::set_changed(c, node.ino, now)

@@ -18,8 +18,6 @@
 //! left to do follows from them. So a user's change while a step is under way
 //! needs no special case: the fact is recorded, and the difference remains.
 
-use std::time::Duration;
-
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::changes::{detach, wanted_place};
@@ -30,10 +28,6 @@ use super::{Change, Tree, TreeError, merge, rows};
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
 
 type Result<T> = std::result::Result<T, TreeError>;
-
-/// How long a listing may lag behind a change of ours (API notes 3.8: up to 90 s
-/// seen, 2 minutes recommended).
-pub const OVERLAY: Duration = Duration::from_secs(150);
 
 /// Something that can be done now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -135,9 +129,9 @@ pub struct Queued {
     pub parked: bool,
 }
 
-/// An upload that had begun when the process ended.
+/// An upload that was begun and whose result is not known yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Interrupted {
+pub struct Underway {
     /// The node; it may be detached by now.
     pub ino: Ino,
     /// Which closed version was being sent.
@@ -152,8 +146,12 @@ pub struct Interrupted {
     pub node: String,
     /// The upload's id there.
     pub xid: String,
-    /// When it began.
+    /// When it began or, once all bytes were sent, when it ended.
     pub started: Time,
+    /// Its result is not asked for before.
+    pub not_before: Time,
+    /// How often it was asked for in vain.
+    pub attempts: u32,
 }
 
 impl Tree {
@@ -188,17 +186,16 @@ impl Tree {
         })
     }
 
-    /// When the next waiting intent becomes due; `None` when none waits for a
-    /// time.
-    pub fn next_due(&self) -> Result<Option<Time>> {
+    /// When the next intent that waits for a time becomes due.
+    pub fn next_due(&self, now: Time) -> Result<Option<Time>> {
         self.store.read(|c| {
             let node: Option<i64> = c
                 .prepare_cached(
-                    "SELECT min(attempt.not_before) FROM attempt JOIN node USING (ino)
-                     WHERE node.pending <> 0 AND node.parent IS NOT NULL AND parked = 0",
+                    "SELECT min(not_before) FROM attempt WHERE not_before > ?1 AND not_before < ?2
+                         AND parked = 0",
                 )?
-                .query_row([], |row| row.get(0))?;
-            let removal = removals::next_due(c)?;
+                .query_row([now.0, WHILE_OPEN.0], |row| row.get(0))?;
+            let removal = removals::next_due(c, now)?;
             Ok(node.map(Time).into_iter().chain(removal).min())
         })
     }
@@ -209,7 +206,7 @@ impl Tree {
             let mut backlog = c
                 .prepare_cached(
                     "SELECT coalesce(sum(pending & 1), 0),
-                            coalesce(sum(iif(pending & 1, size, 0)), 0),
+                            coalesce(sum(iif(pending & 1, node.size, 0)), 0),
                             coalesce(sum((pending & 1) = 0), 0),
                             coalesce(sum(coalesce(parked, 0)), 0)
                      FROM node LEFT JOIN attempt USING (ino)
@@ -232,23 +229,10 @@ impl Tree {
     /// The queue, oldest first, for people.
     pub fn queue(&self, limit: usize) -> Result<Vec<Queued>> {
         self.store.read(|c| {
-            Ok(c.prepare_cached(
-                "SELECT ino, iif(pending & 1, size, 0), pending, coalesce(attempts, 0),
-                        coalesce(not_before, 0), error, coalesce(parked, 0)
-                 FROM node LEFT JOIN attempt USING (ino)
-                 WHERE pending <> 0 AND parent IS NOT NULL ORDER BY ino LIMIT ?1",
-            )?
-            .query_map([limit as i64], |row| {
-                Ok(Queued {
-                    ino: rows::ino(row, 0)?,
-                    size: uint(row.get(1)?),
-                    pending: Pending::from_bits(row.get(2)?),
-                    attempts: row.get(3)?,
-                    not_before: Time(row.get(4)?),
-                    error: row.get(5)?,
-                    parked: row.get(6)?,
-                })
-            })?
+            Ok(c.prepare_cached(&format!(
+                "{QUEUED} WHERE pending <> 0 AND parent IS NOT NULL ORDER BY ino LIMIT ?1"
+            ))?
+            .query_map([limit as i64], queued)?
             .collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -256,23 +240,11 @@ impl Tree {
     /// The state of one node's intent.
     pub fn queued(&self, ino: Ino) -> Result<Option<Queued>> {
         self.store.read(|c| {
-            Ok(c.prepare_cached(
-                "SELECT ino, iif(pending & 1, size, 0), pending, coalesce(attempts, 0),
-                        coalesce(not_before, 0), error, coalesce(parked, 0)
-                 FROM node LEFT JOIN attempt USING (ino) WHERE ino = ?1 AND pending <> 0",
-            )?
-            .query_row([int(ino.0)], |row| {
-                Ok(Queued {
-                    ino: rows::ino(row, 0)?,
-                    size: uint(row.get(1)?),
-                    pending: Pending::from_bits(row.get(2)?),
-                    attempts: row.get(3)?,
-                    not_before: Time(row.get(4)?),
-                    error: row.get(5)?,
-                    parked: row.get(6)?,
-                })
-            })
-            .optional()?)
+            Ok(
+                c.prepare_cached(&format!("{QUEUED} WHERE ino = ?1 AND pending <> 0"))?
+                    .query_row([int(ino.0)], queued)
+                    .optional()?,
+            )
         })
     }
 
@@ -280,12 +252,25 @@ impl Tree {
     pub fn hurry(&self, ino: Option<Ino>) -> Result<()> {
         self.store.write(|tx| {
             tx.execute(
-                "UPDATE attempt SET not_before = 0 WHERE ?1 IS NULL OR ino = ?1",
-                [ino.map(|i| int(i.0))],
+                "UPDATE attempt SET not_before = 0
+                 WHERE not_before < ?2 AND (?1 IS NULL OR ino = ?1)",
+                params![ino.map(|i| int(i.0)), WHILE_OPEN.0],
             )?;
             if ino.is_none() {
                 tx.execute("UPDATE removal SET not_before = 0", [])?;
             }
+            Ok(())
+        })
+    }
+
+    /// Nothing is open when a process starts: content that waited for its file to
+    /// be closed is due.
+    pub fn nothing_is_open(&self, now: Time) -> Result<()> {
+        self.store.write(|tx| {
+            tx.execute(
+                "UPDATE attempt SET not_before = ?2 WHERE not_before = ?1",
+                [WHILE_OPEN.0, now.0],
+            )?;
             Ok(())
         })
     }
@@ -378,7 +363,7 @@ impl Tree {
     pub fn removed(&self, removal: &Removal, now: Time) -> Result<()> {
         self.store.write(|tx| {
             removals::sweep(tx, now)?;
-            Ok(removals::done(tx, removal, now.after(OVERLAY))?)
+            Ok(removals::done(tx, removal, now.after(self.listing_lag))?)
         })
     }
 
@@ -420,16 +405,18 @@ impl Tree {
         })
     }
 
-    /// Uploads that had begun when the process ended.
-    pub fn interrupted(&self) -> Result<Vec<Interrupted>> {
+    /// Uploads whose result is not known yet: under way in this process, or left
+    /// by one that ended.
+    pub fn underway(&self) -> Result<Vec<Underway>> {
         self.store.read(|c| {
             Ok(c.prepare_cached(
-                "SELECT ino, version, folder, name, size, whirlpool, node, xid, sent_at
+                "SELECT ino, version, folder, name, size, whirlpool, node, xid, sent_at,
+                        not_before, attempts
                  FROM attempt WHERE node IS NOT NULL ORDER BY ino",
             )?
             .query_map([], |row| {
                 let whirlpool: Option<String> = row.get(5)?;
-                Ok(Interrupted {
+                Ok(Underway {
                     ino: rows::ino(row, 0)?,
                     version: uint(row.get(1)?),
                     at: RemotePlace {
@@ -441,22 +428,26 @@ impl Tree {
                     node: row.get(6)?,
                     xid: row.get(7)?,
                     started: Time(row.get::<_, Option<i64>>(8)?.unwrap_or_default()),
+                    not_before: Time(row.get(9)?),
+                    attempts: row.get(10)?,
                 })
             })?
             .collect::<rusqlite::Result<_>>()?)
         })
     }
 
-    /// Journals an upload before its first byte is sent, so that its result can be
-    /// asked for after a crash.
-    pub fn upload_begins(&self, upload: &Interrupted) -> Result<()> {
+    /// Journals uploads before their first byte is sent, so that their result can
+    /// be asked for after a crash.
+    pub fn uploads_begin(&self, uploads: &[Underway]) -> Result<()> {
         self.store.write_durable(|tx| {
-            tx.execute(
-                "INSERT INTO attempt (ino, version, folder, name, size, whirlpool, node, xid, sent_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6, ?7, ?8)
-                 ON CONFLICT (ino) DO UPDATE SET version = ?2, folder = ?3, name = ?4, size = ?5,
-                     whirlpool = NULL, node = ?6, xid = ?7, sent_at = ?8",
-                params![
+            for upload in uploads {
+                tx.prepare_cached(
+                    "INSERT INTO attempt (ino, version, folder, name, size, node, xid, sent_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                     ON CONFLICT (ino) DO UPDATE SET version = ?2, folder = ?3, name = ?4,
+                         size = ?5, whirlpool = NULL, node = ?6, xid = ?7, sent_at = ?8",
+                )?
+                .execute(params![
                     int(upload.ino.0),
                     int(upload.version),
                     int(upload.at.folder.0),
@@ -465,19 +456,39 @@ impl Tree {
                     upload.node,
                     upload.xid,
                     upload.started.0,
-                ],
-            )?;
+                ])?;
+            }
             Ok(())
         })
     }
 
     /// All bytes of an upload were sent; `xid` is where its result is asked for.
-    pub fn upload_was_sent(&self, ino: Ino, xid: &str, whirlpool: Whirlpool) -> Result<()> {
+    pub fn uploads_were_sent(&self, xid: &str, sent: &[(Ino, Whirlpool)], now: Time) -> Result<()> {
         self.store.write(|tx| {
-            tx.execute(
-                "UPDATE attempt SET xid = ?2, whirlpool = ?3 WHERE ino = ?1",
-                params![int(ino.0), xid, whirlpool.to_string()],
-            )?;
+            for (ino, whirlpool) in sent {
+                tx.prepare_cached(
+                    "UPDATE attempt SET xid = ?2, whirlpool = ?3, sent_at = ?4 WHERE ino = ?1",
+                )?
+                .execute(params![
+                    int(ino.0),
+                    xid,
+                    whirlpool.to_string(),
+                    now.0
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What an upload left on the service is not what was sent: it is to go, and
+    /// the content is sent again.
+    pub fn upload_was_spoilt(&self, ino: Ino, spoilt: RemoteFile, now: Time) -> Result<()> {
+        self.store.write(|tx| {
+            clear_upload(tx, ino)?;
+            if let Some(node) = rows::by_ino(tx, ino)? {
+                let remote = Remote::File(spoilt);
+                removals::queue(tx, &Node { remote, ..node }, None, now)?;
+            }
             Ok(())
         })
     }
@@ -488,8 +499,12 @@ impl Tree {
     }
 }
 
-/// A new version of the file was closed: it is sent after the write-back delay.
-/// A failed upload of an older version no longer matters.
+/// The due time of content whose file is still open for writing: not before it is
+/// closed, or a new process finds it.
+pub const WHILE_OPEN: Time = Time(i64::MAX);
+
+/// When the last closed version of a file is to be sent: [`WHILE_OPEN`], or after
+/// the write-back delay. A failed upload of an older version no longer matters.
 pub fn content_due(tx: &Transaction<'_>, ino: Ino, not_before: Time) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO attempt (ino, not_before) VALUES (?1, ?2)
@@ -514,6 +529,21 @@ pub fn content_confirmed(
     let Some(node) = rows::by_ino(tx, ino)? else {
         return Ok(());
     };
+    // A listing may have shown it before we were told: that entry was this file.
+    if let Some(stray) = rows::by_file_id(tx, file.id.as_str())?
+        && stray.ino != ino
+    {
+        rows::set_remote(tx, stray.ino, &Remote::None, None)?;
+        detach(
+            tx,
+            &Node {
+                remote: Remote::None,
+                ..stray
+            },
+            None,
+            now,
+        )?;
+    }
     let superseded = node.remote_file().is_some_and(|old| old.id != file.id);
     if superseded && node.place.is_some() {
         removals::queue(tx, &node, None, now)?;
@@ -527,6 +557,18 @@ pub fn content_confirmed(
         Remote::File(file),
         |pending| pending.content = newer,
         now,
+    )
+}
+
+/// Whether a file of the service may be the result of an upload under way.
+pub(super) fn is_being_sent(c: &Connection, file: &RemoteFile) -> rusqlite::Result<bool> {
+    c.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM attempt
+             WHERE node IS NOT NULL AND folder = ?1 AND name = ?2 AND size = ?3)",
+    )?
+    .query_row(
+        params![int(file.place.folder.0), file.place.name, int(file.size)],
+        |row| row.get(0),
     )
 }
 
@@ -556,6 +598,21 @@ fn confirm(
     Ok(())
 }
 
+const QUEUED: &str = "SELECT ino, iif(pending & 1, node.size, 0), pending, coalesce(attempts, 0),
+         coalesce(not_before, 0), error, coalesce(parked, 0) FROM node LEFT JOIN attempt USING (ino)";
+
+fn queued(row: &rusqlite::Row<'_>) -> rusqlite::Result<Queued> {
+    Ok(Queued {
+        ino: rows::ino(row, 0)?,
+        size: uint(row.get(1)?),
+        pending: Pending::from_bits(row.get(2)?),
+        attempts: row.get(3)?,
+        not_before: Time(row.get(4)?),
+        error: row.get(5)?,
+        parked: row.get(6)?,
+    })
+}
+
 fn clear_attempt(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
     c.prepare_cached("DELETE FROM attempt WHERE ino = ?1 AND node IS NULL")?
         .execute([int(ino.0)])?;
@@ -578,6 +635,7 @@ fn due(c: &Connection, now: Time, limit: usize) -> rusqlite::Result<Vec<Node>> {
             "SELECT ino FROM node LEFT JOIN attempt USING (ino)
              WHERE pending <> 0 AND parent IS NOT NULL
                AND coalesce(not_before, 0) <= ?1 AND coalesce(parked, 0) = 0
+               AND attempt.node IS NULL
              ORDER BY ino LIMIT ?2",
         )?
         .query_map(params![now.0, limit as i64], |row| rows::ino(row, 0))?

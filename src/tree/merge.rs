@@ -1,8 +1,8 @@
 //! What a listing of the service does to the tree.
 //!
 //! The confirmed half follows the listing, except where a change of our own was
-//! confirmed so recently that the listing may lag behind it
-//! ([`OVERLAY`]), or is queued ([`removals`]). The wanted half follows the
+//! confirmed so recently that the listing may lag behind it (the `listing_lag`
+//! of the tree), or is queued ([`removals`]). The wanted half follows the
 //! confirmed one where the user has no pending wish.
 //!
 //! Nothing is believed to be gone on weak evidence: a listing cut off at the
@@ -12,11 +12,12 @@
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
+use std::time::Duration;
 
 use rusqlite::Transaction;
 
 use super::events::Change;
-use super::journal::OVERLAY;
+use super::journal;
 use super::node::{
     Attributes, Kind, Known, Node, Pending, Place, Remote, RemoteFile, RemoteFolder, RemotePlace,
 };
@@ -100,6 +101,7 @@ impl Tree {
                 id,
                 asked,
                 now,
+                lag: self.listing_lag,
                 changes: Vec::new(),
             };
             merge.run(listing)?;
@@ -122,6 +124,7 @@ struct Merge<'a> {
     id: FolderId,
     asked: Time,
     now: Time,
+    lag: Duration,
     changes: Vec<Change>,
 }
 
@@ -227,7 +230,7 @@ impl Merge<'_> {
     /// Whether a change of our own is so recent that the listing may not show it.
     fn is_fresh(&self, ino: Ino) -> Result<bool> {
         let confirmed = rows::confirmed_at(self.tx, ino)?;
-        Ok(confirmed.is_some_and(|at| at > self.asked.before(OVERLAY)))
+        Ok(confirmed.is_some_and(|at| at > self.asked.before(self.lag)))
     }
 
     fn take(&mut self, entry: &Entry) -> Result<()> {
@@ -238,10 +241,33 @@ impl Merge<'_> {
             Remote::Folder(folder) => rows::by_folder_id(self.tx, folder.id)?,
             _ => rows::by_file_id(self.tx, &entry.rid)?,
         };
-        match known {
-            Some(node) => self.follow(&node, entry),
-            None => self.insert(entry),
+        if let Some(node) = known {
+            return self.follow(&node, entry);
         }
+        match &entry.remote {
+            // The result of an upload of ours, seen before we were told of it.
+            Remote::File(file) if journal::is_being_sent(self.tx, file)? => Ok(()),
+            Remote::Folder(_) => match self.unmade(entry)? {
+                Some(node) => self.adopt(&node, entry),
+                None => self.insert(entry),
+            },
+            _ => self.insert(entry),
+        }
+    }
+
+    /// A folder made here under this name, of which the service is not known to
+    /// have anything.
+    fn unmade(&self, entry: &Entry) -> Result<Option<Node>> {
+        let holder = rows::by_name(self.tx, self.folder.ino, &entry.display)?;
+        Ok(holder.filter(|node| node.pending.make))
+    }
+
+    /// Made here and there: by somebody else, or by ourselves before a crash.
+    /// Both are one from now on, and what is in it there has not been seen.
+    fn adopt(&mut self, node: &Node, entry: &Entry) -> Result<()> {
+        rows::set_remote(self.tx, node.ino, &entry.remote, None)?;
+        rows::set_pending(self.tx, node.ino, Pending::default())?;
+        Ok(rows::set_known(self.tx, node.ino, Known::Never)?)
     }
 
     /// A node that we know: here as before, moved or renamed by somebody else, or

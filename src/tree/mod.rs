@@ -32,8 +32,11 @@ pub mod node;
 pub mod refresh;
 pub mod removals;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use crate::ids::{FileId, FolderId, Ino};
 use crate::store::Store;
@@ -46,6 +49,7 @@ pub use node::{Kind, Known, Lookup, Node, Place, ROOT, Remote, RemoteFile, Remot
 #[derive(Clone)]
 pub struct Tree {
     store: Store,
+    listing_lag: Duration,
 }
 
 /// Totals over everything known.
@@ -58,9 +62,10 @@ pub struct Totals {
 }
 
 impl Tree {
-    /// The tree in this database.
-    pub fn new(store: Store) -> Tree {
-        Tree { store }
+    /// The tree in this database. For `listing_lag` after a change of ours was
+    /// confirmed, a listing that does not show it is not believed (API notes 3.8).
+    pub fn new(store: Store, listing_lag: Duration) -> Tree {
+        Tree { store, listing_lag }
     }
 
     /// The node of an inode; `None` when there is none (any more).

@@ -60,6 +60,13 @@ pub(super) fn queue(c: &Connection, node: &Node, after: Option<Ino>, now: Time) 
     Ok(())
 }
 
+/// Removals that wait for one node wait for another from now on.
+pub(super) fn hand_on(c: &Connection, from: Ino, to: Ino) -> Result<()> {
+    c.prepare_cached("UPDATE removal SET after_ino = ?2 WHERE after_ino = ?1")?
+        .execute(params![int(from.0), int(to.0)])?;
+    Ok(())
+}
+
 /// Removals that may be tried by `now`, oldest first.
 pub(super) fn due(c: &Connection, now: Time, limit: usize) -> Result<Vec<Removal>> {
     c.prepare_cached(&format!(
@@ -76,9 +83,9 @@ pub(super) fn count(c: &Connection) -> Result<u64> {
 }
 
 /// The earliest time at which a waiting removal may be tried.
-pub(super) fn next_due(c: &Connection) -> Result<Option<Time>> {
-    c.prepare_cached("SELECT min(not_before) FROM removal")?
-        .query_row([], |row| Ok(row.get::<_, Option<i64>>(0)?.map(Time)))
+pub(super) fn next_due(c: &Connection, now: Time) -> Result<Option<Time>> {
+    c.prepare_cached("SELECT min(not_before) FROM removal WHERE not_before > ?1")?
+        .query_row([now.0], |row| Ok(row.get::<_, Option<i64>>(0)?.map(Time)))
 }
 
 /// It is gone: the row goes, and a listing that still shows it is not believed

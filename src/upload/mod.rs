@@ -1,1 +1,194 @@
-//! The journal's workers: order, batches, commit, recovery.
+//! The journal's workers: they bring the service to what the user wants.
+//!
+//! What is to be done comes from [`crate::tree::journal`], already ordered by its
+//! dependencies; this room groups it into calls ([`plan`]), makes them
+//! ([`objects`], [`send`]) and records what the service confirmed. It keeps no
+//! state of its own that matters: after a crash the same differences are found,
+//! and an upload whose result is unknown is settled ([`settle`]) before anything
+//! is sent again.
+//!
+//! Invariants: nothing of the old is removed before the new is confirmed by size
+//! and checksum; nothing is sent twice while the first may still turn up; a
+//! failure that passes is retried for as long as it takes; one that does not is
+//! parked with its reason, the content kept.
+//!
+//! `daemon` starts it; `vfs` wakes it.
+
+mod failure;
+mod objects;
+mod plan;
+mod send;
+mod settle;
+mod transfers;
+mod worker;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::api::{Api, Class};
+use crate::content::Content;
+use crate::ids::{Ino, Time};
+use crate::staging::{Staging, StagingError};
+use crate::store::{Store, StoreError};
+use crate::tree::refresh::Refresher;
+use crate::tree::{Change, Tree, TreeError};
+
+pub use transfers::Transfer;
+use transfers::Transfers;
+
+/// How the queue behaves.
+#[derive(Clone, Debug)]
+pub struct UploadOptions {
+    /// Upload requests at once.
+    pub workers: usize,
+    /// Divides all waits of the queue, for a simulator that runs faster.
+    pub speed: f64,
+    /// Tries before a refusal that looks permanent is believed.
+    pub permanent_tries: u32,
+    /// The same for removals, which lag behind each other.
+    pub removal_tries: u32,
+}
+
+impl Default for UploadOptions {
+    fn default() -> Self {
+        UploadOptions {
+            workers: 2,
+            speed: 1.0,
+            permanent_tries: 2,
+            removal_tries: 5,
+        }
+    }
+}
+
+/// The parts that the workers work with.
+pub struct Parts {
+    /// The database, for transactions over tree and staging.
+    pub store: Store,
+    /// The tree and its journal.
+    pub tree: Tree,
+    /// Staged content.
+    pub staging: Staging,
+    /// Tells which files are being read and must stay.
+    pub content: Content,
+    /// The service.
+    pub api: Api,
+    /// Lists folders again where the service disagrees.
+    pub refresher: Refresher,
+    /// News for the kernel.
+    pub changes: UnboundedSender<Change>,
+}
+
+/// What went wrong inside, as opposed to what the service refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The running queue.
+pub struct Uploader {
+    wake: Arc<Notify>,
+    transfers: Arc<Transfers>,
+    stop: watch::Sender<bool>,
+    worker: JoinHandle<()>,
+}
+
+/// What every batch needs.
+struct Context {
+    store: Store,
+    tree: Tree,
+    staging: Staging,
+    content: Content,
+    api: Api,
+    refresher: Refresher,
+    changes: UnboundedSender<Change>,
+    options: UploadOptions,
+    transfers: Arc<Transfers>,
+    runtime: Handle,
+}
+
+impl Uploader {
+    /// Starts the workers; what an earlier process left is taken up at once.
+    pub fn start(parts: Parts, options: UploadOptions, runtime: &Handle) -> Uploader {
+        let wake = Arc::new(Notify::new());
+        let transfers = Arc::new(Transfers::default());
+        let (stop, stopped) = watch::channel(false);
+        let context = Arc::new(Context {
+            store: parts.store,
+            tree: parts.tree,
+            staging: parts.staging,
+            content: parts.content,
+            api: parts.api,
+            refresher: parts.refresher,
+            changes: parts.changes,
+            options,
+            transfers: transfers.clone(),
+            runtime: runtime.clone(),
+        });
+        let worker = runtime.spawn(worker::run(context, wake.clone(), stopped));
+        Uploader {
+            wake,
+            transfers,
+            stop,
+            worker,
+        }
+    }
+
+    /// Notified, the workers look at the journal.
+    pub fn wake_handle(&self) -> Arc<Notify> {
+        self.wake.clone()
+    }
+
+    /// Uploads under way.
+    pub fn transfers(&self) -> Vec<Transfer> {
+        self.transfers.snapshot()
+    }
+
+    /// Stops: uploads under way are broken off and settled at the next start;
+    /// nothing that was journaled is lost.
+    pub async fn stop(self) {
+        // An error says that the worker has ended already.
+        let _ = self.stop.send(true);
+        if let Err(e) = self.worker.await {
+            tracing::error!("the upload worker failed: {e}");
+        }
+    }
+}
+
+impl Context {
+    /// When to try again after the `attempts`-th failure.
+    fn later(&self, attempts: u32) -> Time {
+        Time::now().after(self.scaled(failure::back_off(attempts)))
+    }
+
+    fn scaled(&self, wait: Duration) -> Duration {
+        wait.div_f64(self.options.speed.max(1.0))
+    }
+
+    /// The node's path, for messages.
+    fn path(&self, ino: Ino) -> String {
+        match self.tree.path(ino) {
+            Ok(Some(path)) => format!("/{}", path.display()),
+            _ => format!("(removed, inode {ino})"),
+        }
+    }
+
+    fn refresh_in_background(&self, folder: Ino) {
+        let refresher = self.refresher.clone();
+        let deadline = Instant::now() + self.api.limits().folder_gap * 4;
+        self.runtime.spawn(async move {
+            if let Err(e) = refresher.refresh(folder, Class::Refresh, deadline).await {
+                tracing::debug!(%folder, "not listed again: {e}");
+            }
+        });
+    }
+}

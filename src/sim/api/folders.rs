@@ -1,0 +1,130 @@
+//! `folder/*`: listing, making, moving, removing, sharing.
+
+use super::Context;
+use super::error::ApiError;
+use super::files::cut;
+use super::reply::Reply;
+use crate::sim::account::{Account, Refusal, When};
+use crate::sim::dates::to_paris;
+use crate::sim::report::Offence;
+use crate::sim::world::State;
+use serde_json::{Value, json};
+
+/// `folder/ls.cgi` (API notes 2.2).
+pub fn list(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
+    let params = context.params;
+    let id = params.folder("folder_id")?.unwrap_or(0);
+    let account = state
+        .accounts
+        .get(context.account)
+        .ok_or(ApiError::NoSuchUser)?;
+    let mut listing = account.list(id, context.world.clock.now())?;
+    cut(&mut listing.folders, state)?;
+    let folders: Vec<Value> = listing
+        .folders
+        .iter()
+        .map(|folder| {
+            json!({
+                "id": folder.id,
+                "name": folder.name,
+                "create_date": to_paris(folder.created),
+                "pass": u8::from(folder.pass),
+            })
+        })
+        .collect();
+    let bytes: u64 = listing.files.iter().map(|file| file.content.size()).sum();
+    let mut reply = Reply::ok([
+        ("folder_id", id.into()),
+        ("name", listing.name.into()),
+        ("files", listing.files.len().into()),
+        ("sub_folders", folders.into()),
+        // null, not 0, where there are no files.
+        ("size", (!listing.files.is_empty()).then_some(bytes).into()),
+    ]);
+    reply.lists.push("sub_folders");
+    if let Some(created) = listing.created {
+        reply.set("create_date", to_paris(created));
+    }
+    if let Some(slug) = listing.shared {
+        reply.set("shared", public_url(&slug));
+    }
+    if params.flag("files") {
+        cut(&mut listing.files, state)?;
+        reply.items = Some(listing.files);
+    }
+    Ok(reply)
+}
+
+/// `folder/mkdir.cgi` (API notes 2.10).
+pub fn mkdir(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
+    let name = context.params.text_required("name")?;
+    let parent = context.params.folder("folder_id")?.unwrap_or(0);
+    let (id, name) = change(context, state, |account, when| {
+        account.make_folder(parent, name, when)
+    })?;
+    Ok(Reply::ok([("folder_id", id.into()), ("name", name.into())]))
+}
+
+/// `folder/mv.cgi` (API notes 2.11).
+pub fn mv(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
+    let params = context.params;
+    let id = params.folder_required("folder_id")?;
+    let destination = params.folder("destination_folder_id")?;
+    let rename = params.text("rename")?;
+    let (old, new) = change(context, state, |account, when| {
+        let moved = account.move_folder(id, destination, rename, when);
+        if moved == Err(Refusal::Impossible) {
+            let text = "the root, or a folder into itself";
+            context
+                .world
+                .violation(Offence::Careless, context.script, text);
+        }
+        moved
+    })?;
+    Ok(Reply::ok([
+        ("old_name", old.into()),
+        ("new_name", new.into()),
+    ]))
+}
+
+/// `folder/rm.cgi` (API notes 2.12).
+pub fn rm(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
+    let id = context.params.folder_required("folder_id")?;
+    change(context, state, |account, when| {
+        account.remove_folder(id, when)
+    })?;
+    Ok(Reply::ok([]))
+}
+
+/// `folder/share.cgi` (API notes 2.13): the public page. Sharing with other accounts is
+/// accepted and has no effect.
+pub fn share(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
+    let params = context.params;
+    let id = params.folder_required("folder_id")?;
+    let pass = params.text("pass")?.filter(|pass| !pass.is_empty());
+    if pass.is_some_and(|pass| pass.chars().count() < 6) {
+        return Err(Refusal::Parameter("pass").into());
+    }
+    let public = params.flag("share").then(|| pass.map(str::to_owned));
+    let slug = change(context, state, |account, _| {
+        account.share_folder(id, public)
+    })?;
+    let mut reply = Reply::ok([]);
+    if let Some(slug) = slug {
+        reply.set("url", public_url(&slug));
+    }
+    Ok(reply)
+}
+
+fn public_url(slug: &str) -> String {
+    format!("https://1fichier.com/dir/{slug}")
+}
+
+fn change<T>(
+    context: &Context<'_>,
+    state: &mut State,
+    change: impl FnOnce(&mut Account, When<'_>) -> Result<T, Refusal>,
+) -> Result<T, ApiError> {
+    let done = state.with_account(context.account, &context.world.clock, change);
+    Ok(done.ok_or(ApiError::NoSuchUser)??)
+}

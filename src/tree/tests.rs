@@ -1,0 +1,562 @@
+//! Scenarios over the whole room: what a user does, what the service shows, and
+//! what is left to do.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use super::changes::{NewNode, Over, Ownership};
+use super::journal::{self, Object, Task};
+use super::merge::{ListedFile, ListedFolder, Listing};
+use super::node::{Known, Node, ROOT};
+use super::{Change, Lookup, RemoteFile, RemotePlace, Tree, TreeError, attributes};
+use crate::ids::{FileId, FolderId, Ino, Time};
+use crate::store::Store;
+
+const LAG: Duration = Duration::from_secs(120);
+const SECOND: i64 = 1_000_000_000;
+
+struct Bench {
+    _dir: tempfile::TempDir,
+    tree: Tree,
+    now: Time,
+}
+
+fn at(seconds: i64) -> Time {
+    Time(seconds * SECOND)
+}
+
+fn file_id(n: u64) -> FileId {
+    format!("file{n}").parse().unwrap()
+}
+
+fn file(n: u64, name: &str, size: u64) -> ListedFile {
+    ListedFile {
+        id: file_id(n),
+        name: name.to_owned(),
+        size,
+        date: Some(at(n as i64)),
+        whirlpool: None,
+        protected: false,
+    }
+}
+
+fn folder(id: u64, name: &str) -> ListedFolder {
+    ListedFolder {
+        id: FolderId(id),
+        name: name.to_owned(),
+        created: None,
+        protected: false,
+    }
+}
+
+fn listing(folders: Vec<ListedFolder>, files: Vec<ListedFile>) -> Listing {
+    Listing {
+        folders,
+        files,
+        cut: false,
+    }
+}
+
+impl Bench {
+    /// A tree whose root is known to be empty.
+    fn new() -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("state.db")).unwrap();
+        let bench = Bench {
+            tree: Tree::new(store, LAG),
+            _dir: dir,
+            now: at(1_000_000),
+        };
+        bench.list(ROOT, Listing::default());
+        bench
+    }
+
+    fn list(&self, folder: Ino, listing: Listing) -> Vec<Change> {
+        self.tree
+            .merge(folder, listing, self.now, self.now)
+            .unwrap()
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now = self.now.after(Duration::from_secs(seconds));
+    }
+
+    fn names(&self, folder: Ino) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .tree
+            .children(folder, Ino(0), 1000)
+            .unwrap()
+            .into_iter()
+            .filter_map(|n| n.place)
+            .map(|p| p.name.into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn get(&self, parent: Ino, name: &str) -> Node {
+        match self.tree.lookup(parent, OsStr::new(name)).unwrap() {
+            Lookup::Exists(node) => *node,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    fn create(&self, parent: Ino, name: &str, new: &NewNode) -> Node {
+        self.tree
+            .create(
+                parent,
+                OsStr::new(name),
+                new,
+                Ownership::default(),
+                self.now,
+            )
+            .unwrap()
+    }
+
+    /// Creates a file and closes a version of `size` bytes.
+    fn write(&self, parent: Ino, name: &str, size: u64) -> Node {
+        let node = match self.tree.lookup(parent, OsStr::new(name)).unwrap() {
+            Lookup::Exists(node) => *node,
+            _ => self.create(parent, name, &NewNode::File),
+        };
+        self.tree
+            .store
+            .write(|tx| -> Result<(), TreeError> {
+                attributes::content_closed(tx, node.ino, size, None, self.now)?;
+                Ok(journal::content_due(tx, node.ino, self.now)?)
+            })
+            .unwrap();
+        node
+    }
+
+    /// The service has the node's content as file `n`.
+    fn sent(&self, ino: Ino, n: u64, folder: u64, name: &str, size: u64) {
+        let file = RemoteFile {
+            id: file_id(n),
+            place: RemotePlace {
+                folder: FolderId(folder),
+                name: name.to_owned(),
+            },
+            size,
+            whirlpool: None,
+        };
+        self.tree
+            .store
+            .write(|tx| journal::content_confirmed(tx, ino, file, false, self.now))
+            .unwrap();
+    }
+
+    fn rename(&self, from: (Ino, &str), to: (Ino, &str)) -> Result<(), TreeError> {
+        self.tree
+            .rename(
+                from.0,
+                OsStr::new(from.1),
+                to.0,
+                OsStr::new(to.1),
+                Over::Replace,
+                self.now,
+            )
+            .map(|_| ())
+    }
+
+    fn ready(&self) -> Vec<Task> {
+        self.tree.ready(self.now, 100, &|_| false).unwrap()
+    }
+
+    /// What is ready, in words.
+    fn todo(&self) -> Vec<String> {
+        let mut todo: Vec<String> = self
+            .ready()
+            .into_iter()
+            .map(|task| match task {
+                Task::Make { at, .. } => format!("make {}/{}", at.folder, at.name),
+                Task::Move { object, to, .. } => format!("move {} to {to}", object_name(&object)),
+                Task::Rename { object, name, .. } => {
+                    format!("rename {} to {name}", object_name(&object))
+                }
+                Task::Send { at, size, .. } => format!("send {}/{} {size}", at.folder, at.name),
+                Task::Empty { .. } => "empty".to_owned(),
+                Task::Remove(removal) => format!("remove {}", removal.rid),
+            })
+            .collect();
+        todo.sort();
+        todo
+    }
+}
+
+fn object_name(object: &Object) -> String {
+    match object {
+        Object::File(id) => id.to_string(),
+        Object::Folder(id) => id.to_string(),
+    }
+}
+
+#[test]
+fn a_name_in_a_folder_never_listed_is_unknown_and_in_a_listed_one_gone() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    assert_eq!(
+        bench.tree.lookup(d, OsStr::new("x")).unwrap(),
+        Lookup::Unknown
+    );
+    assert!(matches!(
+        bench.tree.unlink(d, OsStr::new("x"), bench.now),
+        Err(TreeError::Unlisted(_))
+    ));
+    bench.list(d, Listing::default());
+    assert_eq!(bench.tree.lookup(d, OsStr::new("x")).unwrap(), Lookup::Gone);
+}
+
+#[test]
+fn a_listing_cut_off_removes_nothing_and_leaves_names_unknown() {
+    let bench = Bench::new();
+    bench.list(
+        ROOT,
+        listing(vec![], vec![file(1, "a", 1), file(2, "b", 1)]),
+    );
+    let mut cut = listing(vec![], vec![file(1, "a", 1)]);
+    cut.cut = true;
+    bench.list(ROOT, cut);
+    assert_eq!(bench.names(ROOT), ["a", "b"]);
+    assert_eq!(
+        bench.tree.lookup(ROOT, OsStr::new("x")).unwrap(),
+        Lookup::Unknown
+    );
+}
+
+#[test]
+fn an_empty_answer_after_a_full_one_is_believed_the_second_time() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));
+    bench.pass(60);
+    bench.list(ROOT, Listing::default());
+    assert_eq!(bench.names(ROOT), ["a"]);
+    assert!(matches!(
+        bench.tree.node(ROOT).unwrap().unwrap().known,
+        Known::Doubted(_)
+    ));
+    bench.pass(60);
+    let changes = bench.list(ROOT, Listing::default());
+    assert!(bench.names(ROOT).is_empty());
+    assert!(matches!(changes[..], [Change::Gone { .. }]));
+}
+
+#[test]
+fn of_two_files_of_one_name_the_newest_keeps_it() {
+    let bench = Bench::new();
+    bench.list(
+        ROOT,
+        listing(vec![], vec![file(1, "a.txt", 1), file(2, "a.txt", 2)]),
+    );
+    assert_eq!(bench.names(ROOT), ["a (file1).txt", "a.txt"]);
+    assert_eq!(bench.get(ROOT, "a.txt").size, 2);
+    bench.list(
+        ROOT,
+        listing(
+            vec![],
+            vec![
+                file(1, "a.txt", 1),
+                file(2, "a.txt", 2),
+                file(3, "a.txt", 3),
+            ],
+        ),
+    );
+    assert_eq!(
+        bench.names(ROOT),
+        ["a (file1).txt", "a (file2).txt", "a.txt"]
+    );
+    assert_eq!(bench.get(ROOT, "a.txt").size, 3);
+    // The twin gets the name back when the newer ones are gone.
+    bench.list(ROOT, listing(vec![], vec![file(1, "a.txt", 1)]));
+    assert_eq!(bench.names(ROOT), ["a.txt"]);
+    assert_eq!(bench.get(ROOT, "a.txt").size, 1);
+}
+
+#[test]
+fn a_file_replaced_behind_our_back_is_a_new_inode() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));
+    let old = bench.get(ROOT, "a").ino;
+    bench.list(ROOT, listing(vec![], vec![file(2, "a", 2)]));
+    assert_ne!(bench.get(ROOT, "a").ino, old);
+    assert_eq!(bench.names(ROOT), ["a"]);
+}
+
+#[test]
+fn a_file_moved_behind_our_back_keeps_its_inode() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![file(1, "a", 1)]));
+    let (d, a) = (bench.get(ROOT, "d").ino, bench.get(ROOT, "a").ino);
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    bench.list(d, listing(vec![], vec![file(1, "b", 1)]));
+    assert_eq!(bench.get(d, "b").ino, a);
+}
+
+#[test]
+fn a_new_file_waits_for_its_folder_and_is_sent_under_its_latest_name() {
+    let bench = Bench::new();
+    let d = bench.create(ROOT, "d", &NewNode::Folder).ino;
+    let f = bench.write(d, ".tmp", 5);
+    bench.rename((d, ".tmp"), (d, "final")).unwrap();
+    assert_eq!(bench.todo(), ["make 0/d"]);
+    let place = RemotePlace {
+        folder: FolderId::ROOT,
+        name: "d".into(),
+    };
+    bench.tree.made(d, FolderId(7), place, bench.now).unwrap();
+    assert_eq!(bench.todo(), ["send 7/final 5"]);
+    bench.sent(f.ino, 1, 7, "final", 5);
+    assert!(bench.todo().is_empty());
+}
+
+#[test]
+fn a_temporary_file_that_came_and_went_costs_no_call() {
+    let bench = Bench::new();
+    let d = bench.create(ROOT, "d", &NewNode::Folder).ino;
+    bench.write(d, "tmp", 5);
+    bench.tree.unlink(d, OsStr::new("tmp"), bench.now).unwrap();
+    bench.tree.rmdir(ROOT, OsStr::new("d"), bench.now).unwrap();
+    assert!(bench.todo().is_empty());
+    assert!(bench.tree.backlog().unwrap().is_drained());
+}
+
+#[test]
+fn an_old_version_goes_only_after_the_new_one_is_confirmed() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "doc", 3)]));
+    let doc = bench.write(ROOT, "doc", 4);
+    assert_eq!(bench.todo(), ["send 0/doc 4"]);
+    bench.sent(doc.ino, 2, 0, "doc", 4);
+    assert_eq!(bench.todo(), ["remove file1"]);
+}
+
+#[test]
+fn write_temp_and_rename_replaces_after_the_confirmation() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "doc", 3)]));
+    let tmp = bench.write(ROOT, "doc.tmp", 4);
+    bench.rename((ROOT, "doc.tmp"), (ROOT, "doc")).unwrap();
+    assert_eq!(bench.names(ROOT), ["doc"]);
+    assert_eq!(bench.todo(), ["send 0/doc 4"]);
+    bench.sent(tmp.ino, 2, 0, "doc", 4);
+    assert_eq!(bench.todo(), ["remove file1"]);
+}
+
+#[test]
+fn a_replaced_file_outlives_all_its_unsent_successors() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "doc", 3)]));
+    bench.write(ROOT, "tmp1", 4);
+    bench.rename((ROOT, "tmp1"), (ROOT, "doc")).unwrap();
+    let second = bench.write(ROOT, "tmp2", 5);
+    bench.rename((ROOT, "tmp2"), (ROOT, "doc")).unwrap();
+    assert_eq!(bench.todo(), ["send 0/doc 5"]);
+    bench.sent(second.ino, 2, 0, "doc", 5);
+    assert_eq!(bench.todo(), ["remove file1"]);
+}
+
+#[test]
+fn content_of_an_open_file_waits_until_it_is_closed_or_found_at_the_next_start() {
+    let bench = Bench::new();
+    let f = bench.write(ROOT, "a", 5);
+    let hold = |tx: &rusqlite::Transaction<'_>| -> Result<(), TreeError> {
+        Ok(journal::content_due(tx, f.ino, journal::WHILE_OPEN)?)
+    };
+    bench.tree.store.write(hold).unwrap();
+    bench.tree.hurry(None).unwrap();
+    assert!(bench.todo().is_empty());
+    assert_eq!(bench.tree.next_due(bench.now).unwrap(), None);
+    assert!(!bench.tree.backlog().unwrap().is_drained());
+    bench.tree.nothing_is_open(bench.now).unwrap();
+    assert_eq!(bench.todo(), ["send 0/a 5"]);
+}
+
+#[test]
+fn renames_collapse_and_a_rename_back_cancels() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![file(1, "a", 3)]));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, Listing::default());
+    bench.rename((ROOT, "a"), (ROOT, "b")).unwrap();
+    bench.rename((ROOT, "b"), (d, "c")).unwrap();
+    assert_eq!(bench.todo(), ["move file1 to 7"]);
+    let ino = bench.get(d, "c").ino;
+    bench.tree.moved(ino, FolderId(7), bench.now).unwrap();
+    assert_eq!(bench.todo(), ["rename file1 to c"]);
+    bench.rename((d, "c"), (d, "a")).unwrap();
+    assert!(bench.todo().is_empty());
+}
+
+#[test]
+fn folders_that_swap_names_step_aside() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "a"), folder(8, "b")], vec![]));
+    bench.rename((ROOT, "a"), (ROOT, "t")).unwrap();
+    bench.rename((ROOT, "b"), (ROOT, "a")).unwrap();
+    bench.rename((ROOT, "t"), (ROOT, "b")).unwrap();
+    let mut steps = Vec::new();
+    for _ in 0..3 {
+        let tasks = bench.ready();
+        let [Task::Rename { ino, object, name }] = &tasks[..] else {
+            panic!("{tasks:?}");
+        };
+        steps.push(format!("{} -> {name}", object_name(object)));
+        bench.tree.renamed(*ino, name, bench.now).unwrap();
+    }
+    assert!(bench.todo().is_empty(), "{steps:?}");
+    assert_eq!(bench.names(ROOT), ["a", "b"]);
+}
+
+#[test]
+fn a_folder_goes_after_everything_in_it() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, listing(vec![], vec![file(1, "a", 1)]));
+    assert!(matches!(
+        bench.tree.rmdir(ROOT, OsStr::new("d"), bench.now),
+        Err(TreeError::NotEmpty)
+    ));
+    bench.tree.unlink(d, OsStr::new("a"), bench.now).unwrap();
+    bench.tree.rmdir(ROOT, OsStr::new("d"), bench.now).unwrap();
+    assert_eq!(bench.todo(), ["remove file1"]);
+    let [Task::Remove(removal)] = &bench.ready()[..] else {
+        panic!();
+    };
+    bench.tree.removed(removal, bench.now).unwrap();
+    assert_eq!(bench.todo(), ["remove 7"]);
+}
+
+#[test]
+fn a_lagging_listing_neither_hides_nor_revives_what_we_did() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "old", 1)]));
+    let new = bench.write(ROOT, "new", 4);
+    bench.sent(new.ino, 2, 0, "new", 4);
+    bench
+        .tree
+        .unlink(ROOT, OsStr::new("old"), bench.now)
+        .unwrap();
+    for task in bench.ready() {
+        if let Task::Remove(removal) = task {
+            bench.tree.removed(&removal, bench.now).unwrap();
+        }
+    }
+    bench.pass(60);
+    bench.list(ROOT, listing(vec![], vec![file(1, "old", 1)]));
+    assert_eq!(bench.names(ROOT), ["new"]);
+    bench.pass(100);
+    bench.list(ROOT, listing(vec![], vec![file(2, "new", 4)]));
+    assert_eq!(bench.names(ROOT), ["new"]);
+    assert_eq!(bench.get(ROOT, "new").ino, new.ino);
+}
+
+#[test]
+fn unsent_content_outlives_the_file_and_its_folder_on_the_service() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d"), folder(9, "e")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, listing(vec![], vec![file(1, "a", 1)]));
+    bench.write(d, "a", 9);
+    bench.pass(600);
+    bench.list(ROOT, listing(vec![folder(9, "e")], vec![]));
+    assert_eq!(bench.names(ROOT), ["d", "e"]);
+    assert_eq!(bench.todo(), ["make 0/d"]);
+}
+
+#[test]
+fn an_unlinked_file_whose_upload_ends_is_removed_there() {
+    let bench = Bench::new();
+    let f = bench.write(ROOT, "a", 9);
+    bench.tree.unlink(ROOT, OsStr::new("a"), bench.now).unwrap();
+    bench.sent(f.ino, 1, 0, "a", 9);
+    assert_eq!(bench.todo(), ["remove file1"]);
+}
+
+#[test]
+fn an_emptied_file_lives_here_and_goes_there() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));
+    let a = bench.write(ROOT, "a", 0);
+    assert_eq!(bench.todo(), ["empty"]);
+    bench.tree.emptied(a.ino, bench.now).unwrap();
+    assert_eq!(bench.todo(), ["remove file1"]);
+    assert_eq!(bench.names(ROOT), ["a"]);
+}
+
+#[test]
+fn a_folder_made_here_and_there_becomes_one() {
+    let bench = Bench::new();
+    let d = bench.create(ROOT, "d", &NewNode::Folder).ino;
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    assert_eq!(bench.names(ROOT), ["d"]);
+    assert_eq!(bench.get(ROOT, "d").ino, d);
+    assert!(bench.todo().is_empty());
+}
+
+#[test]
+fn a_refused_rename_shows_the_truth_again() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));
+    bench.rename((ROOT, "a"), (ROOT, "b")).unwrap();
+    let b = bench.get(ROOT, "b").ino;
+    bench.tree.restore_place(b).unwrap();
+    assert_eq!(bench.names(ROOT), ["a"]);
+    assert!(bench.todo().is_empty());
+}
+
+#[test]
+fn rename_follows_posix() {
+    let bench = Bench::new();
+    bench.list(
+        ROOT,
+        listing(
+            vec![folder(7, "d"), folder(8, "full")],
+            vec![file(1, "f", 1)],
+        ),
+    );
+    let (d, full) = (bench.get(ROOT, "d").ino, bench.get(ROOT, "full").ino);
+    bench.list(d, Listing::default());
+    bench.list(full, listing(vec![], vec![file(2, "x", 1)]));
+    assert!(matches!(
+        bench.rename((ROOT, "d"), (ROOT, "full")),
+        Err(TreeError::NotEmpty)
+    ));
+    assert!(matches!(
+        bench.rename((ROOT, "d"), (ROOT, "f")),
+        Err(TreeError::NotFolder)
+    ));
+    assert!(matches!(
+        bench.rename((ROOT, "f"), (ROOT, "d")),
+        Err(TreeError::IsFolder)
+    ));
+    assert!(matches!(
+        bench.rename((ROOT, "full"), (full, "y")),
+        Err(TreeError::IntoItself)
+    ));
+    assert!(matches!(
+        bench.rename((ROOT, "none"), (d, "y")),
+        Err(TreeError::NotFound)
+    ));
+    let long = "x".repeat(251);
+    assert!(matches!(
+        bench.rename((ROOT, "f"), (d, &long)),
+        Err(TreeError::NameTooLong)
+    ));
+    bench.rename((ROOT, "full"), (ROOT, "d")).unwrap();
+    assert_eq!(bench.names(ROOT), ["d", "f"]);
+    assert_eq!(bench.todo(), ["remove 7"]);
+}
+
+#[test]
+fn files_survive_two_renames_of_their_folder() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, listing(vec![], vec![file(1, "x", 1)]));
+    bench.rename((ROOT, "d"), (ROOT, "e")).unwrap();
+    bench.rename((ROOT, "e"), (ROOT, "f")).unwrap();
+    assert_eq!(bench.names(bench.get(ROOT, "f").ino), ["x"]);
+    assert_eq!(bench.todo(), ["rename 7 to f"]);
+}

@@ -1,0 +1,231 @@
+//! Carries out the batches that change names and places: each is one call, and
+//! what the service did is recorded as a fact.
+
+use std::collections::HashSet;
+
+use super::failure::{Failure, judge};
+use super::plan::Batch;
+use super::{Context, UploadError};
+use crate::api::{ApiError, Class};
+use crate::ids::{FileId, FolderId, Ino, Time};
+use crate::tree::removals::Removal;
+use crate::tree::{Change, RemotePlace};
+
+impl Context {
+    /// Carries out a batch other than an upload.
+    pub(super) async fn change(&self, batch: Batch) -> Result<(), UploadError> {
+        match batch {
+            Batch::Upload(_) => Ok(()), // Has a lane of its own.
+            Batch::Empty(ino) => Ok(self.tree.emptied(ino, Time::now())?),
+            Batch::Make { ino, at } => self.make(ino, at).await,
+            Batch::MoveFiles { to, files } => self.move_files(to, files).await,
+            Batch::MoveFolder { ino, id, to } => {
+                let moved = self.api.move_folder(id, to, Class::Upload).await;
+                match moved {
+                    Ok(()) => Ok(self.tree.moved(ino, to, Time::now())?),
+                    Err(e) => self.place_failed(&[ino], &e),
+                }
+            }
+            Batch::RenameFiles(files) => self.rename_files(files).await,
+            Batch::RenameFolder { ino, id, name } => {
+                let renamed = self.api.rename_folder(id, &name, Class::Upload).await;
+                match renamed {
+                    Ok(()) | Err(ApiError::Unchanged(_)) => {
+                        Ok(self.tree.renamed(ino, &name, Time::now())?)
+                    }
+                    Err(e) => self.place_failed(&[ino], &e),
+                }
+            }
+            Batch::RemoveFiles(removals) => self.remove_files(removals).await,
+            Batch::RemoveFolder(removal) => self.remove_folder(&removal).await,
+        }
+    }
+
+    async fn make(&self, ino: Ino, at: RemotePlace) -> Result<(), UploadError> {
+        match self
+            .api
+            .make_folder(at.folder, &at.name, Class::Upload)
+            .await
+        {
+            Ok((id, name)) => {
+                let at = RemotePlace { name, ..at };
+                Ok(self.tree.made(ino, id, at, Time::now())?)
+            }
+            Err(e) => {
+                // It may exist: made by somebody else, or by us before a crash. The
+                // listing of the folder tells, and takes it as this one.
+                if judge(&e) == Failure::Permanent {
+                    self.look_again(at.folder);
+                }
+                self.intent_failed(ino, &e)
+            }
+        }
+    }
+
+    async fn move_files(
+        &self,
+        to: FolderId,
+        files: Vec<(Ino, FileId)>,
+    ) -> Result<(), UploadError> {
+        let ids: Vec<FileId> = files.iter().map(|(_, id)| id.clone()).collect();
+        let inos: Vec<Ino> = files.iter().map(|(ino, _)| *ino).collect();
+        match self.api.move_files(&ids, to, Class::Upload).await {
+            Ok(moved) => {
+                let moved: HashSet<FileId> = moved.into_iter().collect();
+                let now = Time::now();
+                for (ino, id) in &files {
+                    if moved.contains(id) {
+                        self.tree.moved(*ino, to, now)?;
+                    } else {
+                        self.tree
+                            .postpone(*ino, self.later(1), "the service did not move it")?;
+                    }
+                }
+                Ok(())
+            }
+            Err(e) => self.place_failed(&inos, &e),
+        }
+    }
+
+    async fn rename_files(&self, files: Vec<(Ino, FileId, String)>) -> Result<(), UploadError> {
+        let request: Vec<(FileId, String)> = files
+            .iter()
+            .map(|(_, id, name)| (id.clone(), name.clone()))
+            .collect();
+        let inos: Vec<Ino> = files.iter().map(|(ino, ..)| *ino).collect();
+        match self.api.rename_files(&request, Class::Upload).await {
+            Ok(renamed) => {
+                let now = Time::now();
+                for (ino, id, name) in &files {
+                    match renamed.iter().find(|r| r.id == *id) {
+                        Some(done) => self.tree.renamed(*ino, &done.name, now)?,
+                        None => self.tree.postpone(
+                            *ino,
+                            self.later(1),
+                            "the service did not rename it",
+                        )?,
+                    }
+                }
+                Ok(())
+            }
+            // One refused name refuses the array: each is asked for on its own.
+            Err(e) if files.len() > 1 && judge(&e) == Failure::Permanent => {
+                for file in files {
+                    Box::pin(self.rename_files(vec![file])).await?;
+                }
+                Ok(())
+            }
+            // Nothing changed: it has that name already.
+            Err(ApiError::Unchanged(_)) => {
+                for (ino, _, name) in &files {
+                    self.tree.renamed(*ino, name, Time::now())?;
+                }
+                Ok(())
+            }
+            Err(e) => self.place_failed(&inos, &e),
+        }
+    }
+
+    async fn remove_files(&self, removals: Vec<Removal>) -> Result<(), UploadError> {
+        let ids: Vec<FileId> = removals.iter().filter_map(|r| r.rid.parse().ok()).collect();
+        match self.api.remove_files(&ids, Class::Upload).await {
+            // Fewer than asked for: the others were gone before (API notes 10.17).
+            Ok(_) => self.all_removed(&removals),
+            Err(ApiError::NotFound(_)) if removals.len() == 1 => self.all_removed(&removals),
+            Err(e) => self.removals_failed(&removals, &e),
+        }
+    }
+
+    async fn remove_folder(&self, removal: &Removal) -> Result<(), UploadError> {
+        let Ok(id) = removal.rid.parse().map(FolderId) else {
+            return Ok(self.tree.give_up_removal(removal)?);
+        };
+        match self.api.remove_folder(id, Class::Upload).await {
+            Ok(()) | Err(ApiError::NotFound(_)) => {
+                self.all_removed(std::slice::from_ref(removal))
+            }
+            Err(e) => self.removals_failed(std::slice::from_ref(removal), &e),
+        }
+    }
+
+    fn all_removed(&self, removals: &[Removal]) -> Result<(), UploadError> {
+        let now = Time::now();
+        for removal in removals {
+            self.tree.removed(removal, now)?;
+        }
+        Ok(())
+    }
+
+    /// Removals lag behind each other (API notes 2.7), so a folder that is said
+    /// not to be empty is tried some more before that is believed.
+    fn removals_failed(&self, removals: &[Removal], e: &ApiError) -> Result<(), UploadError> {
+        for removal in removals {
+            if judge(e) == Failure::Permanent && removal.attempts >= self.options.removal_tries {
+                tracing::warn!(
+                    name = removal.place.name,
+                    "not removed from the service, shown again: {e}"
+                );
+                self.tree.give_up_removal(removal)?;
+                self.look_again(removal.place.folder);
+            } else {
+                let later = self.later(removal.attempts + 1);
+                self.tree
+                    .postpone_removal(removal, later, &e.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A move or rename failed: tried again, or given up and the truth shown.
+    fn place_failed(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
+        for &ino in inos {
+            match judge(e) {
+                Failure::Passing => self.intent_failed(ino, e)?,
+                Failure::Permanent => {
+                    tracing::warn!(
+                        path = %self.path(ino),
+                        "not moved or renamed on the service, shown where it is: {e}"
+                    );
+                    let changes = self.tree.restore_place(ino)?;
+                    self.tell(changes);
+                    if let Some(place) = self.tree.node(ino)?.and_then(|n| n.place) {
+                        self.refresh_in_background(place.parent);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An intent failed: tried again later, or parked for the user.
+    pub(super) fn intent_failed(&self, ino: Ino, e: &ApiError) -> Result<(), UploadError> {
+        let text = format!("{e}. {}", e.advice());
+        let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+        match judge(e) {
+            Failure::Permanent if attempts >= self.options.permanent_tries => {
+                tracing::error!(path = %self.path(ino), "failed for good: {text}");
+                Ok(self.tree.park(ino, &text)?)
+            }
+            _ => {
+                tracing::info!(path = %self.path(ino), "will be tried again: {e}");
+                Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
+            }
+        }
+    }
+
+    /// Lists a folder of the service again soon.
+    fn look_again(&self, folder: FolderId) {
+        match self.tree.by_folder_id(folder) {
+            Ok(Some(node)) => self.refresh_in_background(node.ino),
+            Ok(None) => {}
+            Err(e) => tracing::warn!("{e}"),
+        }
+    }
+
+    fn tell(&self, changes: Vec<Change>) {
+        for change in changes {
+            // The receiver goes first when the mount ends; nobody caches then.
+            let _ = self.changes.send(change);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What became of an upload: asked of the upload node, then looked for in the
+//! folder, and only then sent again.
+//!
+//! An upload is settled in the same way right after it was sent, after a broken
+//! connection and after a crash: from its journaled row alone. The service keeps
+//! the result of an upload for two hours (API notes 3.4); a file whose upload
+//! seemed to fail may still appear in its folder, so the folder is asked, not
+//! before listings have caught up, and a file of the same name, size and
+//! checksum is taken for the one that was sent.
+
+use std::time::Duration;
+
+use tokio::task::block_in_place;
+use whirlpool::Digest;
+
+use super::failure::{Failure, judge};
+use super::{Context, UploadError};
+use crate::api::{Class, UploadOutcome, UploadTicket, UploadedFile};
+use crate::content;
+use crate::ids::{Time, Whirlpool};
+use crate::tree::journal::{self, Underway};
+use crate::tree::{Kind, RemoteFile, RemotePlace};
+
+/// How long the service keeps the result of an upload.
+const RESULT_KEPT: Duration = Duration::from_secs(2 * 3600);
+
+impl Context {
+    /// Settles the files of one upload request.
+    pub(super) async fn settle(&self, group: &[Underway]) -> Result<(), UploadError> {
+        let Some(first) = group.first() else {
+            return Ok(());
+        };
+        let ticket = UploadTicket {
+            host: first.node.clone(),
+            xid: first.xid.clone(),
+        };
+        match self.api.upload_result(&ticket).await {
+            Ok(UploadOutcome::Links(files)) if !files.is_empty() => self.take(group, files).await,
+            Ok(UploadOutcome::Links(_) | UploadOutcome::Untold) => self.look_for(group).await,
+            Ok(UploadOutcome::Pending) => {
+                self.ask_later(group, "the service is still checking the upload")
+                    .await
+            }
+            Err(e) if judge(&e) == Failure::Passing => self.ask_later(group, &e.to_string()).await,
+            Err(e) => {
+                tracing::debug!("the result of an upload is not told: {e}");
+                self.look_for(group).await
+            }
+        }
+    }
+
+    async fn ask_later(&self, group: &[Underway], why: &str) -> Result<(), UploadError> {
+        let now = Time::now();
+        let forgotten = |u: &Underway| now.since(u.started) > self.scaled(RESULT_KEPT);
+        if group.iter().all(forgotten) {
+            return self.look_for(group).await;
+        }
+        for upload in group {
+            self.tree
+                .postpone(upload.ino, self.later(upload.attempts + 1), why)?;
+        }
+        Ok(())
+    }
+
+    /// The node told what it stored: each file is found by its name, or, where
+    /// the service changed that, by its content.
+    async fn take(
+        &self,
+        group: &[Underway],
+        mut files: Vec<UploadedFile>,
+    ) -> Result<(), UploadError> {
+        let mut found = Vec::new();
+        let mut missing = Vec::new();
+        for upload in group {
+            let by_name = |f: &UploadedFile| f.name == upload.at.name && f.size == upload.size;
+            let by_content = |f: &UploadedFile| {
+                f.size == upload.size && f.checksum.is_some() && f.checksum == upload.whirlpool
+            };
+            let at = files
+                .iter()
+                .position(by_name)
+                .or_else(|| files.iter().position(by_content))
+                .or_else(|| files.iter().position(|f| f.name == upload.at.name));
+            match at {
+                Some(at) => found.push((upload.clone(), files.swap_remove(at))),
+                None => missing.push(upload.clone()),
+            }
+        }
+        self.confirm(found).await?;
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            self.look_for(&missing).await
+        }
+    }
+
+    /// Looks for uploads of unknown result in their folder.
+    async fn look_for(&self, group: &[Underway]) -> Result<(), UploadError> {
+        let Some(folder) = group.first().map(|u| u.at.folder) else {
+            return Ok(());
+        };
+        let now = Time::now();
+        let lag = self.api.limits().listing_lag;
+        let caught_up = |u: &Underway| now.since(u.started) >= lag;
+        if !group.iter().all(caught_up) {
+            for upload in group {
+                self.tree.postpone(
+                    upload.ino,
+                    upload.started.after(lag),
+                    "waiting for the service's listing to show whether it arrived",
+                )?;
+            }
+            return Ok(());
+        }
+        let listing = match self.api.list_folder(folder, Class::Upload).await {
+            Ok(listing) => listing,
+            Err(e) => {
+                for upload in group {
+                    self.tree.postpone(
+                        upload.ino,
+                        self.later(upload.attempts + 1),
+                        &e.to_string(),
+                    )?;
+                }
+                return Ok(());
+            }
+        };
+        let mut found = Vec::new();
+        for upload in group {
+            let mut arrived = None;
+            for file in &listing.files {
+                let same = file.name == upload.at.name
+                    && file.size == upload.size
+                    && (file.checksum.is_none()
+                        || upload.whirlpool.is_none()
+                        || file.checksum == upload.whirlpool);
+                if same && self.tree.by_file_id(&file.id)?.is_none() {
+                    arrived = Some(UploadedFile {
+                        id: file.id.clone(),
+                        name: file.name.clone(),
+                        size: file.size,
+                        checksum: file.checksum,
+                    });
+                    break;
+                }
+            }
+            match arrived {
+                Some(file) => found.push((upload.clone(), file)),
+                None => {
+                    tracing::info!(path = %self.path(upload.ino), "did not arrive, sent again");
+                    self.tree.upload_failed(upload.ino)?;
+                }
+            }
+        }
+        self.confirm(found).await
+    }
+
+    /// Compares what arrived with what was sent, and commits what is right.
+    async fn confirm(&self, arrived: Vec<(Underway, UploadedFile)>) -> Result<(), UploadError> {
+        let now = Time::now();
+        let mut right = Vec::new();
+        for (upload, file) in arrived {
+            let sent = match upload.whirlpool {
+                Some(whirlpool) => Some(whirlpool),
+                // Sent by a process that died before it could note the checksum.
+                None => self.digest(&upload).await?,
+            };
+            let same_content = match (sent, file.checksum) {
+                (Some(sent), Some(there)) => sent == there,
+                _ => true,
+            };
+            let remote = RemoteFile {
+                id: file.id,
+                place: RemotePlace {
+                    folder: upload.at.folder,
+                    name: file.name,
+                },
+                size: file.size,
+                whirlpool: file.checksum.or(sent),
+            };
+            if file.size == upload.size && same_content {
+                right.push((upload, remote));
+            } else {
+                tracing::warn!(
+                    path = %self.path(upload.ino),
+                    "arrived with other content than was sent; removed there and sent again"
+                );
+                self.tree.upload_was_spoilt(upload.ino, remote, now)?;
+                self.tree.postpone(
+                    upload.ino,
+                    self.later(upload.attempts + 1),
+                    "it arrived damaged",
+                )?;
+            }
+        }
+        if right.is_empty() {
+            return Ok(());
+        }
+        // The staged bytes are let go of: what replaces them must be on disk.
+        block_in_place(|| self.commit(right, now))
+    }
+
+    fn commit(&self, right: Vec<(Underway, RemoteFile)>, now: Time) -> Result<(), UploadError> {
+        let mut files = Vec::with_capacity(right.len());
+        for (upload, remote) in right {
+            let is_link = self
+                .tree
+                .node(upload.ino)?
+                .is_some_and(|node| node.kind == Kind::Symlink);
+            let staged = match is_link {
+                true => None,
+                false => Some(self.staging.file(upload.ino, None)?),
+            };
+            files.push((upload, remote, staged));
+        }
+        let released = self.store.write_durable(|tx| {
+            let mut released = Vec::new();
+            for (upload, remote, staged) in &files {
+                let mut newer = false;
+                if let Some(staged) = staged {
+                    let version = staged.snapshot();
+                    newer = version.as_ref().is_some_and(|v| v.number() != upload.version);
+                    if let Some(version) = version.filter(|_| !newer) {
+                        let file = content::RemoteFile {
+                            id: remote.id.clone(),
+                            size: remote.size,
+                            whirlpool: remote.whirlpool,
+                        };
+                        released.push(staged.confirmed(&version, file, tx)?);
+                    }
+                }
+                journal::content_confirmed(tx, upload.ino, remote.clone(), newer, now)?;
+            }
+            Ok::<_, UploadError>(released)
+        })?;
+        for release in released {
+            release.committed();
+        }
+        for (upload, ..) in &files {
+            tracing::info!(path = %self.path(upload.ino), bytes = upload.size, "uploaded");
+        }
+        Ok(())
+    }
+
+    /// The checksum of the version that was sent, if it is still the last one.
+    async fn digest(&self, upload: &Underway) -> Result<Option<Whirlpool>, UploadError> {
+        use futures_util::TryStreamExt;
+        let file = self.staging.file(upload.ino, None)?;
+        let Some(version) = file.snapshot().filter(|v| v.number() == upload.version) else {
+            return Ok(None);
+        };
+        let mut digest = whirlpool::Whirlpool::new();
+        let mut bytes = version.read_stream();
+        while let Some(chunk) = bytes.try_next().await? {
+            digest.update(&chunk);
+        }
+        Ok(Some(Whirlpool(digest.finalize().into())))
+    }
+}

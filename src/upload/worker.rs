@@ -1,0 +1,260 @@
+//! The loop: what is ready is put into lanes, what is done makes room.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::{self, JoinSet};
+
+use super::plan::{Batch, batches};
+use super::{Context, UploadError};
+use crate::ids::{FileId, Ino, Time};
+use crate::tree::Kind;
+use crate::tree::journal::{Task, Underway};
+
+/// Tasks looked at in one round.
+const ROUND: usize = 2000;
+/// The journal is looked at at least so often; what a handle held back may be
+/// free by then.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Calls that change names and places: one at a time, since the pace would not
+/// let more through, and order is kept without effort.
+const CHANGE_LANES: usize = 1;
+
+/// What a batch in work keeps others from touching.
+#[derive(Default)]
+struct Busy {
+    nodes: HashSet<Ino>,
+    removals: HashSet<i64>,
+    uploads: usize,
+    changes: usize,
+    settling: usize,
+}
+
+/// What was put into a lane, to be taken out when it is done.
+struct Claim {
+    lane: Lane,
+    nodes: Vec<Ino>,
+    removals: Vec<i64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Upload,
+    Change,
+    Settle,
+}
+
+pub(super) async fn run(
+    context: Arc<Context>,
+    wake: Arc<Notify>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut busy = Busy::default();
+    let mut running = Running::default();
+    loop {
+        let started = match context.start_ready(&mut busy, &mut running) {
+            Ok(started) => started,
+            Err(e) => {
+                tracing::error!("the queue cannot be read: {e}");
+                0
+            }
+        };
+        let pause = match context.tree.next_due(Time::now()) {
+            Ok(Some(due)) => due.since(Time::now()).min(TICK),
+            _ => TICK,
+        };
+        // A full round may have left some behind.
+        let pause = if started > 0 { pause.min(Duration::from_millis(500)) } else { pause };
+        tokio::select! {
+            () = wake.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+            _ = stopped.changed() => break,
+            Some(claim) = running.next() => busy.release(&claim),
+        }
+    }
+    running.tasks.shutdown().await;
+}
+
+/// Batches in work, and what each has claimed.
+#[derive(Default)]
+struct Running {
+    tasks: JoinSet<()>,
+    claims: HashMap<task::Id, Claim>,
+}
+
+impl Running {
+    fn start(&mut self, claim: Claim, work: impl Future<Output = ()> + Send + 'static) {
+        let id = self.tasks.spawn(work).id();
+        self.claims.insert(id, claim);
+    }
+
+    /// The claim of a batch that ended, also of one that panicked; `None` when
+    /// none is in work.
+    async fn next(&mut self) -> Option<Claim> {
+        let id = match self.tasks.join_next_with_id().await? {
+            Ok((id, ())) => id,
+            Err(e) => {
+                tracing::error!("a worker failed: {e}");
+                e.id()
+            }
+        };
+        self.claims.remove(&id)
+    }
+}
+
+impl Busy {
+    fn claim(&mut self, claim: &Claim) {
+        self.nodes.extend(&claim.nodes);
+        self.removals.extend(&claim.removals);
+        *self.lane(claim.lane) += 1;
+    }
+
+    fn release(&mut self, claim: &Claim) {
+        for ino in &claim.nodes {
+            self.nodes.remove(ino);
+        }
+        for id in &claim.removals {
+            self.removals.remove(id);
+        }
+        *self.lane(claim.lane) -= 1;
+    }
+
+    fn lane(&mut self, lane: Lane) -> &mut usize {
+        match lane {
+            Lane::Upload => &mut self.uploads,
+            Lane::Change => &mut self.changes,
+            Lane::Settle => &mut self.settling,
+        }
+    }
+}
+
+impl Context {
+    /// Fills free lanes. Returns how many batches were begun.
+    fn start_ready(
+        self: &Arc<Self>,
+        busy: &mut Busy,
+        running: &mut Running,
+    ) -> Result<usize, UploadError> {
+        let mut started = 0;
+        let now = Time::now();
+        if busy.settling == 0 {
+            for group in self.unsettled(busy, now)? {
+                let claim = Claim {
+                    lane: Lane::Settle,
+                    nodes: group.iter().map(|u| u.ino).collect(),
+                    removals: Vec::new(),
+                };
+                busy.claim(&claim);
+                let context = self.clone();
+                running.start(claim, async move { report(context.settle(&group).await) });
+                started += 1;
+            }
+        }
+        if busy.uploads >= self.options.workers && busy.changes >= CHANGE_LANES {
+            return Ok(started);
+        }
+        let is_busy = |ino: Ino| busy.nodes.contains(&ino);
+        let mut tasks = self.tree.ready(now, ROUND, &is_busy)?;
+        tasks.retain(|task| !self.is_held(task, busy));
+        for batch in batches(tasks) {
+            let claim = claim(&batch);
+            let room = match claim.lane {
+                Lane::Upload => busy.uploads < self.options.workers,
+                Lane::Change | Lane::Settle => busy.changes < CHANGE_LANES,
+            };
+            if !room {
+                continue;
+            }
+            busy.claim(&claim);
+            let context = self.clone();
+            running.start(claim, async move {
+                report(match batch {
+                    Batch::Upload(sends) => context.upload(sends).await,
+                    change => context.change(change).await,
+                });
+            });
+            started += 1;
+        }
+        Ok(started)
+    }
+
+    /// Uploads of unknown result whose time has come, by request.
+    fn unsettled(&self, busy: &Busy, now: Time) -> Result<Vec<Vec<Underway>>, UploadError> {
+        let mut groups: Vec<Vec<Underway>> = Vec::new();
+        for upload in self.tree.underway()? {
+            if busy.nodes.contains(&upload.ino) || upload.not_before > now {
+                continue;
+            }
+            let same = |g: &&mut Vec<Underway>| {
+                g.first()
+                    .is_some_and(|u| u.xid == upload.xid && u.node == upload.node)
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(upload),
+                None => groups.push(vec![upload]),
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Whether a removal must wait: it is being made, or somebody still reads the
+    /// file.
+    fn is_held(&self, task: &Task, busy: &Busy) -> bool {
+        let Task::Remove(removal) = task else {
+            return false;
+        };
+        if busy.removals.contains(&removal.id) {
+            return true;
+        }
+        removal.kind != Kind::Folder
+            && removal
+                .rid
+                .parse::<FileId>()
+                .is_ok_and(|id| self.content.is_pinned(&id))
+    }
+}
+
+fn claim(batch: &Batch) -> Claim {
+    let (lane, nodes, removals) = match batch {
+        Batch::Upload(sends) => (
+            Lane::Upload,
+            sends.iter().map(|s| s.ino).collect(),
+            Vec::new(),
+        ),
+        Batch::Make { ino, .. }
+        | Batch::MoveFolder { ino, .. }
+        | Batch::RenameFolder { ino, .. }
+        | Batch::Empty(ino) => (Lane::Change, vec![*ino], Vec::new()),
+        Batch::MoveFiles { files, .. } => (
+            Lane::Change,
+            files.iter().map(|(ino, _)| *ino).collect(),
+            Vec::new(),
+        ),
+        Batch::RenameFiles(files) => (
+            Lane::Change,
+            files.iter().map(|(ino, ..)| *ino).collect(),
+            Vec::new(),
+        ),
+        Batch::RemoveFiles(removals) => (
+            Lane::Change,
+            Vec::new(),
+            removals.iter().map(|r| r.id).collect(),
+        ),
+        Batch::RemoveFolder(removal) => (Lane::Change, Vec::new(), vec![removal.id]),
+    };
+    Claim {
+        lane,
+        nodes,
+        removals,
+    }
+}
+
+/// What went wrong inside is said; the journal still holds the intent.
+fn report(outcome: Result<(), UploadError>) {
+    if let Err(e) = outcome {
+        tracing::error!("the queue: {e}");
+    }
+}
