@@ -1,0 +1,146 @@
+//! Reading folders.
+//!
+//! The place where reading goes on is an inode number, so a folder that changes
+//! between two calls shows each entry that stays exactly once.
+
+use std::ffi::OsStr;
+
+use super::Vfs;
+use super::error::{Error, ErrorKind};
+use super::types::{Answer, Attr, DirEntry, DirFh, Fill, SyncScope};
+use super::wait::Fault;
+use crate::ids::Ino;
+use crate::tree::{Kind, Node};
+
+/// Entries fetched from the tree at a time.
+const PAGE: usize = 256;
+
+/// `.` ends at 1, `..` at 2, an entry at its inode plus this. Inode 1 is the
+/// root, which is nobody's entry, so the numbers never meet.
+const AFTER_DOTS: u64 = 2;
+
+/// Which attributes are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Detail {
+    /// Inode and kind.
+    Name,
+    /// All, and the kernel will hold the entry.
+    Held,
+}
+
+impl Vfs {
+    /// Opens a folder; waits until it was listed once, so that reading never has
+    /// to.
+    pub fn opendir(&self, ino: Ino) -> Answer<DirFh> {
+        self.listing(move |vfs| {
+            let node = vfs.node(ino)?;
+            if node.kind != Kind::Folder {
+                return Err(ErrorKind::NotDir.into());
+            }
+            if node.known.at().is_none() && node.folder_id().is_some() {
+                return Err(Fault::Unlisted(ino));
+            }
+            vfs.refresher().touch(&node);
+            Ok(vfs.inner.handles.add_folder(ino))
+        })
+    }
+
+    /// Reads a folder from `offset` on, until the sink is full. Never waits.
+    ///
+    /// # Errors
+    /// An unknown handle, or the database.
+    pub fn readdir(
+        &self,
+        fh: DirFh,
+        offset: u64,
+        sink: &mut dyn FnMut(DirEntry<'_>) -> Fill,
+    ) -> Result<(), Error> {
+        self.read_folder(fh, offset, Detail::Name, sink)
+    }
+
+    /// Like [`Vfs::readdir`], with attributes; counts one look-up for each entry
+    /// that the sink took, except `.` and `..`.
+    ///
+    /// # Errors
+    /// An unknown handle, or the database.
+    pub fn readdirplus(
+        &self,
+        fh: DirFh,
+        offset: u64,
+        sink: &mut dyn FnMut(DirEntry<'_>) -> Fill,
+    ) -> Result<(), Error> {
+        self.read_folder(fh, offset, Detail::Held, sink)
+    }
+
+    fn read_folder(
+        &self,
+        fh: DirFh,
+        offset: u64,
+        detail: Detail,
+        sink: &mut dyn FnMut(DirEntry<'_>) -> Fill,
+    ) -> Result<(), Error> {
+        let folder = self.inner.handles.folder(fh)?;
+        for (dot, name) in [(0, "."), (1, "..")] {
+            if offset > dot {
+                continue;
+            }
+            let ino = if dot == 0 {
+                folder
+            } else {
+                self.parent_of(folder)?
+            };
+            let attr = self.attr_for(&self.node(ino)?, detail)?;
+            let entry = DirEntry {
+                name: OsStr::new(name),
+                entry: self.listed(attr),
+                next: dot + 1,
+            };
+            if sink(entry) == Fill::Full {
+                return Ok(());
+            }
+        }
+        let mut after = Ino(offset.saturating_sub(AFTER_DOTS));
+        loop {
+            let page = self.tree().children(folder, after, PAGE)?;
+            for node in &page {
+                let Some(place) = &node.place else { continue };
+                let entry = DirEntry {
+                    name: &place.name,
+                    entry: self.listed(self.attr_for(node, detail)?),
+                    next: node.ino.0 + AFTER_DOTS,
+                };
+                if sink(entry) == Fill::Full {
+                    return Ok(());
+                }
+                if detail == Detail::Held {
+                    self.inner.inodes.looked_up(node.ino);
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = last.ino,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn attr_for(&self, node: &Node, detail: Detail) -> Result<Attr, Error> {
+        match detail {
+            Detail::Name => Ok(self.attr_with(node, 0)),
+            Detail::Held => self.attr(node),
+        }
+    }
+
+    /// Ends a folder handle.
+    pub fn releasedir(&self, fh: DirFh) -> Answer<()> {
+        self.inner.handles.remove_folder(fh).map(drop).into()
+    }
+
+    /// Brings the changes of a folder to the disk.
+    pub fn fsyncdir(&self, fh: DirFh, _scope: SyncScope) -> Answer<()> {
+        if let Err(e) = self.inner.handles.folder(fh) {
+            return Answer::Now(Err(e));
+        }
+        let vfs = self.clone();
+        self.blocking(move || Ok(vfs.store().sync()?))
+    }
+}
