@@ -140,8 +140,8 @@ pub struct MountArgs {
     #[command(flatten)]
     pub(super) options: OptionFlags,
     /// Tells the process in the foreground how the start went.
-    #[arg(long, value_name = "FD", hide = true)]
-    pub ready_fd: Option<i32>,
+    #[arg(long, hide = true)]
+    pub(super) report_start: bool,
     /// An empty folder
     pub mountpoint: PathBuf,
 }

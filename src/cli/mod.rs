@@ -7,6 +7,7 @@
 
 mod account;
 mod args;
+mod background;
 mod demo;
 mod exit;
 mod generate;
@@ -17,6 +18,7 @@ mod mount;
 mod queue;
 mod refresh;
 mod show;
+mod signals;
 mod simulate;
 mod status;
 mod unmount;

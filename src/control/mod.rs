@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use client::Client;
-pub use error::{ControlError, Refusal};
+pub use error::{ControlError, Refusal, RefusalKind};
 
 use protocol::{Account, Backlog, Hello, Parting, Queue, Status};
 
