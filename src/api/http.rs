@@ -16,7 +16,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Response, redirect};
 
-use super::error::Form;
+use super::classify::Form;
 use super::{ApiError, Said, limits};
 use crate::config::AddressFamily;
 

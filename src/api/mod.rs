@@ -1,15 +1,16 @@
 //! 1fichier over HTTP: every request that fichierfs makes leaves from here.
 //!
 //! This room knows the service's endpoints, its wire format with all its wobbles,
-//! its errors by their texts, the table of [`limits`] and the [`pace`] that all
+//! its errors by their texts, the table of [`limits`] and the [`Pace`] that all
 //! calls pass. It owns the HTTP clients and the rule where the key may go: to
-//! the API's host and to upload nodes, checked in [`hosts`]. It keeps no state of
+//! the API's host and to upload nodes, checked in `hosts`. It keeps no state of
 //! the account, retries nothing and decides nothing: an answer is either what was
 //! asked for or one [`ApiError`], and an answer that cannot be read is an error, never
 //! an empty folder. `tree`, `content` and `upload` call it.
 
 mod account;
 mod call;
+mod classify;
 mod dates;
 mod download;
 mod error;

@@ -1,6 +1,6 @@
 //! The configuration: one table of options, and the sources of the key.
 //!
-//! An option exists because it has a line in [`options`]; its flag, its variable, its key in the
+//! An option exists because it has a line in [`OPTIONS`]; its flag, its variable, its key in the
 //! file, its `-o` form and its text in the manual all come from that line. [`resolve`] puts the
 //! layers over each other without touching disk or environment; reading them is
 //! at the edges ([`read_config`], [`find_key`]). The key is an [`ApiKey`] from the moment it is

@@ -149,7 +149,7 @@ impl Confirming {
             }
             Some(End::Finished(data)) => {
                 // The bytes as they are become the cache's, or go as one.
-                data.let_go();
+                file.room().budget.release(data.let_go());
                 data.free(&freed);
                 drop(superseded);
                 let whole = sent.map.is_identity() && sent.map.occupied() == remote.size;

@@ -111,11 +111,6 @@ impl DataFile {
         self.number
     }
 
-    /// Bytes in use.
-    pub fn used(&self) -> u64 {
-        self.places.lock().used()
-    }
-
     /// Whether somebody holds places of it.
     pub fn is_held(&self) -> bool {
         self.places.lock().is_held()
@@ -172,9 +167,15 @@ impl DataFile {
         Ok(())
     }
 
-    /// From now on nothing is punched: the bytes stay as they are.
-    pub fn let_go(&self) {
+    /// Takes the file out of this process's care: from now on nothing is punched
+    /// or given back to the budget. Returns how many bytes are in use, which the
+    /// caller gives back as far as they are not staged any more.
+    pub fn let_go(&self) -> u64 {
+        // Under the lock, so that a punch that ends now counts either before or
+        // not at all.
+        let places = self.places.lock();
         self.let_go.store(true, Ordering::Release);
+        places.used()
     }
 
     /// Removes the name; the bytes stay until the last handle goes.
@@ -230,8 +231,11 @@ impl DataFile {
                 self.punch_range(range);
             }
         }
-        self.places.lock().bury(&doomed);
-        self.budget.release(doomed.bytes);
+        let mut places = self.places.lock();
+        places.bury(&doomed);
+        if !self.let_go.load(Ordering::Acquire) {
+            self.budget.release(doomed.bytes);
+        }
     }
 
     fn punch_range(&self, range: &Range<u64>) {
@@ -371,7 +375,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.write(0, &[1; 8192]);
         let hold = Hold::current(&bench.data);
-        bench.data.free(&[0..8192].into_iter().collect());
+        bench.data.free(&bench.map.data_places());
         bench.data.let_go();
         drop(hold);
         let mut byte = [0];

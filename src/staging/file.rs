@@ -483,7 +483,7 @@ impl Drop for StagedFile {
                 || !state.doubtful.is_empty()
                 || state.leftover.is_some()
                 || unsaved;
-            data.let_go();
+            let used = data.let_go();
             let kept = if state.discarded || !wanted {
                 if !state.discarded {
                     data.unlink();
@@ -492,7 +492,7 @@ impl Drop for StagedFile {
             } else {
                 state.stored_bytes()
             };
-            self.room.budget.release(data.used().saturating_sub(kept));
+            self.room.budget.release(used.saturating_sub(kept));
         }
         self.room.left(self.ino);
     }

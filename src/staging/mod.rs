@@ -48,6 +48,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use rusqlite::Transaction;
+
 use crate::content::RemoteFile;
 use crate::ids::Ino;
 use crate::store::Store;
@@ -189,6 +191,15 @@ impl Staging {
             })
             .collect())
     }
+}
+
+/// The number of the version of `ino` that is stored: the service does not have
+/// it yet.
+///
+/// # Errors
+/// That of the database.
+pub fn stored_version(tx: &Transaction<'_>, ino: Ino) -> Result<Option<u64>, StagingError> {
+    rows::stored_version(tx, ino)
 }
 
 fn data_files_in(dir: &Path) -> Result<Vec<FileNumber>, StagingError> {

@@ -179,7 +179,6 @@ impl Life {
                 self.reload(Restart::Unload);
             }
             Op::Kill => {
-                mem::forget(mem::take(&mut self.snapshots));
                 self.reload(Restart::Kill);
             }
         }
@@ -250,8 +249,8 @@ impl Life {
                 }
             }
             Restart::Kill => {
-                mem::forget(before);
-                self.bench.next_process();
+                self.bench.kill(&[&before]);
+                self.snapshots.clear();
                 self.exact = true;
             }
         }

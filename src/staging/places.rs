@@ -448,9 +448,7 @@ mod tests {
         model.cut(4500);
         model.cut(0);
         let punched = model.dying.iter().flat_map(|d| d.ranges.iter().cloned());
-        assert_eq!(
-            punched.collect::<RangeSet<u64>>(),
-            [0..8192].into_iter().collect()
-        );
+        let punched: RangeSet<u64> = punched.collect();
+        assert_eq!(punched.iter().collect::<Vec<_>>(), [&(0..8192)]);
     }
 }

@@ -61,9 +61,7 @@ impl Room {
     /// The content of `ino` if it is in memory.
     pub fn get(&self, ino: Ino) -> Option<Arc<StagedFile>> {
         let slot = self.slots.lock().get(&ino).map(Arc::clone)?;
-        // Bound before it is returned: the lock ends first.
-        let file = slot.lock().upgrade();
-        file
+        slot.lock().upgrade()
     }
 
     /// The files that are in memory.

@@ -40,6 +40,18 @@ pub(super) fn load(connection: &Connection, ino: Ino) -> Result<Option<Row>, Sta
     }))
 }
 
+/// The number of the stored version of `ino`.
+pub(super) fn stored_version(
+    connection: &Connection,
+    ino: Ino,
+) -> Result<Option<u64>, StagingError> {
+    let mut statement = connection.prepare_cached("SELECT version FROM staged WHERE ino = ?1")?;
+    Ok(statement
+        .query_row([ino.0 as i64], |row| row.get::<_, i64>(0))
+        .optional()?
+        .map(|version| version as u64))
+}
+
 /// Stores a version, unless a newer one is stored.
 pub(super) fn save(tx: &Transaction<'_>, ino: Ino, row: &Row) -> Result<(), StagingError> {
     let base = row.map.remotes().first().map(|file| file.id.to_string());

@@ -147,12 +147,16 @@ impl Bench {
         self.dir.path().join("staging")
     }
 
-    /// A process that starts when the one before it is dead. What that had in
-    /// memory must have been forgotten (`std::mem::forget`), not dropped.
-    pub fn next_process(&mut self) {
+    /// The process dies, and the next one starts. `files` are those that it had
+    /// in memory: whatever is dropped of them later does nothing to the disk.
+    pub fn kill(&mut self, files: &[&StagedFile]) {
+        for file in files {
+            if let Some(data) = file.state.lock().data.take() {
+                data.let_go();
+            }
+        }
         self.service = self.service.for_next_process();
-        let next = open(&self.store, &self.service, self.dir.path(), self.budget);
-        std::mem::forget(std::mem::replace(&mut self.staging, next));
+        self.staging = open(&self.store, &self.service, self.dir.path(), self.budget);
     }
 
     pub fn file(&self, base: Option<&RemoteFile>) -> Arc<StagedFile> {

@@ -63,8 +63,7 @@ fn what_was_written_after_the_last_close_is_kept_for_the_doctor() {
     bench.seal(&file).unwrap();
     file.write(0, &[2; 100]).unwrap();
     file.append(&[3; 200]).unwrap();
-    std::mem::forget(file);
-    bench.next_process();
+    bench.kill(&[&file]);
     let file = bench.file(None);
     assert_eq!(bench.content(&file), vec![1; 5000]);
     assert!(file.leftover() >= 300);
@@ -83,8 +82,7 @@ fn a_file_that_was_never_closed_is_an_orphan_after_a_crash() {
     let file = bench.file(None);
     file.write(0, b"unsaved").unwrap();
     assert!(bench.staging.orphans().unwrap().is_empty());
-    std::mem::forget(file);
-    bench.next_process();
+    bench.kill(&[&file]);
     let orphans = bench.staging.orphans().unwrap();
     assert_eq!(orphans.len(), 1);
     assert_eq!(std::fs::read(&orphans[0].path).unwrap(), b"unsaved");
@@ -148,8 +146,7 @@ fn writing_during_an_upload_sends_the_old_and_keeps_the_new() {
     assert_eq!(bench.stored_bytes(), 10);
     assert_eq!(bench.staging.usage().staged, 10);
     assert!(bench.service.is_pinned(&first.id));
-    std::mem::forget(file);
-    bench.next_process();
+    bench.kill(&[&file]);
     // The stored version pins what it reads from, though nobody opened it.
     assert!(bench.service.is_pinned(&first.id));
     let file = bench.file(Some(&first));
@@ -304,6 +301,19 @@ fn a_read_never_sees_half_of_a_write() {
         }
         done.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn stored_bytes_stay_counted_when_nobody_has_the_file() {
+    let bench = Bench::new();
+    let file = bench.file(None);
+    file.write(0, &[1; 4096]).unwrap();
+    bench.seal(&file).unwrap();
+    file.truncate(0).unwrap();
+    drop(file);
+    assert_eq!(bench.staging.usage().staged, 4096);
+    drop(bench.file(None));
+    assert_eq!(bench.staging.usage().staged, 4096);
 }
 
 #[test]

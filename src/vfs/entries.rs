@@ -6,9 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::links::MAX_TARGET;
-use super::types::{
-    Answer, Caller, Entry, OpenFlags, Opened, RenameMode,
-};
+use super::types::{Answer, Caller, Entry, OpenFlags, Opened, RenameMode};
 use super::wait::Fault;
 use crate::ids::{Ino, Time};
 use crate::tree::changes::{NewNode, Over, Ownership};
@@ -55,7 +53,7 @@ impl Vfs {
     /// The kernel gives look-ups back.
     pub fn forget(&self, ino: Ino, lookups: u64) {
         let left = self.inner.inodes.forget(ino, lookups);
-        self.clear(ino, left);
+        self.settle(ino, left);
     }
 
     /// Makes a folder. `perm` has the umask applied, here and below.
@@ -197,7 +195,7 @@ impl Vfs {
 
     fn lost_its_name(&self, node: &Node) {
         let left = self.inner.inodes.unlinked(node.ino);
-        self.clear(node.ino, left);
+        self.settle(node.ino, left);
         self.wake();
     }
 }

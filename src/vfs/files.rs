@@ -4,8 +4,6 @@
 //! version. All handles of an inode share one content, so what one wrote the
 //! next reads.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 
 use super::Vfs;
@@ -17,7 +15,7 @@ use super::types::{
 use super::wait::within;
 use crate::content::RemoteFile;
 use crate::ids::{Ino, Time};
-use crate::staging::Read;
+use crate::staging::{Grow, Read};
 use crate::tree::{Kind, Node};
 
 /// The largest file that the service takes, in bytes (API notes 3.5).
@@ -91,7 +89,7 @@ impl Vfs {
             Err(e) => return Answer::Now(Err(e)),
         };
         match handle.hold.content.read(offset, len as usize) {
-            Read::Now(bytes) => Answer::Now(Ok(bytes)),
+            Read::Now(bytes) => bytes.into(),
             Read::Later(bytes) => {
                 let deadline = self.options().data_deadline;
                 Answer::later(async move {
@@ -159,25 +157,13 @@ impl Vfs {
         }
         let end = end_of(offset, len)?;
         self.inner.inodes.written(*ino, Time::now());
-        let grow = |content: &crate::staging::StagedFile| {
-            if end > content.size() {
-                content.truncate(end)
-            } else {
-                Ok(())
-            }
-        };
+        let range = offset..end;
         match mode {
-            // Room is counted when bytes come: a reservation that nothing fills is
-            // a hole here, and zeros on the service.
-            AllocateMode::KeepSize => {}
-            AllocateMode::Extend => grow(content)?,
-            AllocateMode::PunchHole | AllocateMode::ZeroKeepSize => {
-                content.zero(within_file(content.size(), offset, end))?;
-            }
-            AllocateMode::Zero => {
-                content.zero(within_file(content.size(), offset, end))?;
-                grow(content)?;
-            }
+            AllocateMode::KeepSize => content.allocate(range, Grow::KeepSize)?,
+            AllocateMode::Extend => content.allocate(range, Grow::Size)?,
+            AllocateMode::PunchHole => content.punch(range)?,
+            AllocateMode::ZeroKeepSize => content.zero(range, Grow::KeepSize)?,
+            AllocateMode::Zero => content.zero(range, Grow::Size)?,
         }
         Ok(())
     }
@@ -239,9 +225,4 @@ fn end_of(offset: u64, len: u64) -> Result<u64, Error> {
         Some(end) if end <= MAX_FILE => Ok(end),
         _ => Err(ErrorKind::TooBig.into()),
     }
-}
-
-/// The part of `offset..end` that lies in a file of this size.
-fn within_file(size: u64, offset: u64, end: u64) -> Range<u64> {
-    offset.min(size)..end.min(size)
 }

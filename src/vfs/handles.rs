@@ -46,7 +46,7 @@ impl Drop for Hold {
         if let Some(inner) = self.vfs.upgrade() {
             let vfs = Vfs { inner };
             let left = vfs.inner.inodes.closed(self.ino, self.access);
-            vfs.clear(self.ino, left);
+            vfs.settle(self.ino, left);
         }
     }
 }

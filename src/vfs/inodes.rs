@@ -33,6 +33,8 @@ struct Inode {
     /// Present while a handle is open, and after that until what is unsaved in it was saved.
     content: Option<Arc<StagedFile>>,
     unsaved: Stamp,
+    /// A stored version waits for the last writer to close.
+    held_back: bool,
     /// Its name was taken away by this mount.
     unlinked: bool,
 }
@@ -60,6 +62,8 @@ pub(super) struct Overlay {
 pub(super) enum Left {
     /// Nothing.
     Nothing,
+    /// The last writer closed: the stored version may go to the service.
+    Due,
     /// It has no name, and nobody can reach it any more.
     Orphan,
 }
@@ -93,9 +97,7 @@ impl Inodes {
     pub(super) fn closed(&self, ino: Ino, access: OpenAccess) -> Left {
         self.change(ino, |inode| {
             inode.handles = inode.handles.saturating_sub(1);
-            inode.writers = inode
-                .writers
-                .saturating_sub(u32::from(access.writes()));
+            inode.writers = inode.writers.saturating_sub(u32::from(access.writes()));
         })
     }
 
@@ -115,6 +117,16 @@ impl Inodes {
             size: content.size(),
             unsaved,
         })
+    }
+
+    /// Whether a handle may write to it. If so, [`Left::Due`] tells when that ends.
+    pub(super) fn hold_back(&self, ino: Ino) -> bool {
+        let mut table = self.table.lock();
+        let Some(inode) = table.get_mut(&ino).filter(|inode| inode.writers > 0) else {
+            return false;
+        };
+        inode.held_back = true;
+        true
     }
 
     /// Whether a handle may write to it.
@@ -207,10 +219,11 @@ impl Inodes {
             }
         }
         let unused = inode.handles == 0 && inode.lookups == 0 && inode.content.is_none();
-        let left = if unused && inode.unlinked {
-            Left::Orphan
-        } else {
-            Left::Nothing
+        let left = match (unused, inode.unlinked) {
+            (true, true) => Left::Orphan,
+            (false, true) => Left::Nothing,
+            (_, false) if inode.writers == 0 && std::mem::take(&mut inode.held_back) => Left::Due,
+            (_, false) => Left::Nothing,
         };
         if unused {
             table.remove(&ino);

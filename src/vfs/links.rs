@@ -35,7 +35,10 @@ impl Vfs {
             Err(e) => return Answer::Now(Err(e)),
         };
         match hold.content.read(0, MAX_TARGET + 1) {
-            Read::Now(bytes) => self.remember(ino, bytes).into(),
+            Read::Now(bytes) => bytes
+                .map_err(Error::from)
+                .and_then(|bytes| self.remember(ino, bytes))
+                .into(),
             Read::Later(bytes) => {
                 let vfs = self.clone();
                 Answer::later(async move {

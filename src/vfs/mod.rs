@@ -31,8 +31,6 @@ mod inodes;
 mod links;
 mod save;
 mod statfs;
-#[cfg(test)]
-mod testing;
 mod types;
 mod wait;
 mod xattrs;
@@ -42,7 +40,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use crate::ids::Ino;
+use crate::ids::{Ino, Time};
 use crate::staging::Staging;
 use crate::store::Store;
 use crate::tree::refresh::Refresher;
@@ -126,13 +124,14 @@ struct Inner {
     parts: Parts,
     options: VfsOptions,
     inodes: Inodes,
+    saving: save::Turns,
     handles: Handles,
     account: RwLock<Option<AccountFigures>>,
 }
 
 impl Vfs {
-    /// A file system over these parts. Files that were unlinked while open when
-    /// the last process ended are cleared away.
+    /// A file system over these parts. What the last process left is put in order:
+    /// files that were open count as closed, unlinked ones are cleared away.
     ///
     /// # Errors
     /// When the database fails.
@@ -142,15 +141,17 @@ impl Vfs {
                 parts,
                 options,
                 inodes: Inodes::default(),
+                saving: save::Turns::default(),
                 handles: Handles::default(),
                 account: RwLock::default(),
             }),
         };
+        vfs.tree().nothing_is_open(Time::now())?;
         for node in vfs.tree().detached()? {
             // One that the service may still have can turn up again elsewhere, and
             // is then to have its inode and attributes.
             if node.remote.rid().is_none() {
-                vfs.clear(node.ino, Left::Orphan);
+                vfs.settle(node.ino, Left::Orphan);
             }
         }
         Ok(vfs)
@@ -199,21 +200,31 @@ impl Vfs {
         }
     }
 
-    /// Clears away an inode that nobody can reach any more.
-    fn clear(&self, ino: Ino, left: Left) {
-        if left == Left::Nothing {
-            return;
+    /// Does what is left to do after somebody let go of an inode.
+    fn settle(&self, ino: Ino, left: Left) {
+        match left {
+            Left::Nothing => {}
+            Left::Due => {
+                if let Err(e) = self.queue(ino) {
+                    tracing::error!(%ino, error = ?e, "closed file not queued, next start will");
+                }
+            }
+            Left::Orphan => match self.clear(ino) {
+                Ok(true) => {}
+                // An upload of it is not settled; the next start sees it again.
+                Ok(false) => tracing::debug!(%ino, "unlinked inode is still being sent"),
+                Err(e) => {
+                    tracing::warn!(%ino, error = ?e, "unlinked inode not cleared, next start will");
+                }
+            },
         }
-        let cleared = self
-            .staging()
-            .discard(ino)
-            .map_err(Error::from)
-            .and_then(|()| Ok(self.tree().purge(ino)?));
-        match cleared {
-            Ok(true) => {}
-            // An upload of it is not settled; the next start sees it again.
-            Ok(false) => tracing::debug!(%ino, "unlinked inode is still being uploaded"),
-            Err(e) => tracing::warn!(%ino, error = ?e, "unlinked inode not cleared, next start will"),
-        }
+    }
+
+    /// Clears away what nobody can reach any more.
+    fn clear(&self, ino: Ino) -> Result<bool, Error> {
+        let discarding = self.staging().file(ino, None)?.discard();
+        self.store().write(|tx| discarding.store(tx))?;
+        discarding.committed();
+        Ok(self.tree().purge(ino)?)
     }
 }

@@ -7,26 +7,28 @@
 
 use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
+use rusqlite::Transaction;
+
 use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::handles::{FileHandle, Hold};
 use super::types::{Answer, Fh, SyncScope};
 use crate::content::ContentError;
 use crate::ids::{Ino, Time};
-use crate::staging::{StagedFile, StagingError};
+use crate::staging::{StagedFile, StagingError, Survive};
 use crate::tree::{TreeError, attributes, journal};
-
-/// What a save outlasts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Outlast {
-    Kill,
-    PowerCut,
-}
 
 /// What can fail inside the transaction of a save.
 enum SaveError {
     Staging(StagingError),
     Tree(TreeError),
+}
+
+impl From<StagingError> for SaveError {
+    fn from(e: StagingError) -> Self {
+        SaveError::Staging(e)
+    }
 }
 
 impl<E: Into<TreeError>> From<E> for SaveError {
@@ -64,11 +66,15 @@ impl From<StagingError> for Error {
 impl Vfs {
     /// A descriptor of this handle was closed.
     pub fn flush(&self, fh: Fh) -> Answer<()> {
-        self.inner
-            .handles
-            .file(fh)
-            .and_then(|handle| self.save(&handle.hold))
-            .into()
+        match self.inner.handles.file(fh) {
+            Ok(handle) if handle.hold.content.is_dirty() => {
+                let vfs = self.clone();
+                // Bytes that replace others go to the disk first.
+                self.blocking(move || vfs.save(&handle.hold))
+            }
+            Ok(_) => Answer::Now(Ok(())),
+            Err(e) => Answer::Now(Err(e)),
+        }
     }
 
     /// Brings a file to the disk.
@@ -85,7 +91,7 @@ impl Vfs {
             let Hold { ino, content, .. } = &handle.hold;
             // First the bytes, then the row that says they are there.
             content.sync()?;
-            if vfs.save_content(*ino, content, Outlast::PowerCut)? == Saved::Nothing {
+            if vfs.save_content(*ino, content, Survive::PowerCut)? == Saved::Nothing {
                 // An earlier close may have stored it, and may not be on the disk yet.
                 vfs.store().sync()?;
             }
@@ -108,14 +114,22 @@ impl Vfs {
     /// A handle ends. Its errors reach nobody, so they are logged; what could not be
     /// saved stays in memory for the next attempt.
     pub fn release(&self, fh: Fh) -> Answer<()> {
-        let released = self.inner.handles.remove_file(fh).map(|handle| {
-            // Pages of a mapping may have been written after the last close.
-            if let Err(e) = self.save(&handle.hold) {
+        let handle = match self.inner.handles.remove_file(fh) {
+            Ok(handle) => handle,
+            Err(e) => return Answer::Now(Err(e)),
+        };
+        if !handle.hold.content.is_dirty() {
+            return Answer::Now(Ok(()));
+        }
+        // Pages of a mapping were written after the last close.
+        let vfs = self.clone();
+        self.blocking(move || {
+            if let Err(e) = vfs.save(&handle.hold) {
                 let ino = handle.hold.ino;
                 tracing::error!(%ino, error = ?e, "closed file not saved, tried again later");
             }
-        });
-        released.into()
+            Ok(())
+        })
     }
 
     /// Saves everything that is unsaved, also of files that are still open: before the
@@ -126,7 +140,7 @@ impl Vfs {
     pub fn save_all(&self) -> Result<(), Error> {
         let mut outcome = Ok(());
         for (ino, content) in self.inner.inodes.open_files() {
-            if let Err(e) = self.save_content(ino, &content, Outlast::Kill) {
+            if let Err(e) = self.save_content(ino, &content, Survive::Kill) {
                 tracing::error!(%ino, error = ?e, "file not saved");
                 outcome = Err(e);
             }
@@ -137,7 +151,7 @@ impl Vfs {
     /// Stores what was written since the last save, so that it survives the
     /// process.
     pub(super) fn save(&self, hold: &Hold) -> Result<(), Error> {
-        self.save_content(hold.ino, &hold.content, Outlast::Kill)
+        self.save_content(hold.ino, &hold.content, Survive::Kill)
             .map(drop)
     }
 
@@ -145,36 +159,53 @@ impl Vfs {
         &self,
         ino: Ino,
         content: &Arc<StagedFile>,
-        outlast: Outlast,
+        outlast: Survive,
     ) -> Result<Saved, Error> {
+        let turn = self.inner.saving.of(ino);
         // Without a name there is nothing to come back to.
-        if !content.is_dirty() || self.inner.inodes.is_unlinked(ino) {
+        if self.inner.inodes.is_unlinked(ino) {
             return Ok(Saved::Nothing);
         }
         let stamp = self.inner.inodes.stamp(ino);
-        let now = Time::now();
-        let store = |tx: &rusqlite::Transaction<'_>| -> Result<_, SaveError> {
-            let Some(sealed) = content.seal(tx).map_err(SaveError::Staging)? else {
-                return Ok(None);
-            };
-            // The times that `stat` showed before the close are those it shows after.
-            let changed = stamp.ctime.unwrap_or(now);
-            attributes::content_closed(tx, ino, sealed.size(), stamp.mtime, changed)?;
-            journal::content_due(tx, ino, now.after(self.options().write_back))?;
-            Ok(Some(sealed))
-        };
-        let sealed = match outlast {
-            Outlast::Kill => self.store().write(store)?,
-            Outlast::PowerCut => self.store().write_durable(store)?,
-        };
-        let Some(sealed) = sealed else {
+        let Some(mut sealing) = content.seal(outlast)? else {
             return Ok(Saved::Nothing);
         };
-        sealed.committed();
+        let now = Time::now();
+        let due = if self.inner.inodes.hold_back(ino) {
+            journal::WHILE_OPEN
+        } else {
+            now.after(self.options().write_back)
+        };
+        let store = |tx: &Transaction<'_>| -> Result<(), SaveError> {
+            sealing.store(tx)?;
+            // The times that `stat` showed before the close are those it shows after.
+            let changed = stamp.ctime.unwrap_or(now);
+            attributes::content_closed(tx, ino, sealing.size(), stamp.mtime, changed)?;
+            Ok(journal::content_due(tx, ino, due)?)
+        };
+        match outlast {
+            Survive::Kill => self.store().write(store)?,
+            Survive::PowerCut => self.store().write_durable(store)?,
+        }
+        sealing.committed();
         let left = self.inner.inodes.saved(ino, stamp);
-        self.clear(ino, left);
+        drop(turn);
+        self.settle(ino, left);
         self.wake();
         Ok(Saved::Version)
+    }
+
+    /// The last writer of a file is gone: its version is sent after the delay.
+    pub(super) fn queue(&self, ino: Ino) -> Result<(), Error> {
+        let _turn = self.inner.saving.of(ino);
+        if self.inner.inodes.hold_back(ino) {
+            return Ok(()); // Opened again meanwhile.
+        }
+        let due = Time::now().after(self.options().write_back);
+        self.store()
+            .write(|tx| journal::content_due(tx, ino, due).map_err(TreeError::from))?;
+        self.wake();
+        Ok(())
     }
 }
 
@@ -183,4 +214,21 @@ impl Vfs {
 enum Saved {
     Nothing,
     Version,
+}
+
+/// One save of a file at a time, so that the tree never gets the size of an older
+/// version after that of a newer one. Held over the disk's work; the lock of the
+/// inode table is taken within.
+#[derive(Default)]
+pub(super) struct Turns {
+    turns: [Mutex<()>; 16],
+}
+
+impl Turns {
+    fn of(&self, ino: Ino) -> MutexGuard<'_, ()> {
+        let index = ino.0 as usize % self.turns.len();
+        // Below the length by construction.
+        #[allow(clippy::indexing_slicing)]
+        self.turns[index].lock()
+    }
 }

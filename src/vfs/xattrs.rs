@@ -209,7 +209,7 @@ impl Vfs {
             let reason = queued.error.unwrap_or_default();
             return Ok(format!("failed: {reason}"));
         }
-        let sending = self.tree().interrupted()?;
+        let sending = self.tree().underway()?;
         Ok(if sending.iter().any(|upload| upload.ino == node.ino) {
             "uploading".to_owned()
         } else {

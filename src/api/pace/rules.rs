@@ -289,11 +289,7 @@ pub(super) fn report(
     match report.verdict {
         Verdict::Answered => {
             // An answer to a call from before the lock says nothing about it.
-            if state
-                .address
-                .as_ref()
-                .is_some_and(|lock| sent > lock.since)
-            {
+            if state.address.as_ref().is_some_and(|lock| sent > lock.since) {
                 state.address = None;
             }
             if let Some(kind) = state.kinds.get_mut(&kind_name)
@@ -363,11 +359,7 @@ fn lock_kind(
         trial: None,
     });
     // A trial of the address's lock got an answer after all: of this kind's lock.
-    if state
-        .address
-        .as_ref()
-        .is_some_and(|lock| sent > lock.since)
-    {
+    if state.address.as_ref().is_some_and(|lock| sent > lock.since) {
         state.address = None;
     }
     state.locks += 1;
