@@ -43,7 +43,8 @@ pub use public::PublicFile;
 pub use upload::{Fate, UploadFailure, UploadNode, UploadOutcome, UploadTicket, UploadedFile};
 pub use upload_body::{PartStream, UploadForm, UploadPart};
 
-use crate::config::{AddressFamily, KeyStore};
+pub use crate::config::AddressFamily;
+use crate::config::KeyStore;
 use http::Http;
 
 /// What the client needs to know.
