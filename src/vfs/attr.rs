@@ -225,3 +225,118 @@ fn perm_after_chown(
     }
     (new != old).then_some(new)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+    use crate::tree::ROOT;
+    use crate::vfs::testing::{ANN, House};
+
+    const OTHER: Caller = Caller {
+        uid: 5,
+        gid: 5,
+        pid: 1,
+    };
+
+    #[test]
+    fn what_has_no_owner_is_the_mounts() {
+        let house = House::with(VfsOptions {
+            uid: 7,
+            gid: 8,
+            umask: 0o027,
+            ..VfsOptions::default()
+        });
+        let file = house.attr(house.remote("film", &[0; 513]).ino);
+        assert_eq!((file.uid, file.gid, file.perm), (7, 8, 0o640));
+        assert_eq!((file.size, file.blocks, file.nlink), (513, 2, 1));
+        let root = house.attr(ROOT);
+        assert_eq!((root.kind, root.perm, root.nlink), (Kind::Dir, 0o750, 2));
+    }
+
+    #[test]
+    fn a_folder_counts_its_sub_folders() {
+        let house = House::new();
+        house.mkdir(ROOT, "a");
+        let b = house.mkdir(ROOT, "b");
+        house.file("c", b"");
+        assert_eq!(house.attr(ROOT).nlink, 4);
+        assert_eq!(house.attr(b).nlink, 2);
+    }
+
+    #[test]
+    fn attributes_last() {
+        let mut house = House::new();
+        let ino = house.file("a", b"x");
+        let change = SetAttr {
+            perm: Some(0o4711),
+            uid: Some(3),
+            gid: Some(4),
+            atime: Some(SetTime::At(-5)),
+            mtime: Some(SetTime::At(1_000)),
+            size: None,
+        };
+        let set = house.ok(house.vfs.setattr(ino, None, change, ANN));
+        assert_eq!((set.perm, set.uid, set.gid), (0o4711, 3, 4));
+        assert_eq!((set.atime, set.mtime), (-5, 1_000));
+        house.next_process();
+        assert_eq!(house.attr(ino), set);
+    }
+
+    #[test]
+    fn a_time_that_was_set_before_the_close_stays() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"x");
+        let change = SetAttr {
+            mtime: Some(SetTime::At(1_000)),
+            ..SetAttr::default()
+        };
+        let set = house.ok(house.vfs.setattr(ino, Some(fh), change, ANN));
+        assert_eq!(set.mtime, 1_000);
+        house.close(fh);
+        assert_eq!(house.attr(ino).mtime, 1_000);
+        let fh = house.open(ino, crate::vfs::testing::WRITE);
+        house.write(fh, 0, b"y");
+        assert!(house.attr(ino).mtime > 1_000, "a later write counts");
+    }
+
+    #[test]
+    fn giving_a_program_away_takes_its_set_id_bits() {
+        let house = House::new();
+        let ino = house.file("a", b"");
+        let set = |change, caller| house.ok(house.vfs.setattr(ino, None, change, caller)).perm;
+        let bits = SetAttr {
+            perm: Some(0o6755),
+            ..SetAttr::default()
+        };
+        let chown = SetAttr {
+            gid: Some(5),
+            ..SetAttr::default()
+        };
+        assert_eq!(set(bits, ANN), 0o6755);
+        assert_eq!(set(chown, OTHER), 0o755);
+    }
+
+    #[test]
+    fn what_is_gone_is_stale_and_what_has_no_size_keeps_none() {
+        let house = House::new();
+        assert_eq!(
+            house.error(house.vfs.getattr(Ino(99), None)),
+            ErrorKind::Stale
+        );
+        let size = SetAttr {
+            size: Some(1),
+            ..SetAttr::default()
+        };
+        let folder = house.mkdir(ROOT, "d");
+        let cut = house.vfs.setattr(folder, None, size, ANN);
+        assert_eq!(house.error(cut), ErrorKind::IsDir);
+        let link = house
+            .vfs
+            .symlink(ROOT, OsStr::new("l"), OsStr::new("t"), ANN);
+        let cut = house.vfs.setattr(house.ok(link).attr.ino, None, size, ANN);
+        assert_eq!(house.error(cut), ErrorKind::Invalid);
+    }
+}

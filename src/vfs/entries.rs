@@ -222,3 +222,196 @@ fn ownership(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::ROOT;
+    use crate::vfs::testing::{ANN, BOTH, House, READ, WRITE};
+    use crate::vfs::{Access, SetAttr, VfsOptions};
+
+    fn name(name: &str) -> &OsStr {
+        OsStr::new(name)
+    }
+
+    #[test]
+    fn a_name_is_there_gone_or_not_known() {
+        let house = House::new();
+        let ino = house.file("a", b"");
+        let lookup = |folder, n| house.vfs.lookup(folder, name(n));
+        assert_eq!(house.ok(lookup(ROOT, "a")).attr.ino, ino);
+        assert_eq!(house.error(lookup(ROOT, "b")), ErrorKind::NotFound);
+        assert_eq!(house.error(lookup(ino, "b")), ErrorKind::NotDir);
+        // The service does not answer: nobody can say what is in there.
+        let folder = house.remote_folder("far").ino;
+        let unknown = house.error(lookup(folder, "b"));
+        assert!(matches!(unknown, ErrorKind::Io | ErrorKind::TimedOut));
+        let made = house.vfs.mkdir(folder, name("b"), 0o755, ANN);
+        assert!(matches!(
+            house.error(made),
+            ErrorKind::Io | ErrorKind::TimedOut
+        ));
+        let removed = house.vfs.rmdir(ROOT, name("far"), ANN);
+        assert!(matches!(
+            house.error(removed),
+            ErrorKind::Io | ErrorKind::TimedOut
+        ));
+    }
+
+    #[test]
+    fn dots_are_names() {
+        let house = House::new();
+        let a = house.mkdir(ROOT, "a");
+        let b = house.mkdir(a, "b");
+        let ino = |folder, n| house.ok(house.vfs.lookup(folder, name(n))).attr.ino;
+        assert_eq!(ino(b, "."), b);
+        assert_eq!(ino(b, ".."), a);
+        assert_eq!(ino(ROOT, ".."), ROOT);
+    }
+
+    #[test]
+    fn what_is_made_is_its_makers_and_survives_a_kill() {
+        let mut house = House::new();
+        let made = house.ok(house.vfs.mkdir(ROOT, name("d"), 0o750, ANN));
+        let node = house.ok(house.vfs.mknod(ROOT, name("f"), 0o640, ANN));
+        house.next_process();
+        let folder = house.attr(made.attr.ino);
+        assert_eq!((folder.uid, folder.gid, folder.perm), (1000, 100, 0o750));
+        assert_eq!(house.attr(node.attr.ino).perm, 0o640);
+        assert!(house.wakes() > 0, "the folder is to be made there");
+    }
+
+    #[test]
+    fn a_set_gid_folder_hands_its_group_on() {
+        let house = House::new();
+        let folder = house.mkdir(ROOT, "d");
+        let shared = SetAttr {
+            perm: Some(0o2775),
+            gid: Some(77),
+            ..SetAttr::default()
+        };
+        house.ok(house.vfs.setattr(folder, None, shared, ANN));
+        let sub = house.ok(house.vfs.mkdir(folder, name("s"), 0o755, ANN));
+        assert_eq!((sub.attr.gid, sub.attr.perm), (77, 0o2755));
+        let file = house.ok(house.vfs.mknod(folder, name("f"), 0o644, ANN));
+        assert_eq!((file.attr.gid, file.attr.perm), (77, 0o644));
+    }
+
+    #[test]
+    fn creating_opens_what_exists_unless_it_must_not() {
+        let house = House::new();
+        let ino = house.file("a", b"content");
+        let create = |flags| house.vfs.create(ROOT, name("a"), 0o600, flags, ANN);
+        let (entry, opened) = house.ok(create(BOTH));
+        assert_eq!(entry.attr.ino, ino);
+        assert_eq!(house.read(opened.fh), "content");
+        let cut = OpenFlags {
+            truncate: true,
+            ..BOTH
+        };
+        assert_eq!(house.ok(create(cut)).0.attr.size, 0);
+        let exclusive = OpenFlags {
+            exclusive: true,
+            ..WRITE
+        };
+        assert_eq!(house.error(create(exclusive)), ErrorKind::Exists);
+        house.mkdir(ROOT, "d");
+        let folder = house.vfs.create(ROOT, name("d"), 0o600, WRITE, ANN);
+        assert_eq!(house.error(folder), ErrorKind::IsDir);
+    }
+
+    #[test]
+    fn names_over_the_limits_are_refused() {
+        let house = House::new();
+        let long = "x".repeat(251);
+        let made = house.vfs.mkdir(ROOT, name(&long), 0o755, ANN);
+        assert_eq!(house.error(made), ErrorKind::NameTooLong);
+        house.file("a", b"");
+        let renamed = house.rename("a", &long, RenameMode::Replace);
+        assert_eq!(house.error(renamed), ErrorKind::NameTooLong);
+    }
+
+    #[test]
+    fn folders_go_when_they_are_empty() {
+        let house = House::new();
+        let d = house.mkdir(ROOT, "d");
+        house.mkdir(d, "sub");
+        house.file("f", b"");
+        let rmdir = |n| house.vfs.rmdir(ROOT, name(n), ANN);
+        assert_eq!(house.error(rmdir("d")), ErrorKind::NotEmpty);
+        assert_eq!(house.error(rmdir("f")), ErrorKind::NotDir);
+        assert_eq!(house.error(house.unlink("d")), ErrorKind::IsDir);
+        house.ok(house.vfs.rmdir(d, name("sub"), ANN));
+        house.ok(rmdir("d"));
+        assert_eq!(house.error(rmdir("d")), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn renames_obey_their_mode() {
+        let house = House::new();
+        let a = house.file("a", b"a");
+        house.file("b", b"b");
+        let refused = house.rename("a", "b", RenameMode::NoReplace);
+        assert_eq!(house.error(refused), ErrorKind::Exists);
+        let swapped = house.rename("a", "b", RenameMode::Exchange);
+        assert_eq!(house.error(swapped), ErrorKind::Invalid);
+        assert_eq!(house.content("b"), "b");
+        house.ok(house.rename("a", "b", RenameMode::Replace));
+        assert_eq!(house.node("b").ino, a);
+        assert_eq!(
+            house.error(house.vfs.lookup(ROOT, name("a"))),
+            ErrorKind::NotFound
+        );
+    }
+
+    #[test]
+    fn a_folder_does_not_go_over_a_full_one_or_into_itself() {
+        let house = House::new();
+        let d = house.mkdir(ROOT, "d");
+        let full = house.mkdir(ROOT, "full");
+        house.mkdir(full, "x");
+        let over = house.rename("d", "full", RenameMode::Replace);
+        assert_eq!(house.error(over), ErrorKind::NotEmpty);
+        let mode = RenameMode::Replace;
+        let within = house.vfs.rename(ROOT, name("d"), d, name("d"), mode, ANN);
+        assert_eq!(house.error(within), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn an_unlinked_name_stays_unlinked_after_a_kill() {
+        let mut house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"x");
+        house.ok(house.unlink("a"));
+        house.next_process();
+        assert_eq!(
+            house.error(house.vfs.lookup(ROOT, name("a"))),
+            ErrorKind::NotFound
+        );
+        assert!(house.tree.node(ino).unwrap().is_none(), "cleared at start");
+    }
+
+    #[test]
+    fn a_read_only_mount_takes_no_change() {
+        let house = House::with(VfsOptions {
+            access: Access::ReadOnly,
+            ..VfsOptions::default()
+        });
+        let ino = house.remote("film", b"bytes").ino;
+        let vfs = &house.vfs;
+        let film = name("film");
+        let mode = RenameMode::Replace;
+        let refusals = [
+            house.error(vfs.mkdir(ROOT, name("d"), 0o755, ANN)),
+            house.error(vfs.symlink(ROOT, name("l"), name("t"), ANN)),
+            house.error(vfs.create(ROOT, name("f"), 0o644, WRITE, ANN)),
+            house.error(vfs.unlink(ROOT, film, ANN)),
+            house.error(vfs.rename(ROOT, film, ROOT, name("x"), mode, ANN)),
+            house.error(vfs.open(ino, WRITE, ANN)),
+            house.error(vfs.setattr(ino, None, SetAttr::default(), ANN)),
+            house.error(vfs.removexattr(ino, name("user.x"), ANN)),
+        ];
+        assert_eq!(refusals, [ErrorKind::ReadOnly; 8]);
+        assert_eq!(house.read(house.open(ino, READ)), "bytes");
+    }
+}

@@ -16,6 +16,7 @@ use super::wait::within;
 use crate::content::RemoteFile;
 use crate::ids::{Ino, Time};
 use crate::staging::{Grow, Read};
+use crate::tree::attributes::AttributeChange;
 use crate::tree::{Kind, Node};
 
 /// The largest file that the service takes, in bytes (API notes 3.5).
@@ -117,6 +118,9 @@ impl Vfs {
 
     fn write_now(&self, fh: Fh, offset: u64, data: &[u8]) -> Result<u32, Error> {
         let handle = self.inner.handles.writable(fh)?;
+        if data.is_empty() {
+            return Ok(0);
+        }
         let Hold { ino, content, .. } = &handle.hold;
         let size = content.size();
         // What an append handle writes inside the file is a page of a mapping.
@@ -136,12 +140,19 @@ impl Vfs {
     /// Cuts or extends a file.
     pub(super) fn truncate(&self, hold: &Hold, size: u64) -> Result<(), Error> {
         end_of(0, size)?;
-        self.inner.inodes.written(hold.ino, Time::now());
-        // Same size: nothing to send, but the times change all the same.
-        if hold.content.size() != size {
-            hold.content.truncate(size)?;
+        let now = Time::now();
+        if hold.content.size() == size {
+            // Nothing to save, but the times change all the same.
+            let change = AttributeChange {
+                mtime: Some(now),
+                ..AttributeChange::default()
+            };
+            self.tree().set_attributes(hold.ino, change, now)?;
+            self.inner.inodes.mtime_was_set(hold.ino);
+            return Ok(());
         }
-        Ok(())
+        self.inner.inodes.written(hold.ino, now);
+        Ok(hold.content.truncate(size)?)
     }
 
     /// Reserves, clears or punches a range.
@@ -156,7 +167,9 @@ impl Vfs {
             return Err(ErrorKind::Invalid.into());
         }
         let end = end_of(offset, len)?;
-        self.inner.inodes.written(*ino, Time::now());
+        if mode != AllocateMode::KeepSize {
+            self.inner.inodes.written(*ino, Time::now());
+        }
         let range = offset..end;
         match mode {
             AllocateMode::KeepSize => content.allocate(range, Grow::KeepSize)?,
@@ -224,5 +237,222 @@ fn end_of(offset: u64, len: u64) -> Result<u64, Error> {
     match offset.checked_add(len) {
         Some(end) if end <= MAX_FILE => Ok(end),
         _ => Err(ErrorKind::TooBig.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vfs::testing::{ANN, APPEND, BOTH, CUT, House, READ, WRITE};
+    use crate::vfs::{RenameMode, SetAttr};
+
+    #[test]
+    fn a_write_is_seen_by_every_handle_at_once() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        let reader = house.open(ino, READ);
+        house.write(fh, 0, b"hello");
+        assert_eq!(house.read(reader), "hello");
+        assert_eq!(house.attr(ino).size, 5);
+    }
+
+    #[test]
+    fn a_file_of_the_service_is_edited_in_place() {
+        let house = House::new();
+        let ino = house.remote("film", b"0123456789").ino;
+        let fh = house.open(ino, BOTH);
+        house.write(fh, 4, b"xy");
+        assert_eq!(house.read(fh), "0123xy6789");
+        house.close(fh);
+        assert_eq!(house.content("film"), "0123xy6789");
+        assert!(house.node("film").pending.content);
+    }
+
+    #[test]
+    fn an_unlinked_file_keeps_its_bytes_for_its_handle_and_is_gone_after() {
+        let house = House::new();
+        let node = house.remote("film", b"old");
+        house.vfs.inner.inodes.looked_up(node.ino);
+        let id = node.remote_file().unwrap().id.clone();
+        let fh = house.open(node.ino, BOTH);
+        house.ok(house.unlink("film"));
+        assert!(house.service.is_pinned(&id));
+        assert_eq!(house.read(fh), "old");
+        house.write(fh, 3, b"er");
+        assert_eq!(house.read(fh), "older");
+        assert_eq!(house.attr(node.ino).nlink, 0);
+        house.close(fh);
+        assert!(house.tree.node(node.ino).unwrap().is_some(), "still known");
+        house.vfs.forget(node.ino, 1);
+        assert!(house.tree.node(node.ino).unwrap().is_none());
+        assert!(!house.service.is_pinned(&id));
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_bytes_for_its_handle() {
+        let house = House::new();
+        house.file("new", b"new");
+        let old = house.file("old", b"old");
+        let fh = house.open(old, READ);
+        house.ok(house.rename("new", "old", RenameMode::Replace));
+        assert_eq!(house.read(fh), "old");
+        assert_eq!(house.content("old"), "new");
+    }
+
+    #[test]
+    fn appends_of_two_handles_follow_one_another() {
+        let house = House::new();
+        let ino = house.file("log", b"0");
+        let (first, second) = (house.open(ino, APPEND), house.open(ino, APPEND));
+        house.write(first, 1, b"1");
+        // The kernel's idea of the end may be old, never too small.
+        house.write(second, 9, b"2");
+        house.write(first, 3, b"3");
+        assert_eq!(house.content("log"), "0123");
+    }
+
+    #[test]
+    fn a_page_of_a_mapping_goes_to_its_place_through_any_handle() {
+        let house = House::new();
+        let ino = house.file("log", b"0123");
+        let fh = house.open(ino, APPEND);
+        house.write(fh, 1, b"x");
+        assert_eq!(house.content("log"), "0x23");
+    }
+
+    #[test]
+    fn opening_with_truncation_empties_the_file() {
+        let house = House::new();
+        let ino = house.file("a", b"content");
+        let fh = house.open(ino, CUT);
+        assert_eq!(house.attr(ino).size, 0);
+        house.close(fh);
+        assert_eq!(house.node("a").size, 0);
+    }
+
+    #[test]
+    fn a_file_that_nobody_has_open_is_cut_and_stored_at_once() {
+        let mut house = House::new();
+        let ino = house.file("a", b"content");
+        let cut = SetAttr {
+            size: Some(3),
+            ..SetAttr::default()
+        };
+        let attr = house.ok(house.vfs.setattr(ino, None, cut, ANN));
+        assert_eq!((attr.size, attr.blocks), (3, 1));
+        house.next_process();
+        assert_eq!(house.content("a"), "con");
+        let grown = SetAttr {
+            size: Some(5),
+            ..SetAttr::default()
+        };
+        house.ok(house.vfs.setattr(ino, None, grown, ANN));
+        assert_eq!(house.content("a"), "con\0\0".as_bytes());
+    }
+
+    #[test]
+    fn cutting_to_the_same_size_changes_the_times_and_sends_nothing() {
+        let house = House::new();
+        let ino = house.remote("film", b"bytes").ino;
+        let before = house.attr(ino).mtime;
+        let cut = SetAttr {
+            size: Some(5),
+            ..SetAttr::default()
+        };
+        let attr = house.ok(house.vfs.setattr(ino, None, cut, ANN));
+        assert!(attr.mtime > before && attr.ctime == attr.mtime);
+        assert_eq!(house.attr(ino), attr);
+        assert!(house.node("film").pending.is_empty());
+    }
+
+    #[test]
+    fn nothing_beyond_the_services_largest_file_is_taken() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        let at_the_end = house.vfs.write(fh, MAX_FILE - 1, b"x");
+        house.ok(at_the_end);
+        assert_eq!(
+            house.error(house.vfs.write(fh, MAX_FILE, b"x")),
+            ErrorKind::TooBig
+        );
+        let far = house.vfs.write(fh, u64::MAX, b"xy");
+        assert_eq!(house.error(far), ErrorKind::TooBig);
+        let grow = house.vfs.fallocate(fh, MAX_FILE, 1, AllocateMode::Extend);
+        assert_eq!(house.error(grow), ErrorKind::TooBig);
+        assert_eq!(house.attr(ino).size, MAX_FILE);
+    }
+
+    #[test]
+    fn ranges_are_reserved_cleared_and_found() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"abcdef");
+        let allocate = |offset, len, mode| house.ok(house.vfs.fallocate(fh, offset, len, mode));
+        allocate(4, 10, AllocateMode::KeepSize);
+        assert_eq!(house.attr(ino).size, 6);
+        allocate(1, 2, AllocateMode::PunchHole);
+        assert_eq!(house.read(fh), "a\0\0def".as_bytes());
+        allocate(5, 5, AllocateMode::ZeroKeepSize);
+        assert_eq!(house.read(fh), "a\0\0de\0".as_bytes());
+        allocate(5, 3, AllocateMode::Zero);
+        assert_eq!(house.attr(ino).size, 8);
+        allocate(0, 10, AllocateMode::Extend);
+        assert_eq!(house.attr(ino).size, 10);
+        let seek = |offset, to| house.vfs.lseek(fh, offset, to);
+        assert_eq!(house.ok(seek(1, SeekTo::Data)), 3);
+        assert_eq!(house.ok(seek(0, SeekTo::Hole)), 1);
+        assert_eq!(house.error(seek(6, SeekTo::Data)), ErrorKind::NoSeek);
+        let nothing = house.vfs.fallocate(fh, 0, 0, AllocateMode::Extend);
+        assert_eq!(house.error(nothing), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn a_file_of_the_service_is_all_data() {
+        let house = House::new();
+        let fh = house.open(house.remote("film", b"bytes").ino, READ);
+        assert_eq!(house.ok(house.vfs.lseek(fh, 2, SeekTo::Data)), 2);
+        assert_eq!(house.ok(house.vfs.lseek(fh, 2, SeekTo::Hole)), 5);
+    }
+
+    #[test]
+    fn a_copy_reaches_to_the_end_of_its_source() {
+        let house = House::new();
+        let source = house.open(house.remote("film", b"0123456789").ino, READ);
+        let (_, target) = house.create("copy");
+        let copied = house.vfs.copy_file_range(source, 2, target, 1, 100);
+        assert_eq!(house.ok(copied), 8);
+        assert_eq!(house.read(target), "\x0023456789".as_bytes());
+        let beyond = house.vfs.copy_file_range(source, 10, target, 0, 1);
+        assert_eq!(house.ok(beyond), 0);
+    }
+
+    #[test]
+    fn a_handle_does_only_what_it_was_opened_for() {
+        let house = House::new();
+        let ino = house.file("a", b"x");
+        let fh = house.open(ino, READ);
+        assert_eq!(
+            house.error(house.vfs.write(fh, 0, b"y")),
+            ErrorKind::BadHandle
+        );
+        house.close(fh);
+        assert_eq!(house.error(house.vfs.read(fh, 0, 1)), ErrorKind::BadHandle);
+    }
+
+    #[test]
+    fn a_synchronous_write_is_stored_when_it_returns() {
+        let mut house = House::new();
+        let (ino, fh) = house.create("a");
+        house.close(fh);
+        let fh = house.open(
+            ino,
+            OpenFlags {
+                sync: true,
+                ..WRITE
+            },
+        );
+        house.write(fh, 0, b"x");
+        house.next_process();
+        assert_eq!(house.content("a"), "x");
     }
 }

@@ -144,3 +144,109 @@ impl Vfs {
         self.blocking(move || Ok(vfs.store().sync()?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::tree::ROOT;
+    use crate::vfs::testing::House;
+
+    /// Reads a folder in calls of `room` entries; `between` runs after each call.
+    fn read(house: &House, fh: DirFh, room: usize, mut between: impl FnMut()) -> Vec<OsString> {
+        let mut names = Vec::new();
+        let mut offset = 0;
+        loop {
+            let before = names.len();
+            let from = offset;
+            let mut sink = |entry: DirEntry<'_>| {
+                if names.len() - before == room {
+                    return Fill::Full;
+                }
+                names.push(entry.name.to_owned());
+                offset = entry.next;
+                Fill::Added
+            };
+            house.vfs.readdirplus(fh, from, &mut sink).unwrap();
+            if names.len() == before {
+                return names;
+            }
+            between();
+        }
+    }
+
+    #[test]
+    fn every_entry_is_read_once_whatever_the_buffer() {
+        let house = House::new();
+        let folder = house.mkdir(ROOT, "d");
+        let mut expected: Vec<OsString> = vec![".".into(), "..".into()];
+        for i in 0..(PAGE + 10) {
+            let name = format!("{i:04}");
+            house.mkdir(folder, &name);
+            expected.push(name.into());
+        }
+        let fh = house.ok(house.vfs.opendir(folder));
+        for room in [1, 100, PAGE, 10_000] {
+            assert_eq!(read(&house, fh, room, || {}), expected);
+        }
+        house.ok(house.vfs.releasedir(fh));
+        let gone = house.vfs.readdir(fh, 0, &mut |_| Fill::Added);
+        assert_eq!(gone.unwrap_err().kind(), ErrorKind::BadHandle);
+    }
+
+    #[test]
+    fn entries_that_go_meanwhile_hide_no_other() {
+        let house = House::new();
+        let folder = house.mkdir(ROOT, "d");
+        for i in 0..6 {
+            house.mkdir(folder, &i.to_string());
+        }
+        let fh = house.ok(house.vfs.opendir(folder));
+        let mut gone = ["0", "4"].into_iter();
+        let names = read(&house, fh, 3, || {
+            if let Some(name) = gone.next() {
+                let caller = crate::vfs::testing::ANN;
+                house.ok(house.vfs.rmdir(folder, OsStr::new(name), caller));
+            }
+        });
+        let names: BTreeSet<_> = names.into_iter().collect();
+        for stays in ["1", "2", "3", "5"] {
+            assert!(names.contains(OsStr::new(stays)), "{stays}");
+        }
+    }
+
+    #[test]
+    fn only_entries_that_were_taken_are_held() {
+        let house = House::new();
+        for name in ["a", "b"] {
+            house.file(name, b"");
+        }
+        let [a, b] = ["a", "b"].map(|name| house.node(name).ino);
+        for ino in [a, b] {
+            house.vfs.forget(ino, 1); // create held it
+        }
+        let fh = house.ok(house.vfs.opendir(ROOT));
+        let mut left = 3; // ".", "..", "a"
+        let mut sink = |_: DirEntry<'_>| {
+            left -= 1;
+            if left < 0 { Fill::Full } else { Fill::Added }
+        };
+        house.vfs.readdirplus(fh, 0, &mut sink).unwrap();
+        for (name, ino, held) in [("a", a, true), ("b", b, false)] {
+            house.ok(house.unlink(name));
+            assert_eq!(house.tree.node(ino).unwrap().is_some(), held, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_listed_is_not_shown_empty() {
+        let house = House::new();
+        let folder = house.remote_folder("far").ino;
+        let failed = house.error(house.vfs.opendir(folder));
+        assert!(matches!(failed, ErrorKind::Io | ErrorKind::TimedOut));
+        let file = house.file("f", b"");
+        assert_eq!(house.error(house.vfs.opendir(file)), ErrorKind::NotDir);
+    }
+}

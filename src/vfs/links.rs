@@ -61,3 +61,52 @@ impl Vfs {
         Ok(target)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::ROOT;
+    use crate::vfs::testing::{ANN, House};
+
+    #[test]
+    fn a_link_made_here_is_known_and_queued() {
+        let house = House::new();
+        let name = OsStr::new("l");
+        let target = OsStr::from_bytes(b"../caf\xe9");
+        let link = house.ok(house.vfs.symlink(ROOT, name, target, ANN));
+        assert_eq!(link.attr.size, 7);
+        let read = house.ok(house.vfs.readlink(link.attr.ino));
+        assert_eq!(read, target.as_bytes());
+        assert!(house.node("l").pending.content);
+        let long = "x".repeat(MAX_TARGET + 1);
+        let refused = house
+            .vfs
+            .symlink(ROOT, OsStr::new("m"), OsStr::new(&long), ANN);
+        assert_eq!(house.error(refused), ErrorKind::NameTooLong);
+    }
+
+    #[test]
+    fn the_target_of_a_listed_link_is_read_once() {
+        let house = House::new();
+        let node = house.remote("l.rclonelink", b"there/it/is");
+        assert_eq!(node.target, None);
+        assert_eq!(house.ok(house.vfs.readlink(node.ino)), "there/it/is");
+        assert_eq!(house.node("l").target.unwrap(), "there/it/is");
+        house.service.remove(&node.remote_file().unwrap().id);
+        assert_eq!(house.ok(house.vfs.readlink(node.ino)), "there/it/is");
+    }
+
+    #[test]
+    fn a_link_file_without_a_target_is_an_error() {
+        let house = House::new();
+        for (name, content) in [
+            ("a.rclonelink", &b"x\0y"[..]),
+            ("b.rclonelink", &[b'x'; MAX_TARGET + 1]),
+        ] {
+            let ino = house.remote(name, content).ino;
+            assert_eq!(house.error(house.vfs.readlink(ino)), ErrorKind::Io);
+        }
+        let file = house.file("f", b"");
+        assert_eq!(house.error(house.vfs.readlink(file)), ErrorKind::Invalid);
+    }
+}

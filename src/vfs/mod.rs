@@ -31,6 +31,8 @@ mod inodes;
 mod links;
 mod save;
 mod statfs;
+#[cfg(test)]
+mod testing;
 mod types;
 mod wait;
 mod xattrs;

@@ -232,3 +232,127 @@ impl Turns {
         self.turns[index].lock()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::journal::Task;
+    use crate::vfs::testing::{BOTH, House, READ, WRITE};
+
+    fn due(house: &House, ino: Ino, later: std::time::Duration) -> bool {
+        let at = Time::now().after(later);
+        let tasks = house.tree.ready(at, 10, &|_| false).unwrap();
+        tasks
+            .iter()
+            .any(|task| matches!(task, Task::Send { ino: sent, .. } if *sent == ino))
+    }
+
+    const DELAY: std::time::Duration = std::time::Duration::from_secs(6);
+
+    #[test]
+    fn what_was_closed_survives_a_kill_and_what_was_not_is_not_shown() {
+        let mut house = House::new();
+        let (_, fh) = house.create("a");
+        house.write(fh, 0, b"closed");
+        house.ok(house.vfs.flush(fh));
+        house.write(fh, 0, b"unsaved, and longer");
+        house.next_process();
+        assert_eq!(house.node("a").size, 6);
+        assert_eq!(house.content("a"), "closed");
+    }
+
+    #[test]
+    fn a_closed_file_is_sent_after_the_delay_and_not_while_it_is_open() {
+        let house = House::new();
+        let (ino, first) = house.create("a");
+        let second = house.open(ino, WRITE);
+        house.write(first, 0, b"x");
+        house.close(first);
+        assert!(house.node("a").pending.content);
+        assert!(!due(&house, ino, DELAY), "a writer is open");
+        let woken = house.wakes();
+        house.close(second);
+        assert!(!due(&house, ino, DELAY / 2));
+        assert!(due(&house, ino, DELAY));
+        assert!(house.wakes() > woken);
+    }
+
+    #[test]
+    fn a_reader_does_not_hold_a_version_back() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        let _reader = house.open(ino, READ);
+        house.write(fh, 0, b"x");
+        house.close(fh);
+        assert!(due(&house, ino, DELAY));
+    }
+
+    #[test]
+    fn what_was_open_when_the_process_was_killed_is_sent_by_the_next() {
+        let mut house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"synced");
+        house.ok(house.vfs.fsync(fh, SyncScope::All));
+        assert!(!due(&house, ino, DELAY));
+        house.next_process();
+        assert!(due(&house, ino, DELAY));
+    }
+
+    #[test]
+    fn closing_an_unchanged_file_stores_nothing() {
+        let house = House::new();
+        let ino = house.remote("film", b"bytes").ino;
+        let fh = house.open(ino, BOTH);
+        assert_eq!(house.read(fh), "bytes");
+        let woken = house.wakes();
+        house.ok(house.vfs.fsync(fh, SyncScope::Data));
+        house.close(fh);
+        assert!(house.node("film").pending.is_empty());
+        assert_eq!(house.wakes(), woken);
+    }
+
+    #[test]
+    fn the_times_seen_before_a_close_are_those_seen_after() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"x");
+        let before = house.attr(ino);
+        house.close(fh);
+        assert_eq!(house.attr(ino), before);
+    }
+
+    #[test]
+    fn an_unlinked_file_is_never_queued() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"x");
+        house.ok(house.unlink("a"));
+        house.write(fh, 1, b"y");
+        house.close(fh);
+        assert!(house.tree.queued(ino).unwrap().is_none());
+    }
+
+    #[test]
+    fn pages_written_after_the_last_close_are_saved_with_the_handle() {
+        let house = House::new();
+        let (_, fh) = house.create("a");
+        house.ok(house.vfs.flush(fh));
+        house.write(fh, 0, b"mapped");
+        house.ok(house.vfs.release(fh));
+        assert_eq!(house.node("a").size, 6);
+        assert_eq!(house.content("a"), "mapped");
+    }
+
+    #[test]
+    fn everything_open_can_be_saved_at_once() {
+        let mut house = House::new();
+        for name in ["a", "b"] {
+            let (_, fh) = house.create(name);
+            house.write(fh, 0, name.as_bytes());
+        }
+        house.vfs.save_all().unwrap();
+        house.next_process();
+        assert_eq!(house.content("a"), "a");
+        assert_eq!(house.content("b"), "b");
+    }
+}

@@ -171,7 +171,7 @@ mod tests {
     #[tokio::test]
     async fn a_wait_ends_at_its_limit() {
         let never = std::future::pending::<Result<(), Error>>();
-        let outcome = within(Duration::from_millis(10), never).await;
+        let outcome = within(Duration::ZERO, never).await;
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::TimedOut);
     }
 }

@@ -228,6 +228,7 @@ impl Vfs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vfs::testing::{ANN, House, WRITE};
 
     fn refusal(name: &str) -> Option<ErrorKind> {
         namespace(OsStr::new(name)).err().map(|e| e.kind())
@@ -254,5 +255,63 @@ mod tests {
             assert_eq!(ours(which.name()), Some(which));
         }
         assert_eq!(ours("user.1fichier.other"), None);
+    }
+
+    #[test]
+    fn the_users_own_last_and_obey_their_mode() {
+        let mut house = House::new();
+        let ino = house.file("a", b"");
+        let name = OsStr::new("user.note");
+        let set = |house: &House, mode| house.vfs.setxattr(ino, name, b"v", mode, ANN);
+        let missing = house.error(set(&house, XattrMode::Replace));
+        assert_eq!(missing, ErrorKind::NoData);
+        house.ok(set(&house, XattrMode::Create));
+        assert_eq!(
+            house.error(set(&house, XattrMode::Create)),
+            ErrorKind::Exists
+        );
+        house.next_process();
+        assert_eq!(house.ok(house.vfs.getxattr(ino, name)), "v");
+        let large = vec![0; MAX_VALUE + 1];
+        let refused = house.vfs.setxattr(ino, name, &large, XattrMode::Set, ANN);
+        assert_eq!(house.error(refused), ErrorKind::NoSpace);
+        house.ok(house.vfs.removexattr(ino, name, ANN));
+        let gone = house.error(house.vfs.getxattr(ino, name));
+        assert_eq!(gone, ErrorKind::NoData);
+    }
+
+    #[test]
+    fn ours_tell_of_what_is_seen_and_cannot_be_set() {
+        let house = House::new();
+        let node = house.remote("film", b"bytes");
+        let id = node.remote_file().unwrap().id.to_string();
+        let get = |name: &str| house.wait(house.vfs.getxattr(node.ino, OsStr::new(name)));
+        assert_eq!(get("user.1fichier.id").unwrap(), id);
+        let url = get("user.1fichier.url").unwrap();
+        assert_eq!(url, format!("https://1fichier.com/?{id}"));
+        assert_eq!(get("user.1fichier.state").unwrap(), "clean");
+        let names = house.ok(house.vfs.listxattr(node.ino));
+        let listed = "user.1fichier.id\0user.1fichier.state\0user.1fichier.url\0";
+        assert_eq!(names, listed, "no checksum is known");
+
+        let fh = house.open(node.ino, WRITE);
+        house.write(fh, 0, b"B");
+        assert_eq!(get("user.1fichier.state").unwrap(), "dirty");
+        assert_eq!(
+            get("user.1fichier.id").unwrap_err().kind(),
+            ErrorKind::NoData
+        );
+        house.close(fh);
+        assert_eq!(get("user.1fichier.state").unwrap(), "queued");
+        house.tree.park(node.ino, "the account is full").unwrap();
+        assert_eq!(
+            get("user.1fichier.state").unwrap(),
+            "failed: the account is full"
+        );
+        let name = OsStr::new("user.1fichier.id");
+        let set = house
+            .vfs
+            .setxattr(node.ino, name, b"x", XattrMode::Set, ANN);
+        assert_eq!(house.error(set), ErrorKind::NotPermitted);
     }
 }
