@@ -40,8 +40,14 @@ pub(super) fn text(account: &Account, paint: Paint) -> String {
         out.push_str(&format!("hot       {}\n", show::size(account.hot_used)));
     }
     for (wrong, line) in [
-        (account.over_quota, "the quota is exceeded: free some room, or uploads stay queued"),
-        (account.upload_forbidden, "the service forbids uploads: see its site for the reason"),
+        (
+            account.over_quota,
+            "the quota is exceeded: free some room, or uploads stay queued",
+        ),
+        (
+            account.upload_forbidden,
+            "the service forbids uploads: see its site for the reason",
+        ),
     ] {
         if wrong {
             out.push_str(&paint.tone(Tone::Bad, line));
@@ -70,7 +76,9 @@ mod tests {
             upload_forbidden: false,
         };
         let fine = text(&account, Paint::plain());
-        assert!(fine.starts_with("a@b.c  Premium until 2027-02-03\nstorage   1.00 GiB of 1.00 TiB\n"));
+        assert!(
+            fine.starts_with("a@b.c  Premium until 2027-02-03\nstorage   1.00 GiB of 1.00 TiB\n")
+        );
         assert!(!fine.contains("quota"));
         account.over_quota = true;
         assert!(text(&account, Paint::plain()).contains("quota is exceeded"));

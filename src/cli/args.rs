@@ -33,16 +33,24 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Verb {
     /// Mount the account on an empty folder
-    #[command(after_help = "Example:\n  fichierfs mount ~/1fichier\n  fichierfs mount --background --ro -o allow_other,umask=027 /mnt/1fichier")]
+    #[command(
+        after_help = "Example:\n  fichierfs mount ~/1fichier\n  fichierfs mount --background --ro -o allow_other,umask=027 /mnt/1fichier"
+    )]
     Mount(Box<MountArgs>),
     /// Take a mount away, after its queue is worked off
-    #[command(after_help = "Example:\n  fichierfs unmount ~/1fichier\n  fichierfs unmount --drain-timeout 1h ~/1fichier\n\nExits with 3 if work is left; it goes on at the next mount.")]
+    #[command(
+        after_help = "Example:\n  fichierfs unmount ~/1fichier\n  fichierfs unmount --drain-timeout 1h ~/1fichier\n\nExits with 3 if work is left; it goes on at the next mount."
+    )]
     Unmount(UnmountArgs),
     /// Show what a mount is doing
-    #[command(after_help = "Example:\n  fichierfs status --watch\n  fichierfs status --json | jq .queue")]
+    #[command(
+        after_help = "Example:\n  fichierfs status --watch\n  fichierfs status --json | jq .queue"
+    )]
     Status(StatusArgs),
     /// Show and steer what is queued for the service
-    #[command(after_help = "Example:\n  cp film.mkv ~/1fichier && fichierfs queue wait && echo uploaded")]
+    #[command(
+        after_help = "Example:\n  cp film.mkv ~/1fichier && fichierfs queue wait && echo uploaded"
+    )]
     Queue(QueueArgs),
     /// List folders anew, now
     #[command(after_help = "Example:\n  fichierfs refresh ~/1fichier/Downloads")]
@@ -65,7 +73,9 @@ pub enum Verb {
     #[command(after_help = "Example:\n  fichierfs init\n  pass show 1fichier | fichierfs init")]
     Init(Box<InitArgs>),
     /// Run a simulator of the service, for tests
-    #[command(after_help = "Example:\n  fichierfs simulate --listen 127.0.0.1:8080 --synthetic tree=20x100,size=4KiB")]
+    #[command(
+        after_help = "Example:\n  fichierfs simulate --listen 127.0.0.1:8080 --synthetic tree=20x100,size=4KiB"
+    )]
     Simulate(Box<SimulateArgs>),
     /// Try it out: a simulated account, mounted until Ctrl-C
     #[command(after_help = "Example:\n  fichierfs demo")]
@@ -74,13 +84,17 @@ pub enum Verb {
         mountpoint: Option<PathBuf>,
     },
     /// Print completions for a shell
-    #[command(after_help = "Example:\n  fichierfs completions bash > ~/.local/share/bash-completion/completions/fichierfs")]
+    #[command(
+        after_help = "Example:\n  fichierfs completions bash > ~/.local/share/bash-completion/completions/fichierfs"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page of a verb, or write all of them
-    #[command(after_help = "Example:\n  fichierfs man | man -l -\n  fichierfs man --out ~/.local/share/man/man1")]
+    #[command(
+        after_help = "Example:\n  fichierfs man | man -l -\n  fichierfs man --out ~/.local/share/man/man1"
+    )]
     Man {
         /// The verb; the program itself if left out
         verb: Option<String>,
@@ -242,7 +256,8 @@ mod tests {
 
     #[test]
     fn options_of_the_table_are_flags_of_mount() {
-        let cli = Cli::try_parse_from(["fichierfs", "mount", "--write-back", "9s", "-o", "ro", "/m"]);
+        let cli =
+            Cli::try_parse_from(["fichierfs", "mount", "--write-back", "9s", "-o", "ro", "/m"]);
         let Verb::Mount(args) = cli.unwrap().verb else {
             panic!("not mount");
         };
@@ -255,7 +270,10 @@ mod tests {
     fn a_bad_duration_is_told_what_is_allowed() {
         let cli = Cli::try_parse_from(["fichierfs", "unmount", "--drain-timeout", "soon"]);
         let text = cli.unwrap_err().to_string();
-        assert!(text.contains("--drain-timeout") && text.contains("10m"), "{text}");
+        assert!(
+            text.contains("--drain-timeout") && text.contains("10m"),
+            "{text}"
+        );
     }
 
     #[test]

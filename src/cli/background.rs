@@ -53,7 +53,10 @@ pub(super) fn launch(state_dir: &Path) -> Outcome {
         Ok(News::Mounted) => Ok(Exit::Done),
         Ok(News::Failed { exit, line }) => Err(Failure::new(code(exit), line)),
         Err(_) => {
-            let line = format!("the process in the background ended early; see {}", log.display());
+            let line = format!(
+                "the process in the background ended early; see {}",
+                log.display()
+            );
             Err(Failure::new(Exit::Failed, line))
         }
     }

@@ -56,7 +56,11 @@ mod tests {
         for option in crate::config::OPTIONS {
             let flag = option.flag().replace('-', "\\-");
             let secret = option.kind == crate::config::Kind::Secret;
-            assert_eq!(page.contains(&format!("\\-\\-{flag}\\fR")), !secret, "{flag}");
+            assert_eq!(
+                page.contains(&format!("\\-\\-{flag}\\fR")),
+                !secret,
+                "{flag}"
+            );
         }
     }
 

@@ -53,10 +53,13 @@ pub fn load(
     let resolved = resolve(&layers)?;
     let mut settings = resolved.settings;
     // The daemon may leave this directory.
-    for dir in [&mut settings.state_dir, &mut settings.cache_dir, &mut settings.api_key_file] {
-        if let Some(path) = dir {
-            *path = std::path::absolute(&path)?;
-        }
+    let places = [
+        &mut settings.state_dir,
+        &mut settings.cache_dir,
+        &mut settings.api_key_file,
+    ];
+    for path in places.into_iter().flatten() {
+        *path = std::path::absolute(&path)?;
     }
     let paths = Paths::new(&settings, args.profile.as_deref())?;
     Ok(Loaded {

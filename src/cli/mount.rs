@@ -1,6 +1,6 @@
 //! `mount`: serves until the mount is gone and the queue is done.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::args::MountArgs;
 use super::exit::{Exit, Failure, chain};
@@ -50,7 +50,7 @@ fn serve(args: &MountArgs, report: &mut Option<background::Report>) -> Outcome {
     })
 }
 
-fn mounted(mountpoint: &PathBuf, report: &mut Option<background::Report>) {
+fn mounted(mountpoint: &Path, report: &mut Option<background::Report>) {
     tracing::info!("mounted on {}", mountpoint.display());
     if let Some(report) = report.take() {
         report.mounted();
@@ -72,7 +72,11 @@ pub(super) fn outcome(ended: Ended) -> Outcome {
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Failure {
-        let exit = if error.is_usage() { Exit::Usage } else { Exit::Failed };
+        let exit = if error.is_usage() {
+            Exit::Usage
+        } else {
+            Exit::Failed
+        };
         Failure::new(exit, chain(&error))
     }
 }

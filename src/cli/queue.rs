@@ -16,7 +16,10 @@ const STEP: Duration = Duration::from_secs(1);
 pub(super) async fn run(verb: QueueVerb) -> Outcome {
     match verb {
         QueueVerb::List { json, mount } => {
-            let queue = load::daemon(mount.mountpoint.as_deref()).await?.queue().await?;
+            let queue = load::daemon(mount.mountpoint.as_deref())
+                .await?
+                .queue()
+                .await?;
             if json {
                 show::print_json(&queue)?;
             } else {

@@ -68,7 +68,8 @@ pub fn backlog(queue: &Backlog) -> String {
 
 /// Text of the account or the service, without what a terminal would obey.
 pub fn plain(text: &str) -> String {
-    let dangerous = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let dangerous =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -100,7 +101,8 @@ impl Paint {
     /// As standard output and the environment want it.
     pub fn for_stdout() -> Paint {
         Paint {
-            colour: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            colour: io::stdout().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         }
     }
 
@@ -205,6 +207,9 @@ mod tests {
 
     #[test]
     fn a_name_cannot_command_the_terminal() {
-        assert_eq!(plain("a\u{1b}[2Jb\u{202e}é\n"), "a\\u{1b}[2Jb\\u{202e}é\\u{a}");
+        assert_eq!(
+            plain("a\u{1b}[2Jb\u{202e}é\n"),
+            "a\\u{1b}[2Jb\\u{202e}é\\u{a}"
+        );
     }
 }

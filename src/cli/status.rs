@@ -28,7 +28,11 @@ pub(super) async fn run(args: &StatusArgs) -> Outcome {
     loop {
         let text = gathered(&daemons, args.json).await?;
         let redraw = args.watch && !args.json && std::io::stdout().is_terminal();
-        show::print(&if redraw { HOME.to_owned() + &text } else { text })?;
+        show::print(&if redraw {
+            HOME.to_owned() + &text
+        } else {
+            text
+        })?;
         if !args.watch {
             return Ok(Exit::Done);
         }
@@ -79,7 +83,9 @@ fn lines(out: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
         daemon.version
     )?;
     if let Some(account) = &status.account {
-        let of = account.cold_allowed.map(|all| format!(" of {}", show::size(all)));
+        let of = account
+            .cold_allowed
+            .map(|all| format!(" of {}", show::size(all)));
         writeln!(
             out,
             "account  {} ({})  {}{}{}",
@@ -87,7 +93,11 @@ fn lines(out: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
             show::plain(&account.offer),
             show::size(account.cold_used),
             of.unwrap_or_default(),
-            if account.over_quota { "  over quota" } else { "" },
+            if account.over_quota {
+                "  over quota"
+            } else {
+                ""
+            },
         )?;
     }
     let known = status.tree;

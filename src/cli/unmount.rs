@@ -44,7 +44,10 @@ async fn drained(daemon: &Client, at_most: Duration) -> Result<Backlog, Failure>
     let mut left = Backlog::default();
     loop {
         let now = Instant::now();
-        match daemon.wait(STEP.min(until.saturating_duration_since(now))).await {
+        match daemon
+            .wait(STEP.min(until.saturating_duration_since(now)))
+            .await
+        {
             Ok(backlog) => left = backlog,
             // It has ended, as it does when all that can be done is done.
             Err(ControlError::Gone(_) | ControlError::Socket { .. }) => {
@@ -69,7 +72,9 @@ async fn ended(daemon: &Client, left: Backlog) -> Outcome {
     while daemon.is_alive().await {
         if Instant::now() > until {
             let pid = daemon.hello().pid;
-            let line = format!("unmounted, but process {pid} does not end; its work is kept if you end it with `kill {pid}`");
+            let line = format!(
+                "unmounted, but process {pid} does not end; its work is kept if you end it with `kill {pid}`"
+            );
             return Err(Failure::new(Exit::Failed, line));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -78,6 +83,7 @@ async fn ended(daemon: &Client, left: Backlog) -> Outcome {
         return Ok(Exit::Done);
     }
     let what = show::backlog(&left);
-    let line = format!("unmounted with work left: {what}; it goes on at the next `fichierfs mount`");
+    let line =
+        format!("unmounted with work left: {what}; it goes on at the next `fichierfs mount`");
     Err(Failure::new(Exit::WorkLeft, line))
 }

@@ -118,7 +118,9 @@ fn figures(account: &Account) -> AccountFigures {
 }
 
 fn told(account: &api::Account, now: Timestamp) -> Account {
-    let left = account.cold_available.map(|left| left.saturating_add(account.cold_used));
+    let left = account
+        .cold_available
+        .map(|left| left.saturating_add(account.cold_used));
     Account {
         as_of: now.to_string(),
         email: account.email.clone(),

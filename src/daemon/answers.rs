@@ -9,8 +9,8 @@ use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish, account};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
-    Account, Api, Backlog, Cache, Hello, Item, ItemState, Parting, Queue, SCHEMA, Status,
-    Totals, Transfer, Work,
+    Account, Api, Backlog, Cache, Hello, Item, ItemState, Parting, Queue, SCHEMA, Status, Totals,
+    Transfer, Work,
 };
 use crate::control::{Controlled, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
@@ -65,9 +65,17 @@ impl Handle {
     /// As a signal does: the mount goes even if it is in use, and the queue is
     /// worked off for so long at most; the second time it is left.
     pub async fn interrupt(&self, drain_timeout: Duration) {
-        let again = self.shared.wish.borrow().is_some_and(|wish| wish.until.is_some());
+        let again = self
+            .shared
+            .wish
+            .borrow()
+            .is_some_and(|wish| wish.until.is_some());
         self.wish(Wish {
-            parting: if again { Parting::Leave } else { Parting::Drain },
+            parting: if again {
+                Parting::Leave
+            } else {
+                Parting::Drain
+            },
             until: Some(Instant::now() + drain_timeout),
         });
         if let Err(error) = self.take_away(Unmount::Detach).await {
@@ -113,7 +121,10 @@ impl Handle {
         };
         let mut within = Vec::new();
         for queued in tree.queue(ROWS)? {
-            if tree.path(queued.ino)?.is_some_and(|path| path.starts_with(&folder)) {
+            if tree
+                .path(queued.ino)?
+                .is_some_and(|path| path.starts_with(&folder))
+            {
                 within.push(queued.ino);
             }
         }
@@ -155,7 +166,10 @@ impl Handle {
         ];
         Ok(Item {
             path: self.shown(queued.ino)?,
-            work: work.into_iter().filter_map(|(is, work)| is.then_some(work)).collect(),
+            work: work
+                .into_iter()
+                .filter_map(|(is, work)| is.then_some(work))
+                .collect(),
             size: queued.size,
             attempts: queued.attempts,
             wait_seconds: Some(queued.not_before.since(now).as_secs()).filter(|wait| *wait > 0),
@@ -177,13 +191,23 @@ impl Handle {
             }
         };
         let own = |kind: &str| kind.to_owned();
-        let address = pace.address_lock.iter().map(|lock| (own("all calls"), lock));
+        let address = pace
+            .address_lock
+            .iter()
+            .map(|lock| (own("all calls"), lock));
         let kinds = pace.locks.iter().map(|(kind, lock)| (own(kind), lock));
         Api {
             rate: pace.rate,
             waiting: pace.waiting as u64,
-            locks: address.chain(kinds).map(|(kind, lock)| (kind, lock.until.to_string())).collect(),
-            calls: pace.calls.iter().map(|(kind, count)| (own(kind), *count)).collect(),
+            locks: address
+                .chain(kinds)
+                .map(|(kind, lock)| (kind, lock.until.to_string()))
+                .collect(),
+            calls: pace
+                .calls
+                .iter()
+                .map(|(kind, count)| (own(kind), *count))
+                .collect(),
             key_refused: pace.key_refused,
         }
     }
@@ -230,7 +254,13 @@ impl Controlled for Handle {
 
     async fn queue(&self, limit: usize) -> Result<Queue, Refusal> {
         let tree = &self.shared.parts.below.tree;
-        let sending: HashSet<Ino> = self.shared.parts.transfers().iter().map(|t| t.ino).collect();
+        let sending: HashSet<Ino> = self
+            .shared
+            .parts
+            .transfers()
+            .iter()
+            .map(|t| t.ino)
+            .collect();
         let now = Time::now();
         let rows = tree.queue(limit).map_err(Refusal::failed)?;
         let items: Result<_, _> = rows

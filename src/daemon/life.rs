@@ -72,7 +72,8 @@ async fn drain(shared: &Shared) {
     loop {
         let wish = *shared.wish.borrow();
         let enough = wish.is_some_and(|wish| {
-            wish.parting == Parting::Leave || wish.until.is_some_and(|until| Instant::now() >= until)
+            wish.parting == Parting::Leave
+                || wish.until.is_some_and(|until| Instant::now() >= until)
         });
         let left = backlog(shared);
         if enough || (closed && left.is_drained()) {
@@ -87,7 +88,11 @@ async fn drain(shared: &Shared) {
                 removals = left.removals,
                 "unmounted; working off what is queued"
             );
-            let what = format!("{} uploads, {} changes", left.uploads, left.changes + left.removals);
+            let what = format!(
+                "{} uploads, {} changes",
+                left.uploads,
+                left.changes + left.removals
+            );
             service::draining(&what, NEWS * 3);
         }
         tokio::select! {

@@ -46,7 +46,10 @@ pub async fn acquire(state_dir: &Path, socket: &Path) -> Result<StateLock, Start
                     mountpoint: holder.hello().mountpoint.clone(),
                 });
             }
-            tracing::info!(pid = holder.hello().pid, "taking over from a daemon without mount");
+            tracing::info!(
+                pid = holder.hello().pid,
+                "taking over from a daemon without mount"
+            );
             // Where it just ended, the lock is free in a moment.
             asked = holder.stop(Parting::Leave).await.is_ok();
         }
@@ -57,7 +60,10 @@ pub async fn acquire(state_dir: &Path, socket: &Path) -> Result<StateLock, Start
     }
     Err(StartError::Locked {
         state_dir: state_dir.to_owned(),
-        pid: std::fs::read_to_string(&path).unwrap_or_default().trim().to_owned(),
+        pid: std::fs::read_to_string(&path)
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
     })
 }
 

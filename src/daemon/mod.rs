@@ -43,8 +43,8 @@ use crate::fuse::{
 
 pub use answers::Handle;
 pub use error::StartError;
-pub use parts::{DATABASE, api};
 use parts::{Below, Parts};
+pub use parts::{DATABASE, api};
 
 /// What a mount is made of.
 pub struct Setup {
@@ -104,7 +104,9 @@ impl Running {
     pub async fn ended(&mut self) -> Ended {
         (&mut self.life).await.unwrap_or_else(|error| Ended {
             left: Backlog::default(),
-            failure: Some(format!("the daemon failed inside, please report it: {error}")),
+            failure: Some(format!(
+                "the daemon failed inside, please report it: {error}"
+            )),
         })
     }
 
@@ -143,7 +145,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let (changes, mut news) = mpsc::unbounded_channel();
     let settings = setup.settings.clone();
     let (paths, here) = (setup.paths, runtime.clone());
-    let below = blocking(move || Below::build(&settings, &paths, setup.key, changes, &here)).await?;
+    let below =
+        blocking(move || Below::build(&settings, &paths, setup.key, changes, &here)).await?;
     let root = places::root(&below, &setup.settings).await?;
     let parts = below.with_vfs(&setup.settings, root)?;
     account::show(&parts)?;

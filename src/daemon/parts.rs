@@ -66,7 +66,8 @@ pub fn api(settings: &Settings, paths: &Paths, key: ApiKey) -> Result<Api, Start
         true => paths.simulator_pace_file()?,
         false => paths.pace_file()?,
     };
-    let pace = Pace::open(&path, limits).map_err(|source| StartError::File { path, source })?;
+    let pace =
+        Pace::open(&path, limits.clone()).map_err(|source| StartError::File { path, source })?;
     Ok(Api::new(ApiConfig {
         endpoints,
         keys: KeyStore::new(key),
@@ -99,6 +100,7 @@ impl Below {
                 cache_size: settings.cache_size.0,
                 connections: settings.connections,
                 data_deadline: settings.data_deadline,
+                ..ContentOptions::default()
             },
             runtime.clone(),
         )?;
@@ -110,7 +112,7 @@ impl Below {
                 budget: settings.staging_budget.0,
             },
         )?;
-        let tree = Tree::new(store.clone());
+        let tree = Tree::new(store.clone(), api.limits().listing_lag);
         let refresher = Refresher::new(
             tree.clone(),
             api.clone(),
@@ -194,7 +196,10 @@ impl Parts {
     /// Uploads under way.
     pub fn transfers(&self) -> Vec<upload::Transfer> {
         let uploader = self.uploads.uploader.lock();
-        uploader.as_ref().map(Uploader::transfers).unwrap_or_default()
+        uploader
+            .as_ref()
+            .map(Uploader::transfers)
+            .unwrap_or_default()
     }
 
     /// Stops working off the journal.

@@ -25,13 +25,22 @@ const FILM: u64 = 200_000_000;
 pub fn fill(account: &AccountHandle) -> Result<(), HandleError> {
     account.add_file("Welcome.txt", WELCOME.as_bytes())?;
     account.add_file("Documents/notes.md", NOTES.as_bytes())?;
-    account.add_file("Documents/2026/January/budget.csv", b"month,amount\nJanuary,120\n")?;
-    account.add_file("Documents/2026/February/budget.csv", b"month,amount\nFebruary,95\n")?;
+    account.add_file(
+        "Documents/2026/January/budget.csv",
+        b"month,amount\nJanuary,120\n",
+    )?;
+    account.add_file(
+        "Documents/2026/February/budget.csv",
+        b"month,amount\nFebruary,95\n",
+    )?;
     account.add_file("Pictures/sunset.png", &picture(320, 200))?;
     account.add_file("Pictures/logo.svg", LOGO.as_bytes())?;
     for (seed, name) in ["beach", "mountain", "city"].into_iter().enumerate() {
         let side = 48 + 16 * seed;
-        account.add_file(&format!("Pictures/Holiday/{name}.png"), &picture(side, side))?;
+        account.add_file(
+            &format!("Pictures/Holiday/{name}.png"),
+            &picture(side, side),
+        )?;
     }
     account.add_synthetic("Videos/holiday-film.mkv", 1, FILM)?;
     account.add_folder("Empty folder")?;
