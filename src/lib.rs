@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod control;
+pub mod daemon;
 pub mod fuse;
 pub mod ids;
 pub mod sim;
