@@ -1,3 +1,5 @@
 //! Parses, hands over.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    fichierfs::cli::run()
+}

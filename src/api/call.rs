@@ -7,7 +7,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::{Form, class_of};
+use super::classify::{Form, class_of};
 use super::pace::{Report, Verdict};
 use super::wire::Envelope;
 use super::{Api, ApiError, Ask, Call, Said, Script, http};

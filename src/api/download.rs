@@ -17,7 +17,7 @@ use reqwest::header::{CONTENT_RANGE, RANGE};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::error::Form;
+use super::classify::Form;
 use super::{Api, ApiError, Ask, Call, LinkFault, Said, Script, http, wire};
 use crate::ids::FileId;
 

@@ -7,7 +7,7 @@
 
 use url::{Host, Url};
 
-use super::{ApiError, Said};
+use super::{ApiError, Limits, Said};
 
 /// The domains of links and downloads (API notes 1.1).
 const DOMAINS: [&str; 11] = [
@@ -45,6 +45,9 @@ pub enum BadEndpoint {
         "{0:?} must begin with https:// (http:// is accepted on a loopback address such as 127.0.0.1 only)"
     )]
     NotSecure(String),
+    /// The limits of the real service cannot be scaled.
+    #[error("limits_scale is for a simulator: it needs an api_url on a loopback address")]
+    ScaledService,
 }
 
 impl Endpoints {
@@ -59,6 +62,14 @@ impl Endpoints {
     /// Whether the API is on a loopback address, so a simulator.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.api)
+    }
+
+    /// The table of limits for this service: scaled for a simulator only.
+    pub fn limits(&self, scale: f64) -> Result<Limits, BadEndpoint> {
+        if scale != 1.0 && !self.is_loopback() {
+            return Err(BadEndpoint::ScaledService);
+        }
+        Ok(Limits::scaled(scale))
     }
 
     pub(super) fn call(&self, path: &str) -> Url {
@@ -280,6 +291,13 @@ mod tests {
         );
         assert!(local().node("192.168.1.1:80").is_err());
         assert!(local().download("http://192.168.1.1/p1").is_err());
+    }
+
+    #[test]
+    fn the_limits_of_the_real_service_are_not_scaled() {
+        assert_eq!(real().limits(2.0), Err(BadEndpoint::ScaledService));
+        assert_eq!(real().limits(1.0), Ok(Limits::real()));
+        assert_eq!(local().limits(2.0), Ok(Limits::scaled(2.0)));
     }
 
     #[test]

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -17,39 +16,9 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Response, redirect};
 
-use super::error::Form;
+use super::classify::Form;
 use super::{ApiError, Said, limits};
-
-/// Which addresses of the service are used. It allows an account one place at a
-/// time, and the two addresses of one line can count as two places (API notes 4.4).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum AddressFamily {
-    /// The one that works first, then no other.
-    #[default]
-    Auto,
-    /// IPv4 only.
-    Ipv4,
-    /// IPv6 only.
-    Ipv6,
-}
-
-/// A text that is no address family.
-#[derive(Debug, thiserror::Error)]
-#[error("not an address family: auto, ipv4 or ipv6")]
-pub struct BadAddressFamily;
-
-impl FromStr for AddressFamily {
-    type Err = BadAddressFamily;
-
-    fn from_str(text: &str) -> Result<Self, BadAddressFamily> {
-        match text {
-            "auto" => Ok(AddressFamily::Auto),
-            "ipv4" => Ok(AddressFamily::Ipv4),
-            "ipv6" => Ok(AddressFamily::Ipv6),
-            _ => Err(BadAddressFamily),
-        }
-    }
-}
+use crate::config::AddressFamily;
 
 /// The family in use; a resolver that leaves the other out.
 #[derive(Clone)]

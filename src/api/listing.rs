@@ -43,7 +43,7 @@ pub struct FileItem {
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
-    /// When it was uploaded; to the second, and one hour a year ambiguous ([`dates`]).
+    /// When it was uploaded; to the second, and one hour a year ambiguous ([`super::date_instants`]).
     pub date: Option<Timestamp>,
     /// Its checksum.
     pub checksum: Option<Whirlpool>,

@@ -1,15 +1,16 @@
 //! 1fichier over HTTP: every request that fichierfs makes leaves from here.
 //!
 //! This room knows the service's endpoints, its wire format with all its wobbles,
-//! its errors by their texts, the table of [`limits`] and the [`pace`] that all
+//! its errors by their texts, the table of [`limits`] and the [`Pace`] that all
 //! calls pass. It owns the HTTP clients and the rule where the key may go: to
-//! the API's host and to upload nodes, checked in [`hosts`]. It keeps no state of
+//! the API's host and to upload nodes, checked in `hosts`. It keeps no state of
 //! the account, retries nothing and decides nothing: an answer is either what was
 //! asked for or one [`ApiError`], and an answer that cannot be read is an error, never
 //! an empty folder. `tree`, `content` and `upload` call it.
 
 mod account;
 mod call;
+mod classify;
 mod dates;
 mod download;
 mod error;
@@ -35,7 +36,6 @@ pub use error::{ApiError, FloodScope, LinkFault, Said};
 pub use files::{Acl, Attributes, Copied, FileInfo, Renamed, Scan};
 pub use folders::{Share, ShareWith};
 pub use hosts::{BadEndpoint, Endpoints};
-pub use http::{AddressFamily, BadAddressFamily};
 pub use limits::Limits;
 pub use listing::{DateWindow, FileItem, FileListing, FolderItem, Listing};
 pub use pace::{Ask, Call, Class, LockStatus, Pace, PaceStatus, Script, Subject, Why};
@@ -43,6 +43,7 @@ pub use public::PublicFile;
 pub use upload::{Fate, UploadFailure, UploadNode, UploadOutcome, UploadTicket, UploadedFile};
 pub use upload_body::{PartStream, UploadForm, UploadPart};
 
+pub use crate::config::AddressFamily;
 use crate::config::KeyStore;
 use http::Http;
 

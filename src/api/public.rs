@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::call::{Answer, page_title};
-use super::error::{Form, class_of};
+use super::classify::{Form, class_of};
 use super::{Api, ApiError, Ask, Call, Said, Script, wire};
 use crate::ids::FileId;
 

@@ -13,7 +13,7 @@ use reqwest::{Body, Response};
 use serde::{Deserialize, Serialize};
 
 use super::call::{Answer, bearer, between, page_title};
-use super::error::{Form, class_of};
+use super::classify::{Form, class_of};
 use super::upload_body::{Progress, UploadForm, encode};
 use super::{Api, ApiError, Ask, Call, Said, Script, http, wire};
 use crate::ids::{FileId, Whirlpool};

@@ -1,1 +1,87 @@
-//! The command line: a file per verb; talks to people, decides nothing.
+//! The command line: a file for each verb. It talks to people and decides
+//! nothing; what is decided is decided by the daemon, in this process for
+//! `mount` and `demo`, over its socket for all others.
+//!
+//! Every failure is one line on standard error that says what to do, and an exit code
+//! ([`exit`]). [`args`] is the grammar; `main` calls [`run`] and nothing else.
+
+mod account;
+mod args;
+mod background;
+mod demo;
+mod exit;
+mod generate;
+mod init;
+mod load;
+mod log;
+mod mount;
+mod queue;
+mod refresh;
+mod show;
+mod signals;
+mod simulate;
+mod status;
+mod unmount;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::Cli;
+use args::Verb;
+use exit::{Exit, Failure};
+
+type Outcome = Result<Exit, Failure>;
+
+/// Runs the program: parses its arguments, does what they say and tells how it
+/// ended.
+pub fn run() -> ExitCode {
+    // A key given by mistake, or in the environment, is in memory from the first line on.
+    crate::config::harden_process();
+    match dispatch(Cli::parse().verb) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("fichierfs: {}", show::plain(&failure.line));
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(verb: Verb) -> Outcome {
+    match verb {
+        Verb::Mount(args) => mount::run(&args),
+        Verb::Unmount(args) => brief(unmount::run(&args)),
+        Verb::Status(args) => brief(status::run(&args)),
+        Verb::Queue(args) => brief(queue::run(args.verb)),
+        Verb::Refresh { paths } => brief(refresh::run(&paths)),
+        Verb::Account { json, mount } => brief(account::run(json, mount.mountpoint.as_deref())),
+        Verb::Init(args) => brief(init::run(&args)),
+        Verb::Simulate(args) => long(simulate::run(*args)),
+        Verb::Demo { mountpoint } => long(demo::run(mountpoint)),
+        Verb::Completions { shell } => generate::completions(shell),
+        Verb::Man { verb, out } => generate::man(verb.as_deref(), out.as_deref()),
+    }
+}
+
+/// A verb that asks and is done.
+fn brief(verb: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(verb)
+}
+
+/// A verb that serves. Few threads: file operations are answered on threads of
+/// their own, these only wait for the network.
+fn long(verb: impl Future<Output = Outcome>) -> Outcome {
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 4));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("fichierfs-io")
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(verb);
+    // What still hangs on the disk or the network must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    outcome
+}

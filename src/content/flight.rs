@@ -230,6 +230,10 @@ impl Flights {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::single_range_in_vec_init,
+    reason = "lists of runs that happen to hold one"
+)]
 mod tests {
     use super::*;
 

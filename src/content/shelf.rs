@@ -14,6 +14,8 @@
 //! Locks: `opening` or `evicting`, then `index`, then those of a file. `index` is
 //! held for a few instructions; the others over I/O, on blocking threads only.
 
+mod room;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
@@ -37,9 +39,6 @@ use crate::store::Store;
 
 /// Cache files kept open while nobody uses them.
 const MOST_OPEN: usize = 256;
-
-/// A file used within this time is in use: it is thinned out, not dropped.
-const IN_USE: Duration = Duration::from_secs(10);
 
 /// How exact the time of last use in the database is.
 const USE_TOLERANCE: Duration = Duration::from_secs(60);
@@ -305,71 +304,6 @@ impl Shelf {
             self.bury(&file.id, old);
         }
         adopted.save(&self.store)
-    }
-
-    /// Ends a reservation: of the bytes reserved, so many came to disk.
-    pub(super) fn added(&self, reserved: u64, added: u64) {
-        self.total
-            .fetch_sub(reserved - added.min(reserved), Ordering::Relaxed);
-    }
-
-    /// Reserves room for `len` bytes about to be written to a cache file, until
-    /// [`Shelf::added`]. Blocks while room is made.
-    pub(super) fn reserve(&self, len: u64) -> bool {
-        if len > self.limit {
-            return false;
-        }
-        let before = self.total.fetch_add(len, Ordering::Relaxed);
-        if before + len <= self.limit || self.make_room() {
-            return true;
-        }
-        self.total.fetch_sub(len, Ordering::Relaxed);
-        false
-    }
-
-    /// Drops what was not used for longest until all that is reserved fits.
-    fn make_room(&self) -> bool {
-        let fits = || self.cached_bytes() <= self.limit;
-        let _evicting = self.evicting.lock();
-        if fits() {
-            return true;
-        }
-        let goal = self.limit - self.limit / FREED_PART;
-        let excess = || self.cached_bytes().saturating_sub(goal);
-        let mut files: Vec<(u64, FileId, u64)> = self
-            .index
-            .read()
-            .iter()
-            .map(|(id, entry)| (entry.used(), id.clone(), entry.number))
-            .collect();
-        files.sort_unstable();
-        let line = now_ns().saturating_sub(IN_USE.as_nanos() as u64);
-        let (unused, in_use) = files.split_at(files.partition_point(|(used, ..)| *used < line));
-        for (_, id, number) in unused {
-            if excess() == 0 {
-                return true;
-            }
-            self.discard(id, *number);
-        }
-        for (_, id, number) in in_use {
-            if excess() == 0 {
-                return true;
-            }
-            let open = {
-                let index = self.index.read();
-                let entry = index.get(id).filter(|entry| entry.number == *number);
-                entry.and_then(|entry| entry.open.clone())
-            };
-            let Some(open) = open else {
-                self.discard(id, *number);
-                continue;
-            };
-            match open.punch(excess(), &self.store) {
-                Ok(dropped) => self.dropped(dropped),
-                Err(error) => tracing::warn!(%error, "cannot make room in the cache"),
-            }
-        }
-        fits()
     }
 
     /// Drops a cache file, if that number is still the one of its id.

@@ -1,5 +1,10 @@
 //! The room as a whole, over an origin in memory that fails as told.
 
+#![expect(
+    clippy::single_range_in_vec_init,
+    reason = "lists of runs that happen to hold one"
+)]
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;

@@ -1,1 +1,49 @@
-//! The unix socket: protocol, server, client.
+//! The unix socket by which commands talk to a running daemon.
+//!
+//! A daemon listens on one socket in the user's runtime directory, named after
+//! its state directory; both the directory and the socket are for its user alone,
+//! and every caller's identity is checked again when it connects. The language is JSON over
+//! HTTP/1.1, so that `curl --unix-socket` can speak it; [`protocol`] is its
+//! schema, versioned, and holds no secret. What is asked for is answered by
+//! something that implements [`Controlled`]: this room knows nothing of the
+//! daemon's parts. [`server`] is used by `daemon`, [`client`] by `cli` and by a
+//! daemon that takes over from another.
+
+pub mod client;
+mod error;
+pub mod protocol;
+pub mod server;
+pub mod socket;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use client::Client;
+pub use error::{ControlError, Refusal, RefusalKind};
+
+use protocol::{Account, Backlog, Hello, Parting, Queue, Status};
+
+/// What can be asked of a running daemon. Paths are relative to the mount's root.
+pub trait Controlled: Clone + Send + Sync + 'static {
+    /// Who this is; answered from memory.
+    fn hello(&self) -> Hello;
+    /// Everything for one screen.
+    fn status(&self) -> impl Future<Output = Result<Status, Refusal>> + Send;
+    /// The queue, at most `limit` rows.
+    fn queue(&self, limit: usize) -> impl Future<Output = Result<Queue, Refusal>> + Send;
+    /// Returns once all that can be done is done, or after `at_most`.
+    fn wait(&self, at_most: Duration) -> impl Future<Output = Result<Backlog, Refusal>> + Send;
+    /// Ends delays before the next try, of one path or of all.
+    fn flush(&self, path: Option<PathBuf>) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Takes failed work up again; returns how much.
+    fn retry(&self, path: Option<PathBuf>) -> impl Future<Output = Result<u64, Refusal>> + Send;
+    /// Lists a folder anew, or the folder of a file, as soon as the pace of calls
+    /// allows.
+    fn refresh(&self, path: PathBuf) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// The account's figures as last told by the service.
+    fn account(&self) -> impl Future<Output = Result<Account, Refusal>> + Send;
+    /// Takes the mount away and, after the queue as `parting` says, ends the
+    /// daemon. Returns once the mount is gone; a busy mount is refused.
+    fn stop(&self, parting: Parting) -> impl Future<Output = Result<(), Refusal>> + Send;
+}

@@ -80,7 +80,7 @@ pub enum Unmount {
 pub struct Mount {
     point: PathBuf,
     device: MountedDevice,
-    /// Nobody serves it any more, so its number may belong to another mount by now.
+    /// Nobody serves it any more, so there is nothing left to unmount.
     over: AtomicBool,
 }
 
@@ -123,35 +123,44 @@ impl Mount {
         &self.point
     }
 
-    /// The file system's number, by which `/sys/fs/fuse/connections` calls it.
-    pub fn device(&self) -> MountedDevice {
-        self.device
-    }
-
-    /// The session has ended: from here on only a wreck is taken away. The
-    /// kernel gives the number of a mount that is gone to the next one, which
-    /// may be another daemon's at the same place.
-    pub(super) fn session_ended(&self) {
-        self.over.store(true, Ordering::Relaxed);
-    }
-
     /// Unmounts, or finds that somebody did already. Blocks, so never call it
     /// from a thread that answers the kernel.
     ///
     /// # Errors
     /// `Busy` or `Covered`, or the system's reason.
     pub fn unmount(&self, how: Unmount) -> Result<(), MountError> {
-        let mounts = mounts()?;
-        match mountinfo::top_at(&mounts, &self.point) {
-            Some(top) if self.is(top) => {
-                if self.over.load(Ordering::Relaxed) && probe(&self.point) != Life::Dead {
-                    return Ok(());
-                }
-                unmount_at(&self.point, how)
-            }
-            _ if mounts.iter().any(|m| self.is(m)) => Err(MountError::Covered(self.point.clone())),
-            _ => Ok(()),
+        if self.over.load(Ordering::Relaxed) {
+            return Ok(());
         }
+        match self.find()? {
+            Found::OnTop => unmount_at(&self.point, how),
+            Found::Covered => Err(MountError::Covered(self.point.clone())),
+            Found::Gone => Ok(()),
+        }
+    }
+
+    /// To be called once when nobody serves the mount any more. It usually is
+    /// gone; what an abort of the connection leaves is taken away. Never
+    /// anything that lives: the kernel gives the number of a mount that is gone
+    /// to the next one, which may be another daemon's at the same place.
+    pub(super) fn session_ended(&self) -> Result<(), MountError> {
+        self.over.store(true, Ordering::Relaxed);
+        match self.find()? {
+            Found::OnTop if probe(&self.point) == Life::Dead => detach_at(&self.point),
+            Found::OnTop | Found::Covered | Found::Gone => Ok(()),
+        }
+    }
+
+    fn find(&self) -> Result<Found, MountError> {
+        let mounts = mounts()?;
+        let top = mountinfo::top_at(&mounts, &self.point);
+        Ok(if top.is_some_and(|m| self.is(m)) {
+            Found::OnTop
+        } else if mounts.iter().any(|m| self.is(m)) {
+            Found::Covered
+        } else {
+            Found::Gone
+        })
     }
 
     fn is(&self, mount: &MountEntry) -> bool {
@@ -166,6 +175,16 @@ impl Drop for Mount {
             tracing::warn!(path = %self.point.display(), error, "could not unmount");
         }
     }
+}
+
+/// Where a mount of ours is.
+enum Found {
+    /// In its place.
+    OnTop,
+    /// In its place, below another one.
+    Covered,
+    /// Not there any more.
+    Gone,
 }
 
 fn mounts() -> Result<Vec<MountEntry>, MountError> {

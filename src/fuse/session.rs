@@ -161,17 +161,17 @@ impl Over {
     fn run<F: Filesystem>(self, session: fuser::Session<F>) {
         let result: io::Result<()> = session.run();
         self.notifier.close();
-        self.mount.session_ended();
-        let end = match result {
-            Ok(()) => End::Unmounted,
+        let (end, unmounted) = match result {
+            Ok(()) => (End::Unmounted, Ok(())),
             Err(error) => {
                 tracing::error!(path = %self.mount.point().display(), %error,
                     "the kernel's requests cannot be read any more; unmounting");
-                End::Failed(error.to_string())
+                // Other threads of the session may go on; nobody new shall come in.
+                let detached = self.mount.unmount(Unmount::Detach);
+                (End::Failed(error.to_string()), detached)
             }
         };
-        // After an abort the mount is still there, with nobody behind it.
-        if let Err(error) = self.mount.unmount(Unmount::Detach) {
+        if let Err(error) = unmounted.and_then(|()| self.mount.session_ended()) {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(path = %self.mount.point().display(), error, "could not unmount");
         }

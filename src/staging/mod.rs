@@ -1,1 +1,212 @@
-//! What the user changed: generations of a file as extents over a base.
+//! What the user changed: every read and write of a file passes here.
+//!
+//! A file's content is an [`ExtentMap`]: each stretch is in the inode's data
+//! file, in a file of the service, or zeros. A file that nobody changed is a
+//! map with one extent, "all of file X", so opening for write fetches nothing.
+//! A close or fsync **seals** the map as the closed [`Version`] and stores it in
+//! a row; from then on no write goes over a place that the version has, so it
+//! stays whole while the file is written further, is sent, and over any crash.
+//! When the service has a version, what newer ones share with it becomes "range
+//! of file Y" and the staged bytes go.
+//!
+//! The room owns the staging folder and the table `staged`. Its invariant: the
+//! places that the stored row of a file points at hold the bytes that were
+//! sealed, from the commit of that row until the commit that replaces or removes
+//! it. What a process wrote and did not seal before it died is kept, untouched,
+//! until someone decides about it ([`StagedFile::leftover`],
+//! [`Staging::orphans`]).
+//!
+//! `vfs` reads, writes, seals and discards; `upload` takes snapshots and
+//! confirms them. Neither waits here for the service: [`Read::Later`] is a
+//! future. Everything else blocks for the local disk at most.
+
+mod base;
+mod budget;
+mod codec;
+mod confirm;
+mod data_file;
+mod error;
+mod extents;
+mod file;
+mod places;
+mod read;
+mod room;
+mod rows;
+mod seal;
+mod version;
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use rusqlite::Transaction;
+
+use crate::content::RemoteFile;
+use crate::ids::Ino;
+use crate::store::Store;
+
+pub use base::{Base, Pin};
+pub use codec::BadMap;
+pub use confirm::Confirming;
+pub use data_file::FileNumber;
+pub use error::StagingError;
+pub use extents::{Extent, ExtentMap, Source};
+pub use file::{Grow, StagedFile};
+pub use read::Read;
+pub use seal::{Discarding, Sealing, Survive};
+pub use version::Version;
+
+use budget::Budget;
+use data_file::DataFile;
+use room::Room;
+
+/// How the room is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct StagingOptions {
+    /// Bytes that staged data may take on the disk.
+    pub budget: u64,
+}
+
+/// How full the staging folder is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Usage {
+    /// Bytes in use, over all files.
+    pub staged: u64,
+    /// Bytes that may be in use.
+    pub budget: u64,
+}
+
+/// A data file that belongs to no stored version: its file was never closed
+/// before a process died.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Orphan {
+    /// Its number.
+    pub number: FileNumber,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// All staged files. Cheap to clone.
+#[derive(Clone)]
+pub struct Staging {
+    room: Arc<Room>,
+}
+
+impl Staging {
+    /// Opens the staging folder `dir`, made with mode 0700 if it is missing.
+    ///
+    /// # Errors
+    /// Those of the disk and of the database.
+    pub fn open(
+        store: Store,
+        base: impl Base,
+        dir: &Path,
+        options: StagingOptions,
+    ) -> Result<Staging, StagingError> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(StagingError::disk("make the folder for"))?;
+        let (used, rows, layered) = store.read(|connection| {
+            Ok::<_, StagingError>((
+                rows::data_bytes(connection)?,
+                rows::data_files(connection)?,
+                rows::layered(connection)?,
+            ))
+        })?;
+        let numbers = data_files_in(dir)?;
+        // A number is free again only if neither file nor row has it.
+        let last = numbers.into_iter().chain(rows).max();
+        let pins = layered
+            .iter()
+            .map(|(ino, map)| (*ino, Arc::new(version::pins(map, &base))))
+            .collect();
+        Ok(Staging {
+            room: Arc::new(Room {
+                store,
+                base: Arc::new(base),
+                dir: dir.to_owned(),
+                budget: Arc::new(Budget::new(options.budget, used)),
+                next_number: AtomicU64::new(last.map_or(0, FileNumber::get)),
+                slots: parking_lot::Mutex::new(HashMap::new()),
+                stored_pins: parking_lot::Mutex::new(pins),
+            }),
+        })
+    }
+
+    /// The content of `ino`, shared by all who hold it: with its changes if it
+    /// has any, else `base` as the service has it, or empty. Reads the database
+    /// if the file is not in memory.
+    ///
+    /// # Errors
+    /// The stored version cannot be read.
+    pub fn file(
+        &self,
+        ino: Ino,
+        base: Option<RemoteFile>,
+    ) -> Result<Arc<StagedFile>, StagingError> {
+        self.room.file(ino, base)
+    }
+
+    /// The content of `ino` if somebody holds it.
+    pub fn get(&self, ino: Ino) -> Option<Arc<StagedFile>> {
+        self.room.get(ino)
+    }
+
+    /// How full the staging folder is.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            staged: self.room.budget.used(),
+            budget: self.room.budget.limit(),
+        }
+    }
+
+    /// The data files that no stored version and no open file needs.
+    ///
+    /// # Errors
+    /// Those of the disk and of the database.
+    pub fn orphans(&self) -> Result<Vec<Orphan>, StagingError> {
+        // In this order: a file that is closed meanwhile has a row by then.
+        let found = data_files_in(&self.room.dir)?;
+        let open = self.room.loaded();
+        let mut needed: HashSet<FileNumber> = self.room.store.read(|connection| {
+            Ok::<_, StagingError>(rows::data_files(connection)?.into_iter().collect())
+        })?;
+        needed.extend(open.iter().filter_map(|file| file.data_number()));
+        let orphans = found.into_iter().filter(|number| !needed.contains(number));
+        Ok(orphans
+            .map(|number| Orphan {
+                number,
+                path: DataFile::path_in(&self.room.dir, number),
+            })
+            .collect())
+    }
+}
+
+/// The number of the version of `ino` that is stored: the service does not have
+/// it yet.
+///
+/// # Errors
+/// That of the database.
+pub fn stored_version(tx: &Transaction<'_>, ino: Ino) -> Result<Option<u64>, StagingError> {
+    rows::stored_version(tx, ino)
+}
+
+fn data_files_in(dir: &Path) -> Result<Vec<FileNumber>, StagingError> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(StagingError::disk("list"))? {
+        let name = entry.map_err(StagingError::disk("list"))?.file_name();
+        numbers.extend(name.to_str().and_then(DataFile::number_of));
+    }
+    Ok(numbers)
+}

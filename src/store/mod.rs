@@ -143,6 +143,23 @@ impl Store {
         set_synchronous(&writer, "NORMAL").map_err(E::from)?;
         result
     }
+
+    /// Everything that was committed before survives a power cut when this
+    /// returns.
+    ///
+    /// # Errors
+    /// That of the commit.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        // A transaction that writes nothing would sync nothing.
+        self.write_durable(|tx| {
+            tx.execute(
+                "INSERT INTO setting (key, value) VALUES ('syncs', 1)
+                 ON CONFLICT (key) DO UPDATE SET value = value + 1",
+                [],
+            )?;
+            Ok(())
+        })
+    }
 }
 
 fn set_synchronous(connection: &Connection, mode: &str) -> Result<(), StoreError> {
@@ -193,6 +210,18 @@ mod tests {
         store.write(|tx| put(tx, "a")).unwrap();
         store.write_durable(|tx| put(tx, "b")).unwrap();
         assert_eq!(count(&store), 2);
+    }
+
+    #[test]
+    fn a_sync_writes_each_time() {
+        let (_dir, store) = store();
+        store.sync().unwrap();
+        store.sync().unwrap();
+        let syncs = store.read(|c| -> Result<i64, StoreError> {
+            let query = "SELECT CAST(value AS INTEGER) FROM setting WHERE key = 'syncs'";
+            Ok(c.query_row(query, [], |r| r.get(0))?)
+        });
+        assert_eq!(syncs.unwrap(), 2);
     }
 
     #[test]

@@ -22,9 +22,11 @@ mod settle;
 mod transfers;
 mod worker;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch};
@@ -33,7 +35,7 @@ use tokio::task::JoinHandle;
 use crate::api::{Api, Class};
 use crate::content::Content;
 use crate::ids::{Ino, Time};
-use crate::staging::{Staging, StagingError};
+use crate::staging::{Staging, StagingError, Version};
 use crate::store::{Store, StoreError};
 use crate::tree::refresh::Refresher;
 use crate::tree::{Change, Tree, TreeError};
@@ -113,6 +115,8 @@ struct Context {
     changes: UnboundedSender<Change>,
     options: UploadOptions,
     transfers: Arc<Transfers>,
+    /// The versions that are being sent: newer ones may have been closed since.
+    sent: Mutex<HashMap<Ino, Version>>,
     runtime: Handle,
 }
 
@@ -132,6 +136,7 @@ impl Uploader {
             changes: parts.changes,
             options,
             transfers: transfers.clone(),
+            sent: Mutex::default(),
             runtime: runtime.clone(),
         });
         let worker = runtime.spawn(worker::run(context, wake.clone(), stopped));

@@ -62,11 +62,7 @@ impl Context {
         }
     }
 
-    async fn move_files(
-        &self,
-        to: FolderId,
-        files: Vec<(Ino, FileId)>,
-    ) -> Result<(), UploadError> {
+    async fn move_files(&self, to: FolderId, files: Vec<(Ino, FileId)>) -> Result<(), UploadError> {
         let ids: Vec<FileId> = files.iter().map(|(_, id)| id.clone()).collect();
         let inos: Vec<Ino> = files.iter().map(|(ino, _)| *ino).collect();
         match self.api.move_files(&ids, to, Class::Upload).await {
@@ -96,7 +92,7 @@ impl Context {
         match self.api.rename_files(&request, Class::Upload).await {
             Ok(renamed) => {
                 let now = Time::now();
-                for (ino, id, name) in &files {
+                for (ino, id, _) in &files {
                     match renamed.iter().find(|r| r.id == *id) {
                         Some(done) => self.tree.renamed(*ino, &done.name, now)?,
                         None => self.tree.postpone(
@@ -141,9 +137,7 @@ impl Context {
             return Ok(self.tree.give_up_removal(removal)?);
         };
         match self.api.remove_folder(id, Class::Upload).await {
-            Ok(()) | Err(ApiError::NotFound(_)) => {
-                self.all_removed(std::slice::from_ref(removal))
-            }
+            Ok(()) | Err(ApiError::NotFound(_)) => self.all_removed(std::slice::from_ref(removal)),
             Err(e) => self.removals_failed(std::slice::from_ref(removal), &e),
         }
     }
@@ -169,8 +163,7 @@ impl Context {
                 self.look_again(removal.place.folder);
             } else {
                 let later = self.later(removal.attempts + 1);
-                self.tree
-                    .postpone_removal(removal, later, &e.to_string())?;
+                self.tree.postpone_removal(removal, later, &e.to_string())?;
             }
         }
         Ok(())

@@ -26,7 +26,7 @@ struct Part {
 
 /// Where a part's bytes come from.
 enum Content {
-    Version(Arc<Version>),
+    Version(Version),
     Link(Bytes),
 }
 
@@ -53,6 +53,7 @@ impl Part {
         let digest = self.digest.clone();
         let bytes: PartStream = match &self.content {
             Content::Version(version) => version
+                .clone()
                 .read_stream()
                 .map_err(|e| io::Error::other(e.to_string()))
                 .boxed(),
@@ -68,6 +69,21 @@ impl Part {
 
     fn whirlpool(&self) -> Whirlpool {
         Whirlpool(self.digest.lock().clone().finalize().into())
+    }
+}
+
+/// Versions under way; they are let go with this.
+struct Held<'a> {
+    context: &'a Context,
+    inos: Vec<Ino>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut sent = self.context.sent.lock();
+        for ino in &self.inos {
+            sent.remove(ino);
+        }
     }
 }
 
@@ -91,6 +107,7 @@ impl Context {
             Ok(node) => node,
             Err(e) => return self.all_failed(&inos, &e),
         };
+        let _sent = self.hold(&parts);
         let mut underway: Vec<Underway> = parts
             .iter()
             .map(|part| Underway {
@@ -115,10 +132,7 @@ impl Context {
                 .map(|part| UploadPart {
                     name: part.sending.at.name.clone(),
                     len: part.content.size(),
-                    body: part.stream(
-                        self.transfers
-                            .begin(part.sending.ino, part.content.size()),
-                    ),
+                    body: part.stream(self.transfers.begin(part.sending.ino, part.content.size())),
                 })
                 .collect(),
         };
@@ -139,13 +153,31 @@ impl Context {
             .iter()
             .map(|part| (part.sending.ino, part.whirlpool()))
             .collect();
-        self.tree.uploads_were_sent(&ticket.xid, &sent, Time::now())?;
+        self.tree
+            .uploads_were_sent(&ticket.xid, &sent, Time::now())?;
         for (upload, (_, whirlpool)) in underway.iter_mut().zip(&sent) {
             upload.whirlpool = Some(*whirlpool);
             upload.xid.clone_from(&ticket.xid);
             upload.started = Time::now();
         }
         self.settle(&underway).await
+    }
+
+    /// Keeps the versions that are being sent for [`Context::settle`], until
+    /// the result is dropped.
+    fn hold(&self, parts: &[Part]) -> Held<'_> {
+        let mut sent = self.sent.lock();
+        let mut inos = Vec::new();
+        for part in parts {
+            if let Content::Version(version) = &part.content {
+                sent.insert(part.sending.ino, version.clone());
+                inos.push(part.sending.ino);
+            }
+        }
+        Held {
+            context: self,
+            inos,
+        }
     }
 
     /// What is to be sent of a node; `None` when there is nothing, or it cannot

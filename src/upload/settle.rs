@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use tokio::task::block_in_place;
 use whirlpool::Digest;
 
@@ -18,8 +19,9 @@ use super::{Context, UploadError};
 use crate::api::{Class, UploadOutcome, UploadTicket, UploadedFile};
 use crate::content;
 use crate::ids::{Time, Whirlpool};
+use crate::staging::{self, Version};
 use crate::tree::journal::{self, Underway};
-use crate::tree::{Kind, RemoteFile, RemotePlace};
+use crate::tree::{RemoteFile, RemotePlace};
 
 /// How long the service keeps the result of an upload.
 const RESULT_KEPT: Duration = Duration::from_secs(2 * 3600);
@@ -203,54 +205,54 @@ impl Context {
     fn commit(&self, right: Vec<(Underway, RemoteFile)>, now: Time) -> Result<(), UploadError> {
         let mut files = Vec::with_capacity(right.len());
         for (upload, remote) in right {
-            let is_link = self
-                .tree
-                .node(upload.ino)?
-                .is_some_and(|node| node.kind == Kind::Symlink);
-            let staged = match is_link {
-                true => None,
-                false => Some(self.staging.file(upload.ino, None)?),
+            let version = self.version(&upload)?;
+            let confirming = match version {
+                Some(version) => Some(version.confirmed(content::RemoteFile {
+                    id: remote.id.clone(),
+                    size: remote.size,
+                    whirlpool: remote.whirlpool,
+                })?),
+                None => None,
             };
-            files.push((upload, remote, staged));
+            files.push((upload, remote, confirming));
         }
-        let released = self.store.write_durable(|tx| {
-            let mut released = Vec::new();
-            for (upload, remote, staged) in &files {
-                let mut newer = false;
-                if let Some(staged) = staged {
-                    let version = staged.snapshot();
-                    newer = version.as_ref().is_some_and(|v| v.number() != upload.version);
-                    if let Some(version) = version.filter(|_| !newer) {
-                        let file = content::RemoteFile {
-                            id: remote.id.clone(),
-                            size: remote.size,
-                            whirlpool: remote.whirlpool,
-                        };
-                        released.push(staged.confirmed(&version, file, tx)?);
-                    }
+        self.store.write_durable(|tx| {
+            for (upload, remote, confirming) in &mut files {
+                if let Some(confirming) = confirming {
+                    confirming.store(tx)?;
                 }
+                // What is still stored was closed after the version that was sent.
+                let newer = staging::stored_version(tx, upload.ino)?.is_some();
                 journal::content_confirmed(tx, upload.ino, remote.clone(), newer, now)?;
             }
-            Ok::<_, UploadError>(released)
+            Ok::<_, UploadError>(())
         })?;
-        for release in released {
-            release.committed();
-        }
-        for (upload, ..) in &files {
+        for (upload, _, confirming) in files {
+            if let Some(confirming) = confirming {
+                confirming.committed();
+            }
             tracing::info!(path = %self.path(upload.ino), bytes = upload.size, "uploaded");
         }
         Ok(())
     }
 
-    /// The checksum of the version that was sent, if it is still the last one.
-    async fn digest(&self, upload: &Underway) -> Result<Option<Whirlpool>, UploadError> {
-        use futures_util::TryStreamExt;
+    /// The version that was sent, if it still exists.
+    fn version(&self, upload: &Underway) -> Result<Option<Version>, UploadError> {
+        let same = |version: &Version| version.number() == upload.version;
+        if let Some(version) = self.sent.lock().get(&upload.ino).filter(|v| same(v)) {
+            return Ok(Some(version.clone()));
+        }
         let file = self.staging.file(upload.ino, None)?;
-        let Some(version) = file.snapshot().filter(|v| v.number() == upload.version) else {
+        Ok(file.snapshot().filter(same))
+    }
+
+    /// The checksum of the version that was sent, if it still exists.
+    async fn digest(&self, upload: &Underway) -> Result<Option<Whirlpool>, UploadError> {
+        let Some(version) = self.version(upload)? else {
             return Ok(None);
         };
         let mut digest = whirlpool::Whirlpool::new();
-        let mut bytes = version.read_stream();
+        let mut bytes = std::pin::pin!(version.read_stream());
         while let Some(chunk) = bytes.try_next().await? {
             digest.update(&chunk);
         }

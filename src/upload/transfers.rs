@@ -97,7 +97,10 @@ mod tests {
         meter.add(30);
         meter.add(12);
         let listed = transfers.snapshot();
-        assert_eq!((listed[0].ino, listed[0].sent, listed[0].size), (Ino(7), 42, 100));
+        assert_eq!(
+            (listed[0].ino, listed[0].sent, listed[0].size),
+            (Ino(7), 42, 100)
+        );
         drop(meter);
         assert!(transfers.snapshot().is_empty());
     }

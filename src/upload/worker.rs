@@ -67,7 +67,11 @@ pub(super) async fn run(
             _ => TICK,
         };
         // A full round may have left some behind.
-        let pause = if started > 0 { pause.min(Duration::from_millis(500)) } else { pause };
+        let pause = if started > 0 {
+            pause.min(Duration::from_millis(500))
+        } else {
+            pause
+        };
         tokio::select! {
             () = wake.notified() => {}
             () = tokio::time::sleep(pause) => {}

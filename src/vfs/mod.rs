@@ -1,12 +1,232 @@
-//! What the system calls mean here: inodes, handles, attributes, rename and unlink rules.
+//! What the system calls mean here.
+//!
+//! The room owns what exists only while something is in use: the inodes that
+//! the kernel looked up, the open handles, the times of writes that were not
+//! saved. What lasts is the tree's and staging's; a system call becomes
+//! one transaction there. So the invariant: **whatever returned success and is
+//! to outlast the process is in the database before the answer goes out**.
+//!
+//! - [`entries`]: names: look-up, create, unlink, rename.
+//! - [`attr`]: attributes: the tree's, under what memory knows better.
+//! - [`files`]: content: open, read, write, cut, copy.
+//! - [`save`]: how a closed version gets into the database.
+//! - [`folders`], [`links`], [`xattrs`], [`statfs`]: the rest of the calls.
+//! - [`inodes`], [`handles`]: the two tables.
+//! - [`wait`]: what to do where the tree says "not known".
+//!
+//! Every operation is an [`Answer`]: `Now` if memory or the database can give
+//! it, `Later` only where the service (or, for `fsync`, the disk) is waited
+//! for. Permission bits are the kernel's business (`default_permissions`).
+//!
+//! Only `fuse` calls this room, and `daemon` builds it. Nothing of HTTP and
+//! nothing of FUSE's ABI is known here.
 
+mod attr;
+mod entries;
 mod error;
-mod skeleton;
+mod files;
+mod folders;
+mod handles;
+mod inodes;
+mod links;
+mod save;
+mod statfs;
+#[cfg(test)]
+mod testing;
 mod types;
+mod wait;
+mod xattrs;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+
+use crate::ids::{Ino, Time};
+use crate::staging::Staging;
+use crate::store::Store;
+use crate::tree::refresh::Refresher;
+use crate::tree::{ROOT, Tree};
+use handles::Handles;
+use inodes::{Inodes, Left};
 
 pub use error::{Error, ErrorKind};
-pub use skeleton::Vfs;
+pub use statfs::AccountFigures;
 pub use types::{
     AllocateMode, Answer, Attr, Caller, DirEntry, DirFh, Entry, Fh, Fill, Kind, OpenAccess,
     OpenFlags, Opened, RenameMode, SeekTo, SetAttr, SetTime, StatFs, SyncScope, XattrMode,
 };
+
+/// Whether changes are taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// They are.
+    ReadWrite,
+    /// Each is refused (`ro`).
+    ReadOnly,
+}
+
+/// How the mount behaves.
+#[derive(Clone, Debug)]
+pub struct VfsOptions {
+    /// Owner of what nobody gave an owner.
+    pub uid: u32,
+    /// Group of what nobody gave a group.
+    pub gid: u32,
+    /// Permission bits that files and folders without own ones lack.
+    pub umask: u32,
+    /// Whether changes are taken.
+    pub access: Access,
+    /// The folder that the mount shows.
+    pub root: Ino,
+    /// How long a closed file waits before it is sent.
+    pub write_back: Duration,
+    /// How long an operation on names may wait for the service.
+    pub metadata_deadline: Duration,
+    /// How long a read may wait for the service.
+    pub data_deadline: Duration,
+}
+
+impl Default for VfsOptions {
+    fn default() -> VfsOptions {
+        VfsOptions {
+            uid: 0,
+            gid: 0,
+            umask: 0o022,
+            access: Access::ReadWrite,
+            root: ROOT,
+            write_back: Duration::from_secs(5),
+            metadata_deadline: Duration::from_secs(10),
+            data_deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The rooms below, and whom to tell of work.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// Names and attributes.
+    pub tree: Tree,
+    /// Content.
+    pub staging: Staging,
+    /// Lists folders.
+    pub refresher: Refresher,
+    /// Called after each change that the service is to hear of. Must not block.
+    pub wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// The file system. Cheap to clone.
+#[derive(Clone)]
+pub struct Vfs {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: Parts,
+    options: VfsOptions,
+    inodes: Inodes,
+    saving: save::Turns,
+    handles: Handles,
+    account: RwLock<Option<AccountFigures>>,
+}
+
+impl Vfs {
+    /// A file system over these parts. What the last process left is put in order:
+    /// files that were open count as closed, unlinked ones are cleared away.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn new(parts: Parts, options: VfsOptions) -> Result<Vfs, Error> {
+        let vfs = Vfs {
+            inner: Arc::new(Inner {
+                parts,
+                options,
+                inodes: Inodes::default(),
+                saving: save::Turns::default(),
+                handles: Handles::default(),
+                account: RwLock::default(),
+            }),
+        };
+        vfs.tree().nothing_is_open(Time::now())?;
+        for node in vfs.tree().detached()? {
+            // One that the service may still have can turn up again elsewhere, and
+            // is then to have its inode and attributes.
+            if node.remote.rid().is_none() {
+                vfs.settle(node.ino, Left::Orphan);
+            }
+        }
+        Ok(vfs)
+    }
+
+    /// The folder that the mount shows as its root.
+    pub fn root(&self) -> Ino {
+        self.inner.options.root
+    }
+
+    /// What the account holds, as last told by the service.
+    pub fn set_account(&self, figures: AccountFigures) {
+        *self.inner.account.write() = Some(figures);
+    }
+
+    fn options(&self) -> &VfsOptions {
+        &self.inner.options
+    }
+
+    fn tree(&self) -> &Tree {
+        &self.inner.parts.tree
+    }
+
+    fn staging(&self) -> &Staging {
+        &self.inner.parts.staging
+    }
+
+    fn refresher(&self) -> &Refresher {
+        &self.inner.parts.refresher
+    }
+
+    fn store(&self) -> &Store {
+        &self.inner.parts.store
+    }
+
+    /// Tells that there is work for the queue.
+    fn wake(&self) {
+        (self.inner.parts.wake)();
+    }
+
+    /// Refuses changes where none are taken.
+    fn check_writable(&self) -> Result<(), Error> {
+        match self.options().access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => Err(ErrorKind::ReadOnly.into()),
+        }
+    }
+
+    /// Does what is left to do after somebody let go of an inode.
+    fn settle(&self, ino: Ino, left: Left) {
+        match left {
+            Left::Nothing => {}
+            Left::Due => {
+                if let Err(e) = self.queue(ino) {
+                    tracing::error!(%ino, error = ?e, "closed file not queued, next start will");
+                }
+            }
+            Left::Orphan => match self.clear(ino) {
+                Ok(true) => {}
+                // An upload of it is not settled; the next start sees it again.
+                Ok(false) => tracing::debug!(%ino, "unlinked inode is still being sent"),
+                Err(e) => {
+                    tracing::warn!(%ino, error = ?e, "unlinked inode not cleared, next start will");
+                }
+            },
+        }
+    }
+
+    /// Clears away what nobody can reach any more.
+    fn clear(&self, ino: Ino) -> Result<bool, Error> {
+        let discarding = self.staging().file(ino, None)?.discard();
+        self.store().write(|tx| discarding.store(tx))?;
+        discarding.committed();
+        Ok(self.tree().purge(ino)?)
+    }
+}

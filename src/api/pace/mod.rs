@@ -3,8 +3,8 @@
 //!
 //! The service limits calls by address, account and key, and locks or bans who
 //! exceeds them (API notes 6), so the limits hold for all our processes
-//! together: their common state is a small file ([`file`]), the rules on it are
-//! pure ([`rules`]), and one thread in each process applies them and hands out
+//! together: their common state is a small file (`file`), the rules on it are
+//! pure (`rules`), and one thread in each process applies them and hands out
 //! permits, best class first. Invariant: no request leaves for the API without a [`Permit`],
 //! and every permit tells what became of its call. Only `api` asks for permits;
 //! others may look at the [`PaceStatus`].

@@ -289,15 +289,11 @@ pub(super) fn report(
     match report.verdict {
         Verdict::Answered => {
             // An answer to a call from before the lock says nothing about it.
-            if state
-                .address
-                .as_ref()
-                .is_some_and(|lock| sent >= lock.since)
-            {
+            if state.address.as_ref().is_some_and(|lock| sent > lock.since) {
                 state.address = None;
             }
             if let Some(kind) = state.kinds.get_mut(&kind_name)
-                && kind.lock.as_ref().is_some_and(|lock| sent >= lock.since)
+                && kind.lock.as_ref().is_some_and(|lock| sent > lock.since)
             {
                 kind.lock = None;
             }
@@ -345,7 +341,7 @@ fn lock_kind(
 ) -> bool {
     let now = state.seen;
     let kind = state.kinds.entry(kind_name).or_default();
-    if kind.lock.as_ref().is_some_and(|lock| sent < lock.since) {
+    if kind.lock.as_ref().is_some_and(|lock| sent <= lock.since) {
         return false;
     }
     let again = kind.strikes > 0 && now - kind.last_lock < micros(limits.longest_lock);
@@ -363,11 +359,7 @@ fn lock_kind(
         trial: None,
     });
     // A trial of the address's lock got an answer after all: of this kind's lock.
-    if state
-        .address
-        .as_ref()
-        .is_some_and(|lock| sent >= lock.since)
-    {
+    if state.address.as_ref().is_some_and(|lock| sent > lock.since) {
         state.address = None;
     }
     state.locks += 1;

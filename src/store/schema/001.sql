@@ -77,12 +77,12 @@ CREATE TABLE tombstone (
 -- The last closed version of a file that the service does not have yet.
 CREATE TABLE staged (
     ino        INTEGER PRIMARY KEY REFERENCES node(ino) ON DELETE CASCADE,
-    data_file  INTEGER NOT NULL,             -- number of the file in the staging folder
+    data_file  INTEGER,                      -- number of the file in the staging folder; NULL: no byte is in one
     version    INTEGER NOT NULL,             -- counts the closed versions of this inode
     size       INTEGER NOT NULL,
     map        BLOB NOT NULL,                -- where its bytes are
-    base       TEXT,                         -- file id it began from
-    base_size  INTEGER NOT NULL DEFAULT 0,
+    base       TEXT,                         -- a file of the service that it reads from; NULL: none
+    data_bytes INTEGER NOT NULL,             -- how many of its bytes are in the data file
     saved_at   INTEGER NOT NULL
 );
 

@@ -1,0 +1,288 @@
+//! The command line as clap sees it. The options of the table are not listed
+//! here: they come from `config`, where each is defined once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{Value, flag_arguments, given_flags};
+use crate::sim::SimulateArgs;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed; the line on standard error says why and what to do
+  2  the command line or the configuration cannot be used
+  3  done as far as possible: work is left in the queue
+  4  no such mount
+
+Every option of `fichierfs mount` is also FICHIERFS_<OPTION> in the environment, a line in
+the configuration file, and a word after -o.";
+
+/// A 1fichier.com account as a local folder
+#[derive(Parser, Debug)]
+#[command(name = "fichierfs", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Mount the account on an empty folder
+    #[command(
+        after_help = "Example:\n  fichierfs mount ~/1fichier\n  fichierfs mount --background --ro -o allow_other,umask=027 /mnt/1fichier"
+    )]
+    Mount(Box<MountArgs>),
+    /// Take a mount away, after its queue is worked off
+    #[command(
+        after_help = "Example:\n  fichierfs unmount ~/1fichier\n  fichierfs unmount --drain-timeout 1h ~/1fichier\n\nExits with 3 if work is left; it goes on at the next mount."
+    )]
+    Unmount(UnmountArgs),
+    /// Show what a mount is doing
+    #[command(
+        after_help = "Example:\n  fichierfs status --watch\n  fichierfs status --json | jq .queue"
+    )]
+    Status(StatusArgs),
+    /// Show and steer what is queued for the service
+    #[command(
+        after_help = "Example:\n  cp film.mkv ~/1fichier && fichierfs queue wait && echo uploaded"
+    )]
+    Queue(QueueArgs),
+    /// List folders anew, now
+    #[command(after_help = "Example:\n  fichierfs refresh ~/1fichier/Downloads")]
+    Refresh {
+        /// Folders of a mount
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Show the account's figures
+    #[command(after_help = "Example:\n  fichierfs account --json")]
+    Account {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Which mount's account
+        #[command(flatten)]
+        mount: MountpointArg,
+    },
+    /// Ask for the API key, check it and store it
+    #[command(after_help = "Example:\n  fichierfs init\n  pass show 1fichier | fichierfs init")]
+    Init(Box<InitArgs>),
+    /// Run a simulator of the service, for tests
+    #[command(
+        after_help = "Example:\n  fichierfs simulate --listen 127.0.0.1:8080 --synthetic tree=20x100,size=4KiB"
+    )]
+    Simulate(Box<SimulateArgs>),
+    /// Try it out: a simulated account, mounted until Ctrl-C
+    #[command(after_help = "Example:\n  fichierfs demo")]
+    Demo {
+        /// Where to mount; ./1fichier-demo if left out
+        mountpoint: Option<PathBuf>,
+    },
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example:\n  fichierfs completions bash > ~/.local/share/bash-completion/completions/fichierfs"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of a verb, or write all of them
+    #[command(
+        after_help = "Example:\n  fichierfs man | man -l -\n  fichierfs man --out ~/.local/share/man/man1"
+    )]
+    Man {
+        /// The verb; the program itself if left out
+        verb: Option<String>,
+        /// Write the pages of all verbs into this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "verb")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Which configuration.
+#[derive(Args, Clone, Default, Debug)]
+pub struct ConfigArgs {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "FICHIERFS_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Profile in the configuration file, for several accounts
+    #[arg(long, value_name = "NAME", env = "FICHIERFS_PROFILE")]
+    pub profile: Option<String>,
+}
+
+/// The options of the table that were given as flags.
+#[derive(Clone, Default, Debug)]
+pub struct OptionFlags(pub Vec<(&'static str, String)>);
+
+impl Args for OptionFlags {
+    fn augment_args(command: Command) -> Command {
+        command.args(flag_arguments())
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for OptionFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(OptionFlags(given_flags(matches)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// `mount`.
+#[derive(Args, Debug)]
+pub struct MountArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
+    /// Return once mounted, and go on in the background
+    #[arg(long)]
+    pub background: bool,
+    /// Mount options: every option by its name, and those of mount(8)
+    #[arg(short = 'o', value_name = "OPTS", help_heading = "Mount")]
+    pub mount_options: Vec<String>,
+    #[command(flatten)]
+    pub(super) options: OptionFlags,
+    /// Tells the process in the foreground how the start went.
+    #[arg(long, hide = true)]
+    pub(super) report_start: bool,
+    /// An empty folder
+    pub mountpoint: PathBuf,
+}
+
+/// Which of several mounts.
+#[derive(Args, Debug)]
+pub struct MountpointArg {
+    /// Which mount; may be left out where only one runs
+    pub mountpoint: Option<PathBuf>,
+}
+
+/// `unmount`.
+#[derive(Args, Debug)]
+pub struct UnmountArgs {
+    /// How long to wait for the queue [default: 10m]
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "no_wait")]
+    pub drain_timeout: Option<Duration>,
+    /// Leave the queue for the next mount
+    #[arg(long)]
+    pub no_wait: bool,
+    #[command(flatten)]
+    pub(super) mount: MountpointArg,
+}
+
+/// `status`.
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// As JSON; the schema is versioned
+    #[arg(long)]
+    pub json: bool,
+    /// Show it anew each second until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub(super) mount: MountpointArg,
+}
+
+/// `queue`.
+#[derive(Args, Debug)]
+pub struct QueueArgs {
+    #[command(subcommand)]
+    pub(super) verb: QueueVerb,
+}
+
+/// What to do with the queue.
+#[derive(Subcommand, Debug)]
+pub enum QueueVerb {
+    /// List what is queued
+    List {
+        /// As JSON; the schema is versioned
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        mount: MountpointArg,
+    },
+    /// Wait until everything is confirmed on the service
+    Wait {
+        /// How long to wait; for ever if left out
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        timeout: Option<Duration>,
+        #[command(flatten)]
+        mount: MountpointArg,
+    },
+    /// Begin now: end write-back delays and waits after failures
+    Flush {
+        /// A file of a mount, or the mount for all that is queued
+        path: Option<PathBuf>,
+    },
+    /// Take up again what failed for good
+    Retry {
+        /// A file of a mount, or the mount for all that failed
+        path: Option<PathBuf>,
+    },
+}
+
+/// `init`.
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
+    #[command(flatten)]
+    pub(super) options: OptionFlags,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    Duration::read(text).ok_or_else(|| format!("it takes {}", Duration::KIND.expects()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_the_table_are_flags_of_mount() {
+        let cli =
+            Cli::try_parse_from(["fichierfs", "mount", "--write-back", "9s", "-o", "ro", "/m"]);
+        let Verb::Mount(args) = cli.unwrap().verb else {
+            panic!("not mount");
+        };
+        assert_eq!(args.options.0, [("write_back", "9s".to_owned())]);
+        assert_eq!(args.mount_options, ["ro"]);
+        assert_eq!(args.mountpoint, PathBuf::from("/m"));
+    }
+
+    #[test]
+    fn a_bad_duration_is_told_what_is_allowed() {
+        let cli = Cli::try_parse_from(["fichierfs", "unmount", "--drain-timeout", "soon"]);
+        let text = cli.unwrap_err().to_string();
+        assert!(
+            text.contains("--drain-timeout") && text.contains("10m"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn every_verb_has_an_example_and_waiting_excludes_not_waiting() {
+        for verb in Cli::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string);
+            assert!(help.is_some_and(|h| h.starts_with("Example:")), "{verb}");
+        }
+        let both = ["fichierfs", "unmount", "--no-wait", "--drain-timeout", "1s"];
+        assert!(Cli::try_parse_from(both).is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! `demo`: a simulated account in this process, mounted until Ctrl-C.
+//!
+//! State and cache are in a directory of their own that goes at the end; nothing of
+//! the user's configuration is read or written.
+
+mod files;
+
+use std::path::{Path, PathBuf};
+
+use super::exit::{Exit, Failure};
+use super::show::{self, Paint, Tone};
+use super::signals::Signals;
+use super::{Outcome, log, mount};
+use crate::config::{ApiKey, Layers, LogFormat, LogLevel, Paths, resolve};
+use crate::control::protocol::Parting;
+use crate::daemon::{self, Setup};
+use crate::fuse::MountError;
+use crate::sim::{Shape, SimConfig, Simulator};
+
+/// Where to mount if nobody says.
+const PLACE: &str = "1fichier-demo";
+
+/// Roughly what a call of the real service takes.
+const LATENCY: std::time::Duration = std::time::Duration::from_millis(40);
+
+pub(super) async fn run(mountpoint: Option<PathBuf>) -> Outcome {
+    log::start(LogLevel::Warn, LogFormat::Text);
+    let mut signals = Signals::new()?;
+    let mountpoint = std::path::absolute(mountpoint.unwrap_or_else(|| PLACE.into()))?;
+    let made = Made::folder(&mountpoint)?;
+    let scratch = Scratch::new()?;
+    let simulator = Simulator::start(SimConfig {
+        shape: Shape {
+            api_latency: LATENCY,
+            ..Shape::default()
+        },
+        ..SimConfig::default()
+    })
+    .await?;
+    files::fill(&simulator.account()).map_err(|error| Failure::of(&error))?;
+    let mut running = daemon::start(setup(&simulator, scratch.path(), &mountpoint)?).await?;
+    show::print(&invitation(&mountpoint, Paint::for_stdout()))?;
+
+    let ended = loop {
+        tokio::select! {
+            ended = running.ended() => break ended,
+            _ = signals.next() => {}
+        }
+        // The account goes with this process, so nothing queued is worth waiting for.
+        match running.stop(Parting::Leave).await {
+            Ok(ended) => break ended,
+            Err(error @ MountError::Busy(_)) => {
+                show::print(&format!("{error}; then press Ctrl-C again\n"))?;
+            }
+            Err(error) => return Err(Failure::of(&error)),
+        }
+    };
+    simulator.stop().await;
+    drop(scratch);
+    drop(made);
+    match ended.failure {
+        Some(_) => mount::outcome(ended),
+        None => {
+            show::print("\nUnmounted; the demo's files are gone.\n")?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn setup(simulator: &Simulator, scratch: &Path, mountpoint: &Path) -> Result<Setup, Failure> {
+    let inside = |name: &str| scratch.join(name).to_string_lossy().into_owned();
+    let layers = Layers {
+        flags: vec![
+            ("api_url", simulator.api_url()),
+            ("site_url", simulator.site_url()),
+            ("state_dir", inside("state")),
+            ("cache_dir", inside("cache")),
+            ("cache_size", "1GiB".to_owned()),
+        ],
+        ..Layers::default()
+    };
+    let settings = resolve(&layers)?.settings;
+    Ok(Setup {
+        paths: Paths::new(&settings, None)?,
+        key: ApiKey::new(simulator.key().to_owned()).map_err(|error| Failure::of(&error))?,
+        mountpoint: mountpoint.to_owned(),
+        settings,
+        kernel_options: Vec::new(),
+    })
+}
+
+fn invitation(mountpoint: &Path, paint: Paint) -> String {
+    let at = show::plain(&mountpoint.to_string_lossy());
+    format!(
+        "{title}
+
+A made-up account is mounted on {at}. Open it in a file manager, or try in another terminal:
+
+  1. Read            ls -lR {at} && cat {at}/Welcome.txt
+                     head -c 1M {at}/Videos/holiday-film.mkv | sha256sum    (fetches a start, not all 200 MB)
+  2. Write           cp -r /etc/apt {at}/Backup && fichierfs queue wait && fichierfs status
+  3. Edit in place   echo 'a line of mine' >> {at}/Documents/notes.md && cat {at}/Documents/notes.md
+
+Nothing leaves this machine. Ctrl-C here unmounts and removes everything.
+",
+        title = paint.tone(Tone::Strong, "fichierfs demo"),
+    )
+}
+
+/// A mountpoint that we made goes when it is no longer needed.
+struct Made(Option<PathBuf>);
+
+impl Made {
+    fn folder(path: &Path) -> std::io::Result<Made> {
+        match std::fs::create_dir(path) {
+            Ok(()) => Ok(Made(Some(path.to_owned()))),
+            // Whether it serves is for the mount to say.
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(Made(None)),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // Empty, or somebody put something there: then it stays.
+            let _ = std::fs::remove_dir(path);
+        }
+    }
+}
+
+/// A directory for state and cache, removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> std::io::Result<Scratch> {
+        use std::os::unix::fs::DirBuilderExt;
+        let base = std::env::temp_dir();
+        let path = base.join(format!("fichierfs-demo-{}", std::process::id()));
+        // Not recursive: one that is there already is somebody else's.
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Scratch(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "the demo's files cannot be removed");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! From the command line to settings, and to the daemon that is meant.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{ConfigArgs, OptionFlags};
+use super::exit::{Exit, Failure, chain};
+use crate::config::{
+    self, ApiKey, ConfigError, Layers, Paths, Settings, config_file, read_config, resolve,
+};
+use crate::control::{Client, ControlError};
+
+/// The configuration as it holds.
+pub struct Loaded {
+    /// What holds.
+    pub settings: Settings,
+    /// Where things are kept.
+    pub paths: Paths,
+    /// The configuration file, which need not exist.
+    pub file: PathBuf,
+    /// Mount options that are the kernel's.
+    pub kernel_options: Vec<String>,
+    /// Variables that look like ours and are not.
+    pub unknown_variables: Vec<String>,
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::new(Exit::Usage, chain(&error))
+    }
+}
+
+/// Reads the configuration with all its layers.
+pub fn load(
+    args: &ConfigArgs,
+    flags: &OptionFlags,
+    mount_options: &[String],
+) -> Result<Loaded, Failure> {
+    let file = match &args.config {
+        Some(path) => path.clone(),
+        None => config_file()?,
+    };
+    let text = read_config(&file)?;
+    if text.is_none() && args.config.is_some() {
+        return Err(missing(&file).into());
+    }
+    let layers = Layers {
+        file: text.map(|text| (file.clone(), text)),
+        profile: args.profile.clone(),
+        environment: std::env::vars().collect(),
+        mount_options: mount_options.to_vec(),
+        flags: flags.0.clone(),
+    };
+    let resolved = resolve(&layers)?;
+    let mut settings = resolved.settings;
+    // The daemon may leave this directory.
+    let places = [
+        &mut settings.state_dir,
+        &mut settings.cache_dir,
+        &mut settings.api_key_file,
+    ];
+    for path in places.into_iter().flatten() {
+        *path = std::path::absolute(&path)?;
+    }
+    let paths = Paths::new(&settings, args.profile.as_deref())?;
+    Ok(Loaded {
+        settings,
+        paths,
+        file,
+        kernel_options: resolved.kernel_options,
+        unknown_variables: resolved.unknown_variables,
+    })
+}
+
+/// The file that was named is not there; without a name that is no error.
+fn missing(path: &Path) -> ConfigError {
+    ConfigError::File {
+        path: path.to_owned(),
+        error: std::io::ErrorKind::NotFound.into(),
+    }
+}
+
+/// The key from wherever it is kept.
+pub fn key(settings: &Settings) -> Result<ApiKey, Failure> {
+    Ok(config::find_key(settings, |name| std::env::var(name).ok())?)
+}
+
+/// Where the sockets of this user's daemons are.
+fn sockets() -> Result<PathBuf, Failure> {
+    let nothing_said = resolve(&Layers::default())?.settings;
+    Ok(Paths::new(&nothing_said, None)?.runtime_dir()?)
+}
+
+/// All daemons of this user.
+pub async fn daemons() -> Result<Vec<Client>, Failure> {
+    Ok(Client::running(&sockets()?).await)
+}
+
+/// The daemon of this mount, or the only one.
+pub async fn daemon(mountpoint: Option<&Path>) -> Result<Client, Failure> {
+    let Some(path) = mountpoint else {
+        return Ok(Client::find(&sockets()?, None).await?);
+    };
+    Ok(within(path).await?.0)
+}
+
+/// The daemon in whose mount `path` is, and the path from the mount's root.
+pub async fn within(path: &Path) -> Result<(Client, PathBuf), Failure> {
+    let sockets = sockets()?;
+    let plain = std::path::absolute(path)?;
+    let (client, full) = match Client::find(&sockets, Some(&plain)).await {
+        Err(ControlError::NoSuchMount(_)) => {
+            // Perhaps through a symbolic link. Only now, since this looks into the mount.
+            let Ok(real) = tokio::fs::canonicalize(path).await else {
+                return Err(ControlError::NoSuchMount(plain).into());
+            };
+            let found = Client::find(&sockets, Some(&real)).await;
+            (found.map_err(|_| ControlError::NoSuchMount(plain))?, real)
+        }
+        found => (found?, plain),
+    };
+    let inner = full
+        .strip_prefix(&client.hello().mountpoint)
+        .map(Path::to_owned)
+        .unwrap_or_default();
+    Ok((client, inner))
+}

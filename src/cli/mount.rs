@@ -1,0 +1,82 @@
+//! `mount`: serves until the mount is gone and the queue is done.
+
+use std::path::Path;
+
+use super::args::MountArgs;
+use super::exit::{Exit, Failure, chain};
+use super::{Outcome, background, load, log, long, show, signals};
+use crate::control::protocol::Backlog;
+use crate::daemon::{self, Ended, Setup, StartError};
+
+pub(super) fn run(args: &MountArgs) -> Outcome {
+    let mut report = args.report_start.then(background::Report::begin);
+    let outcome = serve(args, &mut report);
+    match (report, outcome) {
+        (Some(report), Err(failure)) => {
+            report.failed(&failure);
+            Err(failure)
+        }
+        (_, outcome) => outcome,
+    }
+}
+
+fn serve(args: &MountArgs, report: &mut Option<background::Report>) -> Outcome {
+    let loaded = load::load(&args.config, &args.options, &args.mount_options)?;
+    let mountpoint = std::path::absolute(&args.mountpoint)?;
+    if args.background && report.is_none() {
+        return background::launch(&loaded.paths.state_dir()?);
+    }
+    log::start(loaded.settings.log_level, loaded.settings.log_format);
+    for name in &loaded.unknown_variables {
+        tracing::warn!("{name} is in the environment, but there is no such option");
+    }
+    let setup = Setup {
+        key: load::key(&loaded.settings)?,
+        mountpoint: mountpoint.clone(),
+        settings: loaded.settings,
+        paths: loaded.paths,
+        kernel_options: loaded.kernel_options,
+    };
+    // A shell's directory may be needed by nobody else; the mountpoint's must not be held.
+    if report.is_some() {
+        std::env::set_current_dir("/")?;
+    }
+    long(async move {
+        let drain_timeout = setup.settings.drain_timeout;
+        let mut running = daemon::start(setup).await?;
+        mounted(&mountpoint, report);
+        let ended = signals::serve(&mut running, drain_timeout).await?;
+        outcome(ended)
+    })
+}
+
+fn mounted(mountpoint: &Path, report: &mut Option<background::Report>) {
+    tracing::info!("mounted on {}", mountpoint.display());
+    if let Some(report) = report.take() {
+        report.mounted();
+    }
+}
+
+/// What a daemon's end means for who waited for it.
+pub(super) fn outcome(ended: Ended) -> Outcome {
+    if let Some(failure) = ended.failure {
+        return Err(Failure::new(Exit::Failed, failure));
+    }
+    if ended.left == Backlog::default() {
+        return Ok(Exit::Done);
+    }
+    let what = show::backlog(&ended.left);
+    let line = format!("ended with work left: {what}; it goes on at the next `fichierfs mount`");
+    Err(Failure::new(Exit::WorkLeft, line))
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Failure {
+        let exit = if error.is_usage() {
+            Exit::Usage
+        } else {
+            Exit::Failed
+        };
+        Failure::new(exit, chain(&error))
+    }
+}

@@ -1,0 +1,89 @@
+//! `unmount`: the mount goes at once, the command returns when the queue is empty.
+
+use std::time::{Duration, Instant};
+
+use super::args::UnmountArgs;
+use super::exit::{Exit, Failure};
+use super::show::{self, Countdown};
+use super::{Outcome, load};
+use crate::control::protocol::{Backlog, Parting};
+use crate::control::{Client, ControlError};
+
+/// How long to wait where nothing was said.
+const DRAIN: Duration = Duration::from_secs(600);
+
+/// How long one request waits: also how often the countdown moves.
+const STEP: Duration = Duration::from_secs(1);
+
+/// A daemon that has nothing left to do ends within this.
+const END: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(args: &UnmountArgs) -> Outcome {
+    let daemon = load::daemon(args.mount.mountpoint.as_deref()).await?;
+    if args.no_wait {
+        let left = daemon.wait(Duration::ZERO).await?;
+        daemon.stop(Parting::Leave).await?;
+        return ended(&daemon, left).await;
+    }
+    daemon.stop(Parting::Drain).await?;
+    let left = drained(&daemon, args.drain_timeout.unwrap_or(DRAIN)).await?;
+    if !left.is_drained() {
+        match daemon.stop(Parting::Leave).await {
+            // It came to its end at this very moment.
+            Err(ControlError::Gone(_) | ControlError::Socket { .. }) => {}
+            stopped => stopped?,
+        }
+    }
+    ended(&daemon, left).await
+}
+
+/// Waits for the queue of a daemon that ends by itself once it is empty.
+async fn drained(daemon: &Client, at_most: Duration) -> Result<Backlog, Failure> {
+    let countdown = Countdown::new("unmounted, sending what is queued");
+    let until = Instant::now() + at_most;
+    let mut left = Backlog::default();
+    loop {
+        let now = Instant::now();
+        match daemon
+            .wait(STEP.min(until.saturating_duration_since(now)))
+            .await
+        {
+            Ok(backlog) => left = backlog,
+            // It has ended, as it does when all that can be done is done.
+            Err(ControlError::Gone(_) | ControlError::Socket { .. }) => {
+                return Ok(Backlog {
+                    uploads: left.failed,
+                    failed: left.failed,
+                    ..Backlog::default()
+                });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        countdown.left(&left);
+        if left.is_drained() || now >= until {
+            return Ok(left);
+        }
+    }
+}
+
+/// Waits for the process to end, so that a mount or a shutdown may follow.
+async fn ended(daemon: &Client, left: Backlog) -> Outcome {
+    let until = Instant::now() + END;
+    while daemon.is_alive().await {
+        if Instant::now() > until {
+            let pid = daemon.hello().pid;
+            let line = format!(
+                "unmounted, but process {pid} does not end; its work is kept if you end it with `kill {pid}`"
+            );
+            return Err(Failure::new(Exit::Failed, line));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    if left.total() == 0 {
+        return Ok(Exit::Done);
+    }
+    let what = show::backlog(&left);
+    let line =
+        format!("unmounted with work left: {what}; it goes on at the next `fichierfs mount`");
+    Err(Failure::new(Exit::WorkLeft, line))
+}

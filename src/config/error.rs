@@ -1,0 +1,163 @@
+//! What can be wrong with a configuration; each error says what to change.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::BadKey;
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A file that cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// A file with secrets that others can read.
+    #[error("{} can be read by others; run: chmod 600 {}", path.display(), quoted(path))]
+    OpenToOthers {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file or folder of somebody else.
+    #[error("{} belongs to another user (uid {owner}); run: chown {user} {}", path.display(), quoted(path))]
+    ForeignOwner {
+        /// Which.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Whose it must be.
+        user: u32,
+    },
+    /// Something else where a folder belongs.
+    #[error("{} is not a folder, or a symbolic link to one; move it away or choose another place", path.display())]
+    NotAFolder {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The machine gives no place for files of the user.
+    #[error("there is no home directory; set HOME, or give --config, --cache-dir and --state-dir")]
+    NoHome,
+    /// A file that is no TOML.
+    #[error("{}: {message}", path.display())]
+    Syntax {
+        /// Which.
+        path: PathBuf,
+        /// What and where.
+        message: String,
+    },
+    /// An option that does not exist.
+    #[error("{source_name}: there is no option {name:?}{}", nearest.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default())]
+    UnknownOption {
+        /// Who gave it.
+        source_name: String,
+        /// Its name.
+        name: String,
+        /// The nearest that exists.
+        nearest: Option<&'static str>,
+    },
+    /// A value that an option cannot have.
+    #[error("{source_name}: {name} cannot be \"{value}\": it takes {expected}")]
+    BadValue {
+        /// The option.
+        name: &'static str,
+        /// The value.
+        value: String,
+        /// Who gave it.
+        source_name: String,
+        /// What it takes.
+        expected: String,
+    },
+    /// An option without the value that it needs.
+    #[error("{source_name}: {name} needs a value, as in {name}=…")]
+    NoValue {
+        /// The option.
+        name: &'static str,
+        /// Who gave it.
+        source_name: String,
+    },
+    /// A secret in the arguments, where every user of the machine can read it.
+    #[error(
+        "{name} must not be given as an argument, which others can see; use the environment, a file or {name}_command"
+    )]
+    SecretInArguments {
+        /// The option.
+        name: &'static str,
+    },
+    /// A profile that the file does not have.
+    #[error(
+        "there is no [profile.{name}] in the configuration{}",
+        known(known_names)
+    )]
+    UnknownProfile {
+        /// Its name.
+        name: String,
+        /// Those that it has.
+        known_names: Vec<String>,
+    },
+    /// No source has a key.
+    #[error("there is no API key; run `fichierfs init`, or set FICHIERFS_API_KEY")]
+    NoKey,
+    /// A source gave something that is no key.
+    #[error("{source_name}: {error}")]
+    BadKey {
+        /// The source.
+        source_name: String,
+        /// What is wrong with it.
+        #[source]
+        error: BadKey,
+    },
+    /// The command for the key failed.
+    #[error("api_key_command failed: {0}")]
+    KeyCommand(String),
+    /// The table of options does not fit itself.
+    #[error("the table of options is broken; please report it")]
+    Internal,
+}
+
+impl ConfigError {
+    pub(super) fn file(path: &Path) -> impl FnOnce(io::Error) -> ConfigError + use<> {
+        let path = path.to_owned();
+        move |error| ConfigError::File { path, error }
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+fn known(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        names => format!("; it has: {}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_to_run_can_be_pasted() {
+        let error = ConfigError::OpenToOthers {
+            path: "/home/u/my files/it's.toml".into(),
+        };
+        assert!(
+            error
+                .to_string()
+                .ends_with(r"chmod 600 '/home/u/my files/it'\''s.toml'")
+        );
+    }
+}

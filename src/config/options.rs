@@ -1,0 +1,232 @@
+//! The table of options, the one place where an option is added: from it come
+//! the typed [`Settings`], the flags, the variables of the environment, the keys of the
+//! file, the mount options, and the manual.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::value::{
+    AddressFamily, Factor, Kind, LogFormat, LogLevel, Patterns, Size, Umask, Value,
+};
+use super::{ApiKey, ConfigError};
+
+/// What an option is about, for grouping it in help texts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// The service and how it is reached.
+    Service,
+    /// The key.
+    Key,
+    /// What the mount looks like.
+    Mount,
+    /// Reading, and what is kept of it.
+    Reading,
+    /// Writing and uploads.
+    Writing,
+    /// The running program.
+    Program,
+}
+
+/// When a changed option takes effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// At the next start.
+    AtStart,
+    /// At once, in a running daemon.
+    AtRunTime,
+}
+
+/// An option.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OptionSpec {
+    /// Its name, as in the file and after `-o`.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// What it is if nobody says otherwise; may be empty for "none".
+    pub default: &'static str,
+    /// What it is for.
+    pub help: &'static str,
+    /// What it is about.
+    pub scope: Scope,
+    /// When a change takes effect.
+    pub change: Change,
+}
+
+impl OptionSpec {
+    /// The option of a name.
+    pub fn of(name: &str) -> Option<&'static OptionSpec> {
+        OPTIONS.iter().find(|option| option.name == name)
+    }
+
+    /// Its name in the environment.
+    pub fn variable(&self) -> String {
+        format!("FICHIERFS_{}", self.name.to_ascii_uppercase())
+    }
+
+    /// Its name as a flag, without the dashes.
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+}
+
+macro_rules! options {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:literal, $scope:ident, $change:ident;)+) => {
+        /// All options, in the order of the manual.
+        pub const OPTIONS: &[OptionSpec] = &[$(
+            OptionSpec {
+                name: stringify!($name),
+                kind: <$type as Value>::KIND,
+                default: $default,
+                help: concat!($($doc),+).trim_ascii(),
+                scope: Scope::$scope,
+                change: Change::$change,
+            },
+        )+];
+
+        /// What holds after all layers, typed.
+        #[derive(Clone, Debug)]
+        pub struct Settings {
+            $($(#[doc = $doc])+ pub $name: $type,)+
+        }
+
+        impl Settings {
+            /// Reads every option; `value` gives its text.
+            pub(super) fn read(value: impl Fn(&OptionSpec) -> Given) -> Result<Settings, ConfigError> {
+                let mut table = OPTIONS.iter();
+                Ok(Settings {
+                    $($name: next(&mut table, &value)?,)+
+                })
+            }
+        }
+    };
+}
+
+/// The text of an option, and who says so.
+pub(super) struct Given {
+    pub text: zeroize::Zeroizing<String>,
+    pub source: String,
+}
+
+fn next<T: Value>(
+    table: &mut std::slice::Iter<'_, OptionSpec>,
+    value: &impl Fn(&OptionSpec) -> Given,
+) -> Result<T, ConfigError> {
+    // The table and the fields come from one list, so there is one for each.
+    let option = table.next().ok_or(ConfigError::Internal)?;
+    let given = value(option);
+    T::read(&given.text).ok_or_else(|| ConfigError::BadValue {
+        name: option.name,
+        value: match option.kind {
+            Kind::Secret => "(not shown)".to_owned(),
+            _ => given.text.escape_debug().to_string(),
+        },
+        source_name: given.source,
+        expected: option.kind.expects(),
+    })
+}
+
+options! {
+    /// Address of the API. Plain http is accepted on a loopback address only.
+    api_url: String = "https://api.1fichier.com/v1", Service, AtStart;
+    /// Address of the public site.
+    site_url: String = "https://1fichier.com", Service, AtStart;
+    /// For a simulator on a loopback address that runs so many times as fast: divides every
+    /// window of the limits and multiplies every rate.
+    limits_scale: Factor = "1", Service, AtStart;
+    /// Which addresses of the service to use: the account may be used from one place at a
+    /// time, and IPv4 and IPv6 can count as two.
+    address_family: AddressFamily = "auto", Service, AtStart;
+    /// How long a connection may take to come about.
+    connect_timeout: Duration = "10s", Service, AtStart;
+
+    /// The API key. Better in a file of its own or from a command.
+    api_key: Option<ApiKey> = "", Key, AtRunTime;
+    /// A shell command that prints the API key.
+    api_key_command: Option<String> = "", Key, AtRunTime;
+    /// A file that holds the API key, readable by its owner only.
+    api_key_file: Option<PathBuf> = "", Key, AtRunTime;
+
+    /// Refuse all changes.
+    ro: bool = "false", Mount, AtStart;
+    /// Let other users see the mount.
+    allow_other: bool = "false", Mount, AtStart;
+    /// Owner of all files that have none of their own; the user who mounts if empty.
+    uid: Option<u32> = "", Mount, AtStart;
+    /// Group of all files that have none of their own; the group of who mounts if empty.
+    gid: Option<u32> = "", Mount, AtStart;
+    /// Permissions that files and folders lack which have none of their own.
+    umask: Umask = "022", Mount, AtStart;
+    /// Folder of the account to show as the root of the mount; all of it if empty.
+    root_folder: String = "", Mount, AtStart;
+    /// Names of files that stay on this machine and are never uploaded.
+    local_only: Patterns = "", Mount, AtStart;
+    /// How long a folder's listing is good before it is looked at again.
+    dir_cache_time: Duration = "5m", Mount, AtRunTime;
+    /// How long an operation on names may take before it fails.
+    metadata_deadline: Duration = "10s", Mount, AtRunTime;
+    /// How long a read may take before it fails.
+    data_deadline: Duration = "30s", Mount, AtRunTime;
+
+    /// Where clean copies of what was read are kept; below the user's cache directory if empty.
+    cache_dir: Option<PathBuf> = "", Reading, AtStart;
+    /// Most bytes that the cache may take.
+    cache_size: Size = "10GiB", Reading, AtRunTime;
+    /// Most connections for downloads at a time; the service allows 30 for all programs together.
+    connections: usize = "8", Reading, AtRunTime;
+
+    /// Where changes wait for their upload, with the database; below the user's data
+    /// directory if empty.
+    state_dir: Option<PathBuf> = "", Writing, AtStart;
+    /// Most bytes that may wait for their upload; beyond it writers are slowed down.
+    staging_budget: Size = "32GiB", Writing, AtRunTime;
+    /// How long a closed file rests before it is uploaded.
+    write_back: Duration = "5s", Writing, AtRunTime;
+    /// How long a writer is held back by a full staging area before the write fails.
+    write_wait: Duration = "10m", Writing, AtRunTime;
+    /// Uploads at a time.
+    uploads: usize = "2", Writing, AtRunTime;
+    /// How long unmounting waits for the uploads.
+    drain_timeout: Duration = "10m", Writing, AtRunTime;
+
+    /// How much is logged.
+    log_level: LogLevel = "info", Program, AtRunTime;
+    /// How log lines are written.
+    log_format: LogFormat = "text", Program, AtStart;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_can_be_read() {
+        let settings = Settings::read(|option| Given {
+            text: option.default.to_owned().into(),
+            source: "default".to_owned(),
+        })
+        .unwrap();
+        assert_eq!(settings.write_back, Duration::from_secs(5));
+        assert_eq!(settings.umask, Umask(0o22));
+        assert!(settings.api_key.is_none() && settings.cache_dir.is_none());
+    }
+
+    #[test]
+    fn names_are_plain_and_each_is_there_once() {
+        let mut names: Vec<_> = OPTIONS.iter().map(|option| option.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), OPTIONS.len());
+        for option in OPTIONS {
+            assert!(
+                option.help.ends_with('.') && !option.help.starts_with(' '),
+                "{}",
+                option.name
+            );
+            assert_eq!(OptionSpec::of(option.name), Some(option));
+        }
+        let option = OptionSpec::of("write_back").unwrap();
+        assert_eq!(option.variable(), "FICHIERFS_WRITE_BACK");
+        assert_eq!(option.flag(), "write-back");
+    }
+}

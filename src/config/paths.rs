@@ -1,0 +1,132 @@
+//! Where things are kept: the user's folders for configuration, data, cache and
+//! run time, each with a `fichierfs` below it.
+
+use std::path::PathBuf;
+
+use super::{ConfigError, Settings, private_folder};
+
+/// The name of the mount's folders if no profile gives one.
+const NO_PROFILE: &str = "default";
+
+/// The places of one account. Nothing is made before it is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Paths {
+    state: PathBuf,
+    cache: PathBuf,
+    runtime: PathBuf,
+    shared: PathBuf,
+}
+
+/// Where the configuration file is if nobody says otherwise.
+pub fn config_file() -> Result<PathBuf, ConfigError> {
+    let base = dirs::config_dir().ok_or(ConfigError::NoHome)?;
+    Ok(base.join("fichierfs/config.toml"))
+}
+
+impl Paths {
+    /// The places for a profile, as the settings say or below the user's folders.
+    pub fn new(settings: &Settings, profile: Option<&str>) -> Result<Paths, ConfigError> {
+        let name = folder_name(profile.unwrap_or(NO_PROFILE));
+        let data = || dirs::data_local_dir().ok_or(ConfigError::NoHome);
+        let state = match &settings.state_dir {
+            Some(path) => path.clone(),
+            None => data()?.join("fichierfs").join(&name),
+        };
+        let cache = match &settings.cache_dir {
+            Some(path) => path.clone(),
+            None => dirs::cache_dir()
+                .ok_or(ConfigError::NoHome)?
+                .join("fichierfs")
+                .join(&name),
+        };
+        // Without a home everything that is shared stays with the given state.
+        let shared = data().map_or_else(|_| state.clone(), |data| data.join("fichierfs"));
+        let runtime = dirs::runtime_dir()
+            .map_or_else(|| shared.join("run"), |runtime| runtime.join("fichierfs"));
+        Ok(Paths {
+            state,
+            cache,
+            runtime,
+            shared,
+        })
+    }
+
+    /// The folder of the database and of what waits for its upload, made if needed.
+    pub fn state_dir(&self) -> Result<PathBuf, ConfigError> {
+        made(&self.state)
+    }
+
+    /// The folder of clean copies, made if needed.
+    pub fn cache_dir(&self) -> Result<PathBuf, ConfigError> {
+        made(&self.cache)
+    }
+
+    /// The folder of control sockets, made if needed.
+    pub fn runtime_dir(&self) -> Result<PathBuf, ConfigError> {
+        made(&self.runtime)
+    }
+
+    /// The record of calls of all accounts of the user: the service's limits are by address
+    /// before they are by account.
+    pub fn pace_file(&self) -> Result<PathBuf, ConfigError> {
+        Ok(made(&self.shared)?.join("pace.json"))
+    }
+
+    /// The record of calls to a simulator, which has limits of its own.
+    pub fn simulator_pace_file(&self) -> Result<PathBuf, ConfigError> {
+        Ok(made(&self.state)?.join("pace.json"))
+    }
+}
+
+fn made(path: &std::path::Path) -> Result<PathBuf, ConfigError> {
+    private_folder(path)?;
+    Ok(path.to_owned())
+}
+
+/// A profile's name as one name of a folder.
+fn folder_name(profile: &str) -> String {
+    let name: String = profile
+        .chars()
+        .map(|c| match c {
+            '/' | '\0' => '_',
+            c => c,
+        })
+        .collect();
+    match name.as_str() {
+        "" | "." | ".." => NO_PROFILE.to_owned(),
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Layers, resolve};
+
+    #[test]
+    fn given_folders_are_used_and_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let give = |name: &'static str, sub: &str| {
+            (name, dir.path().join(sub).to_str().unwrap().to_owned())
+        };
+        let layers = Layers {
+            flags: vec![give("state_dir", "s/t"), give("cache_dir", "c")],
+            ..Layers::default()
+        };
+        let settings = resolve(&layers).unwrap().settings;
+        let paths = Paths::new(&settings, None).unwrap();
+        assert_eq!(paths.state_dir().unwrap(), dir.path().join("s/t"));
+        assert!(paths.cache_dir().unwrap().is_dir());
+        assert_eq!(
+            paths.simulator_pace_file().unwrap(),
+            dir.path().join("s/t/pace.json")
+        );
+    }
+
+    #[test]
+    fn a_profile_names_one_folder() {
+        assert_eq!(folder_name("work"), "work");
+        assert_eq!(folder_name("../x"), ".._x");
+        assert_eq!(folder_name(".."), "default");
+    }
+}

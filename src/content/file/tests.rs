@@ -1,0 +1,142 @@
+//! A cache file on a real disk.
+
+use super::super::blocks::BLOCK_SIZE;
+use super::*;
+
+const SIZE: u64 = 10 * BLOCK_SIZE + 77;
+const WINDOW: Window = Window {
+    run: 8 << 20,
+    ahead: 32 << 20,
+    attention: Duration::from_secs(60),
+};
+
+struct Fixture {
+    dir: tempfile::TempDir,
+    store: Store,
+    memory: MemoryTier,
+    file: CacheFile,
+}
+
+fn fixture() -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("db")).unwrap();
+    let path = dir.path().join("data");
+    let disk = File::options()
+        .create_new(true)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
+    disk.set_len(SIZE).unwrap();
+    let row = Row {
+        id: "abcde".parse().unwrap(),
+        size: SIZE,
+        number: 1,
+        cached: 0,
+        used: 0,
+    };
+    let file = CacheFile::new(row, path, Some(disk), BlockMap::empty(SIZE), WINDOW);
+    Fixture {
+        dir,
+        store,
+        memory: MemoryTier::new(1 << 20),
+        file,
+    }
+}
+
+fn bytes(block: Block) -> Bytes {
+    let range = blocks::bytes_of(&(block..block + 1), SIZE);
+    range.map(|offset| (offset % 251) as u8).collect()
+}
+
+fn fill(fixture: &Fixture, run: Range<Block>) {
+    let flight = fixture.file.state.lock().flights.begin(&run);
+    for block in run {
+        let pieces = vec![bytes(block).slice(..10), bytes(block).slice(10..)];
+        let stored = fixture
+            .file
+            .store_block(&flight, &Arrived { block, pieces });
+        assert!(matches!(stored, Stored::Added(n) if n == bytes(block).len() as u64));
+    }
+    fixture.file.end_flight(&flight, Progress::Ended);
+}
+
+#[test]
+fn blocks_are_read_from_disk_and_from_memory() {
+    let f = fixture();
+    fill(&f, 9..11);
+    f.memory.insert(1, 8, bytes(8));
+    let start = 8 * BLOCK_SIZE + 5;
+    assert!(f.file.read_whole(&(start..SIZE)).unwrap().is_none());
+    let mut out = BytesMut::new();
+    assert_eq!(
+        f.file.read_some(start..SIZE, &f.memory, &mut out).unwrap(),
+        SIZE
+    );
+    let expected = [bytes(8).slice(5..), bytes(9), bytes(10)].concat();
+    assert!(out == expected);
+    let tail = f.file.read_whole(&(SIZE - 80..SIZE)).unwrap().unwrap();
+    assert!(tail == expected[expected.len() - 80..]);
+}
+
+#[test]
+fn a_flight_that_was_given_up_adds_nothing() {
+    let f = fixture();
+    let flight = f.file.state.lock().flights.begin(&(0..1));
+    f.file.end_flight(&flight, Progress::Ended);
+    let late = Arrived {
+        block: 0,
+        pieces: vec![bytes(0)],
+    };
+    assert!(matches!(
+        f.file.store_block(&flight, &late),
+        Stored::Unwanted
+    ));
+    assert_eq!(f.file.cached_bytes(), 0);
+}
+
+#[test]
+fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
+    let f = fixture();
+    fill(&f, 0..6);
+    f.file.note_read(&(BLOCK_SIZE..2 * BLOCK_SIZE), Met::AtHand);
+    let dropped = f.file.punch(2 * BLOCK_SIZE, &f.store).unwrap();
+    assert_eq!(dropped, 2 * BLOCK_SIZE);
+    assert_eq!(f.file.map.missing(&(0..6)), [0..1, 2..3]);
+    let bits = f
+        .store
+        .read(|c| rows::bits(c, &f.file.id, SIZE, 1))
+        .unwrap()
+        .unwrap();
+    assert_eq!(bits, f.file.map.to_bytes());
+    let holes = std::fs::read(f.dir.path().join("data")).unwrap();
+    assert!(holes[..BLOCK_SIZE as usize].iter().all(|&b| b == 0));
+    assert!(f.file.is_idle());
+    fill(&f, 0..1);
+    assert!(f.file.read_whole(&(0..BLOCK_SIZE)).unwrap().unwrap() == bytes(0));
+}
+
+#[test]
+fn a_retired_file_is_not_saved_and_still_reads_right() {
+    let f = fixture();
+    fill(&f, 0..2);
+    assert_eq!(f.file.retire(), 2 * BLOCK_SIZE);
+    assert_eq!(f.file.retire(), 0);
+    f.file.save(&f.store).unwrap();
+    assert!(f.store.read(rows::all).unwrap().is_empty());
+    assert!(f.file.read_whole(&(0..BLOCK_SIZE)).unwrap().unwrap() == bytes(0));
+}
+
+#[test]
+fn a_denial_is_remembered_for_a_while() {
+    let f = fixture();
+    let now = Instant::now();
+    let plan = f.file.plan(&(0..1), &f.memory, 64, now).unwrap();
+    let reason = super::super::error::Reason::new(&"no", "");
+    f.file
+        .end_flight(&plan.start[0], Progress::Failed(ContentError::Gone(reason)));
+    let again = f.file.plan(&(0..1), &f.memory, 64, now);
+    assert!(matches!(again, Err(ContentError::Gone(_))));
+    let later = Instant::now() + DENIAL_KEPT;
+    assert!(f.file.plan(&(0..1), &f.memory, 64, later).is_ok());
+}

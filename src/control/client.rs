@@ -1,0 +1,209 @@
+//! A command's end of the socket.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use super::error::{ControlError, Refusal};
+use super::protocol::{
+    Account, Backlog, Count, Hello, Parting, PathRequest, Queue, Status, StopRequest, WaitRequest,
+};
+use super::socket;
+
+type Result<T> = std::result::Result<T, ControlError>;
+
+/// Answers are small; a listing of the queue is the largest.
+const LARGEST_ANSWER: usize = 64 << 20;
+
+/// A daemon answers at once, but for what waits on purpose.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who does not even answer a greeting in this time hangs.
+const GREETING: Duration = Duration::from_secs(3);
+
+/// A running daemon.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket: PathBuf,
+    hello: Hello,
+}
+
+impl Client {
+    /// The daemon that listens on `socket`.
+    pub async fn at(socket: &Path) -> Result<Client> {
+        let greeting = ask(socket, Method::GET, "/hello", &());
+        let hello = tokio::time::timeout(GREETING, greeting)
+            .await
+            .map_err(|_| ControlError::Gone("it does not answer".into()))??;
+        Ok(Client {
+            socket: socket.to_owned(),
+            hello,
+        })
+    }
+
+    /// All running daemons of the user.
+    pub async fn running(dir: &Path) -> Vec<Client> {
+        let mut running = Vec::new();
+        for path in socket::all(dir) {
+            match Client::at(&path).await {
+                Ok(client) => running.push(client),
+                Err(error) => tracing::debug!(path = %path.display(), %error, "no daemon there"),
+            }
+        }
+        running
+    }
+
+    /// The daemon of this mountpoint (an absolute path), of a path below it, or
+    /// the only one.
+    pub async fn find(dir: &Path, mountpoint: Option<&Path>) -> Result<Client> {
+        let running = Client::running(dir).await;
+        let Some(path) = mountpoint else {
+            return only(running);
+        };
+        running
+            .into_iter()
+            .filter(|client| path.starts_with(&client.hello.mountpoint))
+            .max_by_key(|client| client.hello.mountpoint.components().count())
+            .ok_or_else(|| ControlError::NoSuchMount(path.to_owned()))
+    }
+
+    /// Who answered.
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// Whether the daemon still listens.
+    pub async fn is_alive(&self) -> bool {
+        UnixStream::connect(&self.socket).await.is_ok()
+    }
+
+    /// Everything for one screen.
+    pub async fn status(&self) -> Result<Status> {
+        self.get("/status").await
+    }
+
+    /// The queue.
+    pub async fn queue(&self) -> Result<Queue> {
+        self.get("/queue").await
+    }
+
+    /// The account's figures.
+    pub async fn account(&self) -> Result<Account> {
+        self.get("/account").await
+    }
+
+    /// Waits until all that can be done is done, or for `at_most`, and tells what
+    /// is left.
+    pub async fn wait(&self, at_most: Duration) -> Result<Backlog> {
+        let at_most_ms = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX);
+        self.post("/queue/wait", &WaitRequest { at_most_ms }).await
+    }
+
+    /// Ends delays before the next try.
+    pub async fn flush(&self, path: Option<PathBuf>) -> Result<()> {
+        self.post("/queue/flush", &PathRequest { path }).await
+    }
+
+    /// Takes failed work up again.
+    pub async fn retry(&self, path: Option<PathBuf>) -> Result<u64> {
+        let count: Count = self.post("/queue/retry", &PathRequest { path }).await?;
+        Ok(count.count)
+    }
+
+    /// Lists a folder anew.
+    pub async fn refresh(&self, path: PathBuf) -> Result<()> {
+        let path = Some(path);
+        self.post("/refresh", &PathRequest { path }).await
+    }
+
+    /// Asks the daemon to take its mount away and to end.
+    pub async fn stop(&self, queue: Parting) -> Result<()> {
+        self.post("/stop", &StopRequest { queue }).await
+    }
+
+    async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A> {
+        self.within(ask(&self.socket, Method::GET, path, &())).await
+    }
+
+    async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A> {
+        self.within(ask(&self.socket, Method::POST, path, body))
+            .await
+    }
+
+    async fn within<A>(&self, answer: impl Future<Output = Result<A>>) -> Result<A> {
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ControlError::Gone(format!(
+                "process {} did not answer within {} s",
+                self.hello.pid,
+                PATIENCE.as_secs()
+            ))),
+        }
+    }
+}
+
+fn only(mut running: Vec<Client>) -> Result<Client> {
+    match (running.pop(), running.is_empty()) {
+        (None, _) => Err(ControlError::NotRunning),
+        (Some(client), true) => Ok(client),
+        (Some(last), false) => {
+            let all = running.iter().chain([&last]);
+            let mountpoints = all.map(|c| c.hello.mountpoint.clone()).collect();
+            Err(ControlError::Several(mountpoints))
+        }
+    }
+}
+
+async fn ask<A: DeserializeOwned>(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<A> {
+    let gone = |error: hyper::Error| ControlError::Gone(error.to_string());
+    let unreadable = |error: serde_json::Error| ControlError::Unreadable(error.to_string());
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|source| ControlError::Socket {
+            path: socket.to_owned(),
+            source,
+        })?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(gone)?;
+    // Its errors come to light in the answer; it ends with `sender`.
+    let _driver = tokio::spawn(connection);
+    let body = serde_json::to_vec(body).map_err(unreadable)?;
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, "fichierfs")
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|error| ControlError::Unreadable(error.to_string()))?;
+    let answer = sender.send_request(request).await.map_err(gone)?;
+    let status = answer.status();
+    let bytes = Limited::new(answer.into_body(), LARGEST_ANSWER)
+        .collect()
+        .await
+        .map_err(|error| ControlError::Gone(error.to_string()))?
+        .to_bytes();
+    if status.is_success() {
+        return serde_json::from_slice(&bytes).map_err(unreadable);
+    }
+    match serde_json::from_slice::<Refusal>(&bytes) {
+        Ok(refusal) => Err(ControlError::Refused(refusal)),
+        Err(_) => Err(ControlError::Unreadable(format!("HTTP status {status}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

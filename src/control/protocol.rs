@@ -1,0 +1,310 @@
+//! The schema of what a daemon tells: `status --json`, `queue list --json` and
+//! `account --json` print it as it is.
+//!
+//! [`SCHEMA`] is raised when a field changes its meaning or goes; new fields may
+//! come without. Sizes are bytes, spans of time seconds, times RFC 3339 in UTC.
+//! No field may hold a secret: neither the key nor a download link.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of this schema.
+pub const SCHEMA: u32 = 1;
+
+/// Who a daemon is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The program's version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Where it is, or was, mounted.
+    pub mountpoint: PathBuf,
+    /// Where its state is.
+    pub state_dir: PathBuf,
+    /// What it is doing.
+    pub phase: Phase,
+}
+
+/// The life of a daemon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Mounted and at work.
+    Mounted,
+    /// The mount is gone, what is queued is still sent.
+    Draining,
+    /// About to end.
+    Stopping,
+}
+
+/// What becomes of the queue when a daemon is asked to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Parting {
+    /// It is worked off first.
+    Drain,
+    /// It stays in the journal for the next mount.
+    Leave,
+}
+
+/// Everything for one screen.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Who tells.
+    #[serde(flatten)]
+    pub daemon: Hello,
+    /// How long it has been running.
+    pub uptime_seconds: u64,
+    /// The account's figures, once they are known.
+    pub account: Option<Account>,
+    /// What is to be done on the service.
+    pub queue: Backlog,
+    /// Uploads under way.
+    pub transfers: Vec<Transfer>,
+    /// Bytes of closed and open changes that the service does not have.
+    pub staged_bytes: u64,
+    /// The cache of what the service has.
+    pub cache: Cache,
+    /// What is known of the account's files.
+    pub tree: Totals,
+    /// Calls, rates and locks.
+    pub api: Api,
+}
+
+/// How much is queued.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Backlog {
+    /// Files to be sent.
+    pub uploads: u64,
+    /// Their bytes.
+    pub upload_bytes: u64,
+    /// Folders to be made, files and folders to be moved or renamed.
+    pub changes: u64,
+    /// Files and folders to be removed.
+    pub removals: u64,
+    /// How many of these failed for good and wait for the user.
+    pub failed: u64,
+}
+
+impl Backlog {
+    /// Everything that is queued.
+    pub fn total(&self) -> u64 {
+        self.uploads + self.changes + self.removals
+    }
+
+    /// Whether everything that can be done without the user is done.
+    pub fn is_drained(&self) -> bool {
+        self.total() <= self.failed
+    }
+}
+
+/// An upload under way.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Where the file is, from the mount's root.
+    pub path: PathBuf,
+    /// Bytes sent so far.
+    pub sent: u64,
+    /// Bytes in all.
+    pub size: u64,
+    /// Bytes a second, lately.
+    pub rate: u64,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+}
+
+/// The queue, row by row.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Queue {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// How much in all.
+    pub backlog: Backlog,
+    /// The oldest first; cut off where there are very many.
+    pub items: Vec<Item>,
+    /// Uploads under way.
+    pub transfers: Vec<Transfer>,
+}
+
+/// A row of the queue.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Item {
+    /// The path, from the mount's root.
+    pub path: PathBuf,
+    /// What is to be done.
+    pub work: Vec<Work>,
+    /// Bytes to be sent.
+    pub size: u64,
+    /// How many tries failed.
+    pub attempts: u32,
+    /// The next try comes in so many seconds; absent when it is due.
+    pub wait_seconds: Option<u64>,
+    /// Why the last try failed.
+    pub error: Option<String>,
+    /// Where it stands.
+    pub state: ItemState,
+}
+
+/// What is to be done with a queued file or folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Its content is to be sent.
+    Upload,
+    /// It is to be moved or renamed.
+    Move,
+    /// The folder is to be made.
+    Make,
+}
+
+/// Where a row of the queue stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemState {
+    /// Waits for its turn or for its time.
+    Waiting,
+    /// Being sent.
+    Sending,
+    /// Failed for good: `queue retry` takes it up again.
+    Failed,
+}
+
+/// The account's figures, as the service told them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// When it told them.
+    pub as_of: String,
+    /// The user's address.
+    pub email: String,
+    /// The kind of subscription.
+    pub offer: String,
+    /// When that ends.
+    pub subscription_end: Option<String>,
+    /// Bytes in cold storage.
+    pub cold_used: u64,
+    /// Bytes of cold storage that the account may use.
+    pub cold_allowed: Option<u64>,
+    /// Bytes in hot storage.
+    pub hot_used: u64,
+    /// Whether the quota is exceeded.
+    pub over_quota: bool,
+    /// Whether uploads are forbidden.
+    pub upload_forbidden: bool,
+}
+
+/// The cache of what the service has.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Cache {
+    /// Bytes on disk.
+    pub used: u64,
+    /// Bytes that it may use.
+    pub limit: u64,
+    /// Files of which something is kept.
+    pub files: u64,
+    /// Bytes served from it.
+    pub hit_bytes: u64,
+    /// Bytes that had to be fetched.
+    pub fetched_bytes: u64,
+    /// Reads from the service that are under way.
+    pub fetching: u64,
+}
+
+/// What is known of the account's files.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Totals {
+    /// Files and links.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Calls, rates and locks.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Api {
+    /// Calls a second that are allowed now, over a long time.
+    pub rate: f64,
+    /// Calls that wait for their turn.
+    pub waiting: u64,
+    /// Calls so far, by kind.
+    pub calls: BTreeMap<String, u64>,
+    /// What the service has locked, with the end of each lock.
+    pub locks: BTreeMap<String, String>,
+    /// Whether the service refused the key, so that nothing is asked any more.
+    pub key_refused: bool,
+}
+
+/// How long `queue wait` waits in one request.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct WaitRequest {
+    /// Milliseconds.
+    pub at_most_ms: u64,
+}
+
+/// Which path is meant; all of the mount when absent.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub struct PathRequest {
+    /// The path.
+    pub path: Option<PathBuf>,
+}
+
+/// How the daemon is to end.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct StopRequest {
+    /// What becomes of the queue.
+    pub queue: Parting,
+}
+
+/// How many things a request touched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Count {
+    /// That many.
+    pub count: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_for_good_does_not_keep_the_queue_from_being_drained() {
+        let mut backlog = Backlog {
+            uploads: 2,
+            failed: 2,
+            ..Backlog::default()
+        };
+        assert!(backlog.is_drained());
+        backlog.removals = 1;
+        assert!(!backlog.is_drained());
+    }
+
+    #[test]
+    fn a_status_names_its_daemon_on_the_top_level() {
+        let status = Status {
+            daemon: Hello {
+                schema: SCHEMA,
+                version: "0".into(),
+                pid: 7,
+                mountpoint: "/m".into(),
+                state_dir: "/s".into(),
+                phase: Phase::Draining,
+            },
+            uptime_seconds: 1,
+            account: None,
+            queue: Backlog::default(),
+            transfers: Vec::new(),
+            staged_bytes: 0,
+            cache: Cache::default(),
+            tree: Totals::default(),
+            api: Api::default(),
+        };
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["pid"], 7);
+        assert_eq!(json["phase"], "draining");
+        assert_eq!(serde_json::from_value::<Status>(json).unwrap(), status);
+    }
+}

@@ -1,0 +1,151 @@
+//! The daemon's end of the socket.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::error::{ControlError, Refusal, RefusalKind};
+use super::protocol::{Count, PathRequest, StopRequest, WaitRequest};
+use super::{Controlled, socket};
+
+/// How many rows of the queue are told.
+const QUEUE_ROWS: usize = 10_000;
+
+/// The longest that one request waits; who wants more asks again.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// A socket that answers until it is dropped, which also removes it.
+pub struct Server {
+    path: PathBuf,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens on `path` and answers by asking `target`. Must be called within
+    /// a tokio runtime.
+    pub fn start<T: Controlled>(path: &Path, target: T) -> Result<Server, ControlError> {
+        let listener = socket::bind(path)?;
+        let listener = UnixListener::from_std(listener).map_err(|source| ControlError::Socket {
+            path: path.to_owned(),
+            source,
+        })?;
+        let app = router(target);
+        let task = tokio::spawn(async move {
+            // It never ends by itself: errors of accept are dealt with below.
+            let _ = axum::serve(Checked(listener), app).await;
+        });
+        Ok(Server {
+            path: path.to_owned(),
+            task,
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+        // Gone already, or the next daemon removes it.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A listener that hangs up on strangers.
+struct Checked(UnixListener);
+
+impl axum::serve::Listener for Checked {
+    type Io = UnixStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (UnixStream, ()) {
+        loop {
+            match self.0.accept().await {
+                Ok((stream, _)) => match stream.peer_cred() {
+                    Ok(peer) if socket::may_command(peer.uid()) => return (stream, ()),
+                    Ok(peer) => tracing::warn!(
+                        uid = peer.uid(),
+                        "another user tried the control socket; hung up"
+                    ),
+                    Err(error) => tracing::debug!(%error, "who called cannot be known; hung up"),
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "control socket: cannot accept, trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn router<T: Controlled>(target: T) -> Router {
+    Router::new()
+        .route(
+            "/hello",
+            get(|State(t): State<T>| async move { Json(t.hello()) }),
+        )
+        .route(
+            "/status",
+            get(|State(t): State<T>| async move { answer(t.status().await) }),
+        )
+        .route(
+            "/queue",
+            get(|State(t): State<T>| async move { answer(t.queue(QUEUE_ROWS).await) }),
+        )
+        .route(
+            "/account",
+            get(|State(t): State<T>| async move { answer(t.account().await) }),
+        )
+        .route("/queue/wait", post(wait::<T>))
+        .route("/queue/flush", post(flush::<T>))
+        .route("/queue/retry", post(retry::<T>))
+        .route("/refresh", post(refresh::<T>))
+        .route("/stop", post(stop::<T>))
+        .with_state(target)
+}
+
+async fn wait<T: Controlled>(State(t): State<T>, Json(ask): Json<WaitRequest>) -> Response {
+    let at_most = Duration::from_millis(ask.at_most_ms).min(LONGEST_WAIT);
+    answer(t.wait(at_most).await)
+}
+
+async fn flush<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.flush(ask.path).await)
+}
+
+async fn retry<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.retry(ask.path).await.map(|count| Count { count }))
+}
+
+async fn refresh<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    let path = ask.path.unwrap_or_default();
+    answer(t.refresh(path).await)
+}
+
+async fn stop<T: Controlled>(State(t): State<T>, Json(ask): Json<StopRequest>) -> Response {
+    answer(t.stop(ask.queue).await)
+}
+
+fn answer<A: serde::Serialize>(result: Result<A, Refusal>) -> Response {
+    match result {
+        Ok(answer) => Json(answer).into_response(),
+        Err(refusal) => (status_of(refusal.kind), Json(refusal)).into_response(),
+    }
+}
+
+fn status_of(kind: RefusalKind) -> StatusCode {
+    match kind {
+        RefusalKind::NotFound => StatusCode::NOT_FOUND,
+        RefusalKind::Busy => StatusCode::CONFLICT,
+        RefusalKind::NotNow => StatusCode::SERVICE_UNAVAILABLE,
+        RefusalKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

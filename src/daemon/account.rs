@@ -1,0 +1,187 @@
+//! The account's figures: asked for seldom, since the service allows few such calls
+//! (API notes 7), and kept in the database for `df` and `fichierfs account`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::OptionalExtension;
+
+use super::parts::Parts;
+use crate::api::{self, ApiError, Ask, Class, Offer};
+use crate::control::protocol::Account;
+use crate::store::{Store, StoreError};
+use crate::vfs::AccountFigures;
+
+/// Figures younger than this are not asked for again.
+const FRESH: Duration = Duration::from_secs(3600);
+
+/// How long to leave the service alone after it did not answer.
+const PAUSE: Duration = Duration::from_secs(900);
+
+/// The row of the table `setting`.
+const KEY: &str = "account";
+
+/// Stores figures, as told just now.
+///
+/// # Errors
+/// When the database fails.
+pub fn save(store: &Store, account: &api::Account) -> Result<Account, StoreError> {
+    let told = told(account, Timestamp::now());
+    let text = serde_json::to_string(&told).unwrap_or_default();
+    store.write(|tx| {
+        tx.execute(
+            "INSERT INTO setting (key, value) VALUES (?1, ?2)
+             ON CONFLICT (key) DO UPDATE SET value = ?2",
+            [KEY, &text],
+        )?;
+        Ok::<_, StoreError>(())
+    })?;
+    Ok(told)
+}
+
+/// The figures as last told; `None` if never, or by a program that wrote them
+/// otherwise.
+pub(super) fn load(store: &Store) -> Result<Option<Account>, StoreError> {
+    let text: Option<String> = store.read(|c| {
+        Ok::<_, StoreError>(
+            c.query_row("SELECT value FROM setting WHERE key = ?1", [KEY], |row| {
+                row.get(0)
+            })
+            .optional()?,
+        )
+    })?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// Tells the file system what is stored.
+pub(super) fn show(parts: &Parts) -> Result<(), StoreError> {
+    if let Some(account) = load(&parts.below.store)? {
+        parts.vfs.set_account(figures(&account));
+    }
+    Ok(())
+}
+
+/// Asks the service, and stores and shows what it tells.
+pub(super) async fn ask(parts: &Parts, ask: impl Into<Ask>) -> Result<Account, AskError> {
+    let account = parts.below.api.account(ask).await?;
+    let account = save(&parts.below.store, &account)?;
+    parts.vfs.set_account(figures(&account));
+    Ok(account)
+}
+
+/// Why there are no newer figures.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    #[error("{error}. {advice}", error = .0, advice = .0.advice())]
+    Api(#[from] ApiError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Keeps the figures fresh for as long as it is polled.
+pub(super) async fn keep(parts: Parts) {
+    loop {
+        let known = load(&parts.below.store).ok().flatten();
+        let age = known.as_ref().map_or(FRESH, age);
+        if let Some(rest) = FRESH.checked_sub(age).filter(|rest| !rest.is_zero()) {
+            tokio::time::sleep(rest).await;
+            continue;
+        }
+        if let Err(error) = ask(&parts, Class::Background).await {
+            match &error {
+                AskError::Api(api) if api.is_passing() => {
+                    tracing::debug!(%error, "the account's figures stay as they are");
+                }
+                _ => tracing::error!("the account's figures cannot be had: {error}"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+fn age(account: &Account) -> Duration {
+    let told: Option<Timestamp> = account.as_of.parse().ok();
+    told.and_then(|told| Duration::try_from(Timestamp::now().duration_since(told)).ok())
+        .unwrap_or(FRESH)
+}
+
+fn figures(account: &Account) -> AccountFigures {
+    let used = account.cold_used.saturating_add(account.hot_used);
+    AccountFigures {
+        used,
+        // Without a known limit: as much again as there is, and a TiB.
+        free: match account.cold_allowed {
+            Some(allowed) => allowed.saturating_sub(account.cold_used),
+            None => used.saturating_add(1 << 40),
+        },
+    }
+}
+
+fn told(account: &api::Account, now: Timestamp) -> Account {
+    let left = account
+        .cold_available
+        .map(|left| left.saturating_add(account.cold_used));
+    Account {
+        as_of: now.to_string(),
+        email: account.email.clone(),
+        offer: match account.offer {
+            Offer::Free => "Free".to_owned(),
+            Offer::Premium => "Premium".to_owned(),
+            Offer::Access => "Access".to_owned(),
+            Offer::Gold => "Premium GOLD".to_owned(),
+            Offer::Other(number) => format!("offer {number}"),
+        },
+        subscription_end: account.subscription_end.map(|end| end.to_string()),
+        cold_used: account.cold_used,
+        cold_allowed: account.cold_allowed.or(left),
+        hot_used: account.hot_used,
+        over_quota: account.over_quota,
+        upload_forbidden: account.upload_forbidden,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn premium() -> api::Account {
+        api::Account {
+            email: "a@b.c".into(),
+            offer: Offer::Premium,
+            subscription_end: None,
+            cold_used: 40,
+            hot_used: 5,
+            cold_allowed: None,
+            cold_available: Some(60),
+            over_quota: false,
+            upload_forbidden: false,
+        }
+    }
+
+    #[test]
+    fn figures_are_kept_and_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("db")).unwrap();
+        assert_eq!(load(&store).unwrap(), None);
+        save(&store, &premium()).unwrap();
+        let mut second = premium();
+        second.over_quota = true;
+        let saved = save(&store, &second).unwrap();
+        assert_eq!(load(&store).unwrap(), Some(saved.clone()));
+        assert!(saved.over_quota && age(&saved) < FRESH);
+    }
+
+    #[test]
+    fn room_is_what_is_allowed_and_not_used() {
+        let account = told(&premium(), Timestamp::now());
+        assert_eq!(account.cold_allowed, Some(100));
+        assert_eq!(figures(&account), AccountFigures { used: 45, free: 60 });
+    }
+
+    #[test]
+    fn figures_of_an_unknown_time_are_old() {
+        let mut account = told(&premium(), Timestamp::now());
+        account.as_of = "long ago".into();
+        assert_eq!(age(&account), FRESH);
+    }
+}

@@ -1,0 +1,372 @@
+//! What the daemon answers, over the socket and to who runs it.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::places::{self, NoPlace};
+use super::{GLANCE, Shared, Wish, account};
+use crate::api::{Ask, Class};
+use crate::control::protocol::{
+    Account, Api, Backlog, Cache, Hello, Item, ItemState, Parting, Queue, SCHEMA, Status, Totals,
+    Transfer, Work,
+};
+use crate::control::{Controlled, Refusal, RefusalKind};
+use crate::fuse::{MountError, Unmount};
+use crate::ids::{Ino, Time};
+use crate::tree::journal::{self, Queued};
+use crate::tree::refresh::RefreshError;
+use crate::tree::{Kind, Node, TreeError};
+
+/// How long a person who asks waits for the service.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Rows of the queue that are looked at for one folder.
+const ROWS: usize = 100_000;
+
+/// The way to a running daemon within its process.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    pub(super) fn new(shared: Arc<Shared>) -> Handle {
+        Handle { shared }
+    }
+
+    /// Where it is mounted.
+    pub fn mountpoint(&self) -> &Path {
+        &self.shared.mountpoint
+    }
+
+    /// What is queued.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn backlog(&self) -> Result<Backlog, TreeError> {
+        Ok(backlog(&self.shared.parts.below.tree.backlog()?))
+    }
+
+    /// Takes the mount away and ends the daemon, after the queue as `parting` says.
+    ///
+    /// # Errors
+    /// [`MountError::Busy`] while something in the mount is in use; the daemon goes on.
+    pub async fn unmount(&self, parting: Parting) -> Result<(), MountError> {
+        self.take_away(Unmount::IfIdle).await?;
+        self.wish(Wish {
+            parting,
+            until: None,
+        });
+        Ok(())
+    }
+
+    /// As a signal does: the mount goes even if it is in use, and the queue is
+    /// worked off for so long at most; the second time it is left.
+    pub async fn interrupt(&self, drain_timeout: Duration) {
+        let again = self
+            .shared
+            .wish
+            .borrow()
+            .is_some_and(|wish| wish.until.is_some());
+        self.wish(Wish {
+            parting: if again {
+                Parting::Leave
+            } else {
+                Parting::Drain
+            },
+            until: Some(Instant::now() + drain_timeout),
+        });
+        if let Err(error) = self.take_away(Unmount::Detach).await {
+            tracing::warn!("the mount cannot be taken away: {error}");
+        }
+    }
+
+    async fn take_away(&self, how: Unmount) -> Result<(), MountError> {
+        let shared = self.shared.clone();
+        tokio::task::spawn_blocking(move || shared.session.unmount(how))
+            .await
+            .unwrap_or_else(|error| Err(MountError::Session(std::io::Error::other(error))))
+    }
+
+    /// Once the queue is to be left, it stays so.
+    fn wish(&self, wish: Wish) {
+        self.shared.wish.send_modify(|known| {
+            if known.is_none_or(|known| known.parting != Parting::Leave) {
+                *known = Some(wish);
+            }
+        });
+    }
+
+    async fn find(&self, path: &Path) -> Result<Node, Refusal> {
+        let parts = &self.shared.parts;
+        places::find(&parts.below, parts.vfs.root(), path, PATIENCE)
+            .await
+            .map_err(|error| match error {
+                NoPlace::Gone(_) => Refusal::new(RefusalKind::NotFound, error.to_string()),
+                NoPlace::Unknown { .. } => Refusal::new(RefusalKind::NotNow, error.to_string()),
+                NoPlace::Tree(error) => Refusal::failed(error),
+            })
+    }
+
+    /// What is queued at or below a node.
+    fn queued_within(&self, node: &Node) -> Result<Vec<Ino>, TreeError> {
+        let tree = &self.shared.parts.below.tree;
+        if node.kind != Kind::Folder {
+            return Ok(vec![node.ino]);
+        }
+        let Some(folder) = tree.path(node.ino)? else {
+            return Ok(Vec::new());
+        };
+        let mut within = Vec::new();
+        for queued in tree.queue(ROWS)? {
+            if tree
+                .path(queued.ino)?
+                .is_some_and(|path| path.starts_with(&folder))
+            {
+                within.push(queued.ino);
+            }
+        }
+        Ok(within)
+    }
+
+    /// The path from the mount's root, for people.
+    fn shown(&self, ino: Ino) -> Result<PathBuf, TreeError> {
+        let parts = &self.shared.parts;
+        let Some(path) = parts.below.tree.path(ino)? else {
+            return Ok(PathBuf::from("(removed)"));
+        };
+        let root = parts.below.tree.path(parts.vfs.root())?.unwrap_or_default();
+        Ok(path.strip_prefix(&root).map(Path::to_owned).unwrap_or(path))
+    }
+
+    fn transfers(&self) -> Result<Vec<Transfer>, TreeError> {
+        let parts = &self.shared.parts;
+        let mut transfers = Vec::new();
+        for transfer in parts.transfers() {
+            let queued = parts.below.tree.queued(transfer.ino)?;
+            let seconds = transfer.running.as_secs_f64().max(0.001);
+            transfers.push(Transfer {
+                path: self.shown(transfer.ino)?,
+                sent: transfer.sent,
+                size: transfer.size,
+                rate: (transfer.sent as f64 / seconds) as u64,
+                attempt: queued.map_or(0, |queued| queued.attempts) + 1,
+            });
+        }
+        Ok(transfers)
+    }
+
+    fn item(&self, queued: Queued, sending: bool, now: Time) -> Result<Item, TreeError> {
+        let work = [
+            (queued.pending.make, Work::Make),
+            (queued.pending.content, Work::Upload),
+            (queued.pending.place, Work::Move),
+        ];
+        Ok(Item {
+            path: self.shown(queued.ino)?,
+            work: work
+                .into_iter()
+                .filter_map(|(is, work)| is.then_some(work))
+                .collect(),
+            size: queued.size,
+            attempts: queued.attempts,
+            wait_seconds: Some(queued.not_before.since(now).as_secs()).filter(|wait| *wait > 0),
+            error: queued.error,
+            state: match (queued.parked, sending) {
+                (true, _) => ItemState::Failed,
+                (false, true) => ItemState::Sending,
+                (false, false) => ItemState::Waiting,
+            },
+        })
+    }
+
+    async fn api(&self) -> Api {
+        let pace = match self.shared.parts.below.api.pace().status().await {
+            Ok(pace) => pace,
+            Err(error) => {
+                tracing::debug!(%error, "no figures of the pace");
+                return Api::default();
+            }
+        };
+        let own = |kind: &str| kind.to_owned();
+        let address = pace
+            .address_lock
+            .iter()
+            .map(|lock| (own("all calls"), lock));
+        let kinds = pace.locks.iter().map(|(kind, lock)| (own(kind), lock));
+        Api {
+            rate: pace.rate,
+            waiting: pace.waiting as u64,
+            locks: address
+                .chain(kinds)
+                .map(|(kind, lock)| (kind, lock.until.to_string()))
+                .collect(),
+            calls: pace
+                .calls
+                .iter()
+                .map(|(kind, count)| (own(kind), *count))
+                .collect(),
+            key_refused: pace.key_refused,
+        }
+    }
+}
+
+impl Controlled for Handle {
+    fn hello(&self) -> Hello {
+        Hello {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            mountpoint: self.shared.mountpoint.clone(),
+            state_dir: self.shared.state_dir.clone(),
+            phase: *self.shared.phase.borrow(),
+        }
+    }
+
+    async fn status(&self) -> Result<Status, Refusal> {
+        let below = &self.shared.parts.below;
+        let stats = below.content.stats();
+        let totals = below.tree.totals().map_err(Refusal::failed)?;
+        Ok(Status {
+            daemon: self.hello(),
+            uptime_seconds: self.shared.started.elapsed().as_secs(),
+            account: account::load(&below.store).map_err(Refusal::failed)?,
+            queue: self.backlog().map_err(Refusal::failed)?,
+            transfers: self.transfers().map_err(Refusal::failed)?,
+            staged_bytes: below.staging.usage().staged,
+            cache: Cache {
+                used: stats.cached_bytes,
+                limit: stats.cache_limit,
+                files: stats.cached_files,
+                hit_bytes: stats.hit_bytes,
+                fetched_bytes: stats.fetched_bytes,
+                fetching: stats.flights,
+            },
+            tree: Totals {
+                files: totals.files,
+                bytes: totals.bytes,
+            },
+            api: self.api().await,
+        })
+    }
+
+    async fn queue(&self, limit: usize) -> Result<Queue, Refusal> {
+        let tree = &self.shared.parts.below.tree;
+        let sending: HashSet<Ino> = self
+            .shared
+            .parts
+            .transfers()
+            .iter()
+            .map(|t| t.ino)
+            .collect();
+        let now = Time::now();
+        let rows = tree.queue(limit).map_err(Refusal::failed)?;
+        let items: Result<_, _> = rows
+            .into_iter()
+            .map(|queued| {
+                let sending = sending.contains(&queued.ino);
+                self.item(queued, sending, now)
+            })
+            .collect();
+        Ok(Queue {
+            schema: SCHEMA,
+            backlog: self.backlog().map_err(Refusal::failed)?,
+            items: items.map_err(Refusal::failed)?,
+            transfers: self.transfers().map_err(Refusal::failed)?,
+        })
+    }
+
+    async fn wait(&self, at_most: Duration) -> Result<Backlog, Refusal> {
+        let until = Instant::now() + at_most;
+        loop {
+            let left = self.backlog().map_err(Refusal::failed)?;
+            if left.is_drained() || Instant::now() >= until {
+                return Ok(left);
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    async fn flush(&self, path: Option<PathBuf>) -> Result<(), Refusal> {
+        let tree = &self.shared.parts.below.tree;
+        match path {
+            None => tree.hurry(None).map_err(Refusal::failed)?,
+            Some(path) => {
+                let node = self.find(&path).await?;
+                for ino in self.queued_within(&node).map_err(Refusal::failed)? {
+                    tree.hurry(Some(ino)).map_err(Refusal::failed)?;
+                }
+            }
+        }
+        self.shared.parts.wake_uploads();
+        Ok(())
+    }
+
+    async fn retry(&self, path: Option<PathBuf>) -> Result<u64, Refusal> {
+        let tree = &self.shared.parts.below.tree;
+        let mut count = 0;
+        match path {
+            None => count += tree.retry(None).map_err(Refusal::failed)?,
+            Some(path) => {
+                let node = self.find(&path).await?;
+                for ino in self.queued_within(&node).map_err(Refusal::failed)? {
+                    count += tree.retry(Some(ino)).map_err(Refusal::failed)?;
+                }
+            }
+        }
+        self.shared.parts.wake_uploads();
+        Ok(count as u64)
+    }
+
+    async fn refresh(&self, path: PathBuf) -> Result<(), Refusal> {
+        let node = self.find(&path).await?;
+        let folder = match (node.kind, &node.place) {
+            (Kind::Folder, _) => node.ino,
+            (_, Some(place)) => place.parent,
+            (_, None) => return Ok(()),
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let refresher = &self.shared.parts.below.refresher;
+        refresher
+            .refresh(folder, Class::Interactive, deadline)
+            .await
+            .map_err(|error| match error {
+                RefreshError::Api(error) => {
+                    let line = format!("not listed: {error}. {}", error.advice());
+                    Refusal::new(RefusalKind::NotNow, line)
+                }
+                RefreshError::TimedOut => Refusal::new(RefusalKind::NotNow, error.to_string()),
+                RefreshError::Tree(error) => Refusal::failed(error),
+            })
+    }
+
+    async fn account(&self) -> Result<Account, Refusal> {
+        let parts = &self.shared.parts;
+        if let Some(account) = account::load(&parts.below.store).map_err(Refusal::failed)? {
+            return Ok(account);
+        }
+        let ask = Ask::until(Class::Interactive, Instant::now() + PATIENCE);
+        account::ask(parts, ask)
+            .await
+            .map_err(|error| Refusal::new(RefusalKind::NotNow, error.to_string()))
+    }
+
+    async fn stop(&self, parting: Parting) -> Result<(), Refusal> {
+        self.unmount(parting).await.map_err(|error| match error {
+            MountError::Busy(_) => Refusal::new(RefusalKind::Busy, error.to_string()),
+            error => Refusal::failed(error),
+        })
+    }
+}
+
+pub(super) fn backlog(backlog: &journal::Backlog) -> Backlog {
+    Backlog {
+        uploads: backlog.uploads,
+        upload_bytes: backlog.bytes,
+        changes: backlog.changes,
+        removals: backlog.removals,
+        failed: backlog.failed,
+    }
+}

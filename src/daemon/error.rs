@@ -1,0 +1,107 @@
+//! Why a daemon does not start, each with what to do about it.
+
+use std::path::PathBuf;
+
+use crate::api::{ApiError, BadEndpoint};
+use crate::config::ConfigError;
+use crate::content::ContentError;
+use crate::control::ControlError;
+use crate::fuse::MountError;
+use crate::staging::StagingError;
+use crate::store::StoreError;
+use crate::tree::TreeError;
+
+/// Why a daemon does not start. Nothing was left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address in the configuration cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] BadEndpoint),
+    /// Limits of the real service were to be scaled.
+    #[error("limits_scale is for a simulator on a loopback address; leave it out for {0}")]
+    Scaled(String),
+    /// The mount could not be made.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// Another daemon has this state and is mounted.
+    #[error(
+        "process {pid} already serves this account on {at}; end that mount with `fichierfs unmount {at}`, or use another --profile",
+        at = mountpoint.display()
+    )]
+    Taken {
+        /// Its process id.
+        pid: u32,
+        /// Where it is mounted.
+        mountpoint: PathBuf,
+    },
+    /// Another process has this state and does not say more.
+    #[error(
+        "{} is in use by process {pid}, which does not answer; wait for it, or end it with `kill {pid}`: what is queued is kept",
+        state_dir.display()
+    )]
+    Locked {
+        /// The state directory.
+        state_dir: PathBuf,
+        /// What the lock file says.
+        pid: String,
+    },
+    /// The account's figures or files cannot be asked for.
+    #[error("{error}. {advice}", error = .0, advice = .0.advice())]
+    Api(#[from] ApiError),
+    /// `root_folder` is no folder of the account.
+    #[error("root_folder {0:?} is no folder of the account")]
+    NoRootFolder(String),
+    /// `root_folder` could not be looked at.
+    #[error("root_folder {folder:?} cannot be looked at now: {why}")]
+    RootFolderUnknown {
+        /// As it was given.
+        folder: String,
+        /// Why.
+        why: String,
+    },
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The tree cannot be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The cache cannot be used.
+    #[error("the cache cannot be used: {0}")]
+    Content(#[from] ContentError),
+    /// The staging folder cannot be used.
+    #[error("the folder of changes cannot be used: {0}")]
+    Staging(#[from] StagingError),
+    /// The file system could not be put together.
+    #[error("the file system cannot be started: {0}")]
+    Vfs(String),
+    /// The control socket cannot be made.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A file of the state directory cannot be used.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A mistake of ours.
+    #[error("the start failed inside, please report it: {0}")]
+    Inside(String),
+}
+
+impl StartError {
+    /// Whether the configuration or the command line is to blame.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            StartError::Config(_)
+                | StartError::Endpoint(_)
+                | StartError::Scaled(_)
+                | StartError::NoRootFolder(_)
+        )
+    }
+}

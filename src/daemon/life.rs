@@ -1,0 +1,128 @@
+//! From the mount to the last step of the queue.
+//!
+//! ```text
+//! Mounted ──the mount goes──> Draining ──queue empty, or enough──> Stopping
+//! ```
+//!
+//! The mount may go by `umount`, by a signal or by `fichierfs unmount`; after each
+//! the queue is worked off, unless it is to be left. A file that is still open
+//! in a detached mount keeps the session, and with it the drain, alive.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+use super::lock::StateLock;
+use super::{Ended, GLANCE, Shared, answers, service};
+use crate::control::protocol::{Backlog, Parting, Phase};
+use crate::control::server::Server;
+use crate::fuse::{End, Unmount};
+
+/// How often the log and the service manager hear how far the drain is.
+const NEWS: Duration = Duration::from_secs(10);
+
+/// Lives until the end and takes everything down. The lock goes last.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    server: Server,
+    account: JoinHandle<()>,
+    lock: StateLock,
+) -> Ended {
+    service::ready(&shared.mountpoint);
+    let failure = until_unmounted(&shared).await;
+    shared.phase.send_replace(Phase::Draining);
+    drain(&shared).await;
+    shared.phase.send_replace(Phase::Stopping);
+    service::stopping();
+    account.abort();
+    shared.parts.stop_uploads().await;
+    detach(&shared).await;
+    let content = shared.parts.below.content.clone();
+    // It fails only if the process is about to end, and then only slows the next start.
+    let _ = tokio::task::spawn_blocking(move || content.save()).await;
+    let left = backlog(&shared);
+    drop(server);
+    drop(lock);
+    Ended { left, failure }
+}
+
+/// Returns when the mount is gone, or the end is wished for; with what went
+/// wrong if nobody wished it.
+async fn until_unmounted(shared: &Shared) -> Option<String> {
+    let mut wish = shared.wish.subscribe();
+    tokio::select! {
+        end = shared.session.ended() => match end {
+            End::Unmounted => None,
+            End::Failed(why) => Some(format!("the connection to the kernel broke: {why}")),
+        },
+        // The sender lives in `shared`, so this cannot fail.
+        _ = wish.wait_for(Option::is_some) => None,
+    }
+}
+
+/// Works off the queue, as far as is wished.
+async fn drain(shared: &Shared) {
+    if let Err(error) = shared.parts.below.tree.hurry(None) {
+        tracing::warn!(%error, "delays before uploads stay");
+    }
+    shared.parts.wake_uploads();
+    let mut told: Option<Instant> = None;
+    let mut closed = false;
+    loop {
+        let wish = *shared.wish.borrow();
+        let enough = wish.is_some_and(|wish| {
+            wish.parting == Parting::Leave
+                || wish.until.is_some_and(|until| Instant::now() >= until)
+        });
+        let left = backlog(shared);
+        if enough || (closed && left.is_drained()) {
+            return;
+        }
+        if told.is_none_or(|at| at.elapsed() >= NEWS) {
+            told = Some(Instant::now());
+            tracing::info!(
+                uploads = left.uploads,
+                bytes = left.upload_bytes,
+                changes = left.changes,
+                removals = left.removals,
+                "unmounted; working off what is queued"
+            );
+            let what = format!(
+                "{} uploads, {} changes",
+                left.uploads,
+                left.changes + left.removals
+            );
+            service::draining(&what, NEWS * 3);
+        }
+        tokio::select! {
+            _ = shared.session.ended(), if !closed => closed = true,
+            () = tokio::time::sleep(GLANCE) => {}
+        }
+    }
+}
+
+/// Whoever enters a mount that nobody serves would wait for ever.
+async fn detach(shared: &Arc<Shared>) {
+    let shared = shared.clone();
+    let detached =
+        tokio::task::spawn_blocking(move || shared.session.unmount(Unmount::Detach)).await;
+    if let Ok(Err(error)) = detached {
+        tracing::warn!("the mount cannot be taken away: {error}");
+    }
+}
+
+fn backlog(shared: &Shared) -> Backlog {
+    match shared.parts.below.tree.backlog() {
+        Ok(backlog) => answers::backlog(&backlog),
+        Err(error) => {
+            // Nothing more can be done, but also nothing be called done.
+            tracing::error!(%error, "the journal cannot be read");
+            Backlog {
+                changes: 1,
+                failed: 1,
+                ..Backlog::default()
+            }
+        }
+    }
+}

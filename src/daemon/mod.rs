@@ -1,0 +1,213 @@
+//! The house keeper: builds the rooms, wires them, and takes them down in order.
+//!
+//! The only place that knows all rooms. [`start`] brings a mount up, [`Running`]
+//! is what is then alive; `cli` and tests call nothing else here but
+//! [`account::save`].
+//!
+//! ```text
+//! lock (one daemon for a state directory)  -> store -> api -> content -> staging -> tree
+//!   -> refresher -> vfs -> mount and session -> uploader -> control socket -> life
+//! ```
+//!
+//! A daemon lives longer than its mount: when that goes, by whatever hand, the
+//! queue is still worked off ([`life`]). The lock is held until the very end,
+//! so that a new mount waits for its turn or asks for it ([`lock`]).
+//!
+//! Invariants: nothing of the state directory is touched without the lock; the mount is
+//! up before the network is asked anything, but for a `root_folder` that is not known yet; nothing
+//! here touches a path inside the mount.
+
+pub mod account;
+mod answers;
+mod error;
+mod life;
+mod lock;
+mod parts;
+mod places;
+mod service;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::{ApiKey, Paths, Settings};
+use crate::control::protocol::{Backlog, Parting, Phase};
+use crate::control::{server::Server, socket};
+use crate::fuse::{
+    self, Deadlines, FuseOptions, Mount, MountError, MountOptions, Mountpoint, News, Session, Ttl,
+};
+
+pub use answers::Handle;
+pub use error::StartError;
+use parts::{Below, Parts};
+pub use parts::{DATABASE, api};
+
+/// What a mount is made of.
+pub struct Setup {
+    /// The options.
+    pub settings: Settings,
+    /// Where things are kept.
+    pub paths: Paths,
+    /// The key.
+    pub key: ApiKey,
+    /// An empty folder.
+    pub mountpoint: PathBuf,
+    /// Options of mount(8) that are the kernel's.
+    pub kernel_options: Vec<String>,
+}
+
+/// What all who answer for the daemon share.
+struct Shared {
+    mountpoint: PathBuf,
+    state_dir: PathBuf,
+    started: Instant,
+    parts: Parts,
+    session: Session,
+    phase: watch::Sender<Phase>,
+    wish: watch::Sender<Option<Wish>>,
+}
+
+/// That somebody asked the daemon to end, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Wish {
+    parting: Parting,
+    /// After this, what is queued is left after all.
+    until: Option<Instant>,
+}
+
+/// A daemon at work. Dropping it does not end it.
+pub struct Running {
+    handle: Handle,
+    life: JoinHandle<Ended>,
+}
+
+/// How a daemon ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// What is left in the queue, for the next mount.
+    pub left: Backlog,
+    /// What went wrong, if the end was not wanted.
+    pub failure: Option<String>,
+}
+
+impl Running {
+    /// For questions and orders while it runs.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Waits for the end; somebody else brings it about. May be dropped and called again.
+    pub async fn ended(&mut self) -> Ended {
+        (&mut self.life).await.unwrap_or_else(|error| Ended {
+            left: Backlog::default(),
+            failure: Some(format!(
+                "the daemon failed inside, please report it: {error}"
+            )),
+        })
+    }
+
+    /// Unmounts and ends it.
+    ///
+    /// # Errors
+    /// [`MountError::Busy`] while something in the mount is in use; the daemon then
+    /// goes on.
+    pub async fn stop(&mut self, parting: Parting) -> Result<Ended, MountError> {
+        self.handle.unmount(parting).await?;
+        Ok(self.ended().await)
+    }
+}
+
+/// Brings up a mount. It is usable when this returns; what an earlier process
+/// left in the queue is taken up in the background.
+///
+/// # Errors
+/// Each reason why not, with what to do about it; nothing is left behind then.
+pub async fn start(setup: Setup) -> Result<Running, StartError> {
+    let runtime = Runtime::current();
+    let state_dir = setup.paths.state_dir()?;
+    let cache_dir = setup.paths.cache_dir()?;
+    let sockets = setup.paths.runtime_dir()?;
+    let socket = socket::path_for(&sockets, &state_dir);
+
+    let wanted = setup.mountpoint.clone();
+    let own = [state_dir.clone(), cache_dir.clone(), sockets];
+    let mountpoint = blocking(move || {
+        let own: Vec<_> = own.iter().map(PathBuf::as_path).collect();
+        Ok(Mountpoint::prepare(&wanted, &own)?)
+    })
+    .await?;
+
+    let lock = lock::acquire(&state_dir, &socket).await?;
+    let (changes, mut news) = mpsc::unbounded_channel();
+    let settings = setup.settings.clone();
+    let (paths, here) = (setup.paths, runtime.clone());
+    let below =
+        blocking(move || Below::build(&settings, &paths, setup.key, changes, &here)).await?;
+    let root = places::root(&below, &setup.settings).await?;
+    let parts = below.with_vfs(&setup.settings, root)?;
+    account::show(&parts)?;
+
+    let (notifier, queue) = fuse::notifier();
+    let tell = notifier.clone();
+    tokio::spawn(async move {
+        while let Some(change) = news.recv().await {
+            tell.tell(parts::for_kernel(change));
+        }
+    });
+    let options = mount_options(&setup.settings, &setup.kernel_options);
+    let fuse_options = FuseOptions {
+        root,
+        ttl: Ttl::default(),
+        deadlines: Deadlines {
+            metadata: setup.settings.metadata_deadline,
+            data: setup.settings.data_deadline,
+        },
+    };
+    let (vfs, here) = (parts.vfs.clone(), runtime.clone());
+    let session = blocking(move || {
+        let mount = Mount::new(&mountpoint, options)?;
+        let news = News { notifier, queue };
+        Ok(Session::start(vfs, mount, &fuse_options, news, here)?)
+    })
+    .await?;
+
+    parts.start_uploads(&setup.settings, &runtime);
+    let shared = Arc::new(Shared {
+        mountpoint: session.point().to_owned(),
+        state_dir,
+        started: Instant::now(),
+        parts,
+        session,
+        phase: watch::Sender::new(Phase::Mounted),
+        wish: watch::Sender::new(None),
+    });
+    let handle = Handle::new(shared.clone());
+    let server = Server::start(&socket, handle.clone())?;
+    let account = tokio::spawn(account::keep(shared.parts.clone()));
+    let life = tokio::spawn(life::run(shared, server, account, lock));
+    Ok(Running { handle, life })
+}
+
+fn mount_options(settings: &Settings, kernel: &[String]) -> MountOptions {
+    MountOptions {
+        read_only: settings.ro,
+        allow_other: settings.allow_other,
+        no_exec: kernel.iter().any(|option| option == "noexec"),
+    }
+}
+
+/// Runs what blocks away from the threads that others wait for.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(StartError::Inside(error.to_string())))
+}
+
+/// How often a waiting queue is looked at.
+const GLANCE: Duration = Duration::from_millis(100);

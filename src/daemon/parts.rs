@@ -1,0 +1,238 @@
+//! The rooms, built in the order in which they need each other.
+
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::StartError;
+use crate::api::{Api, ApiConfig, Endpoints, Limits, Pace};
+use crate::config::{ApiKey, KeyStore, Paths, Settings};
+use crate::content::{Content, ContentOptions};
+use crate::fuse;
+use crate::ids::Ino;
+use crate::staging::{Staging, StagingOptions};
+use crate::store::Store;
+use crate::tree::refresh::Refresher;
+use crate::tree::{self, Tree};
+use crate::upload::{self, UploadOptions, Uploader};
+use crate::vfs::{self, Access, Vfs, VfsOptions};
+
+/// The database's name in the state directory.
+pub const DATABASE: &str = "fichierfs.db";
+
+/// The rooms below the file system.
+pub struct Below {
+    pub store: Store,
+    pub api: Api,
+    pub content: Content,
+    pub staging: Staging,
+    pub tree: Tree,
+    pub refresher: Refresher,
+    changes: UnboundedSender<tree::Change>,
+}
+
+/// All rooms.
+#[derive(Clone)]
+pub struct Parts {
+    pub below: Arc<Below>,
+    pub vfs: Vfs,
+    uploads: Arc<Uploads>,
+}
+
+/// The uploader, which starts last and is stopped first, and its bell, which is
+/// there before it.
+#[derive(Default)]
+struct Uploads {
+    bell: OnceLock<Arc<Notify>>,
+    uploader: Mutex<Option<Uploader>>,
+}
+
+/// A client of the service as the settings describe it.
+///
+/// # Errors
+/// Addresses that cannot be used, and folders that cannot be made.
+pub fn api(settings: &Settings, paths: &Paths, key: ApiKey) -> Result<Api, StartError> {
+    let endpoints = Endpoints::new(&settings.api_url, &settings.site_url)?;
+    let simulated = endpoints.is_loopback();
+    let scale = settings.limits_scale.0;
+    if scale != 1.0 && !simulated {
+        return Err(StartError::Scaled(settings.api_url.clone()));
+    }
+    let limits = Limits::scaled(scale);
+    let path = match simulated {
+        true => paths.simulator_pace_file()?,
+        false => paths.pace_file()?,
+    };
+    let pace =
+        Pace::open(&path, limits.clone()).map_err(|source| StartError::File { path, source })?;
+    Ok(Api::new(ApiConfig {
+        endpoints,
+        keys: KeyStore::new(key),
+        pace,
+        limits,
+        address_family: settings.address_family,
+        connect_timeout: settings.connect_timeout,
+        read_timeout: settings.data_deadline,
+    })?)
+}
+
+impl Below {
+    /// Builds the rooms below the file system. Blocks for the disk. What a
+    /// listing changes goes to `changes`.
+    pub fn build(
+        settings: &Settings,
+        paths: &Paths,
+        key: ApiKey,
+        changes: UnboundedSender<tree::Change>,
+        runtime: &Runtime,
+    ) -> Result<Below, StartError> {
+        let state = paths.state_dir()?;
+        let store = Store::open(&state.join(DATABASE))?;
+        let api = api(settings, paths, key)?;
+        let content = Content::open(
+            api.clone(),
+            store.clone(),
+            &paths.cache_dir()?,
+            ContentOptions {
+                cache_size: settings.cache_size.0,
+                connections: settings.connections,
+                data_deadline: settings.data_deadline,
+                ..ContentOptions::default()
+            },
+            runtime.clone(),
+        )?;
+        let staging = Staging::open(
+            store.clone(),
+            content.clone(),
+            &state.join("staging"),
+            StagingOptions {
+                budget: settings.staging_budget.0,
+            },
+        )?;
+        let tree = Tree::new(store.clone(), api.limits().listing_lag);
+        let refresher = Refresher::new(
+            tree.clone(),
+            api.clone(),
+            settings.dir_cache_time,
+            changes.clone(),
+            runtime.clone(),
+        );
+        Ok(Below {
+            store,
+            api,
+            content,
+            staging,
+            tree,
+            refresher,
+            changes,
+        })
+    }
+
+    /// Puts the file system on top; it shows `root`.
+    pub fn with_vfs(self, settings: &Settings, root: Ino) -> Result<Parts, StartError> {
+        let uploads = Arc::new(Uploads::default());
+        let bell = uploads.clone();
+        let parts = vfs::Parts {
+            store: self.store.clone(),
+            tree: self.tree.clone(),
+            staging: self.staging.clone(),
+            refresher: self.refresher.clone(),
+            wake: Arc::new(move || bell.ring()),
+        };
+        let options = VfsOptions {
+            uid: settings.uid.unwrap_or(nix::unistd::geteuid().as_raw()),
+            gid: settings.gid.unwrap_or(nix::unistd::getegid().as_raw()),
+            umask: settings.umask.0,
+            access: match settings.ro {
+                true => Access::ReadOnly,
+                false => Access::ReadWrite,
+            },
+            root,
+            write_back: settings.write_back,
+            metadata_deadline: settings.metadata_deadline,
+            data_deadline: settings.data_deadline,
+        };
+        let vfs = Vfs::new(parts, options).map_err(|error| StartError::Vfs(error.to_string()))?;
+        Ok(Parts {
+            below: Arc::new(self),
+            vfs,
+            uploads,
+        })
+    }
+}
+
+impl Parts {
+    /// Begins to work off the journal.
+    pub fn start_uploads(&self, settings: &Settings, runtime: &Runtime) {
+        let below = &self.below;
+        let parts = upload::Parts {
+            store: below.store.clone(),
+            tree: below.tree.clone(),
+            staging: below.staging.clone(),
+            content: below.content.clone(),
+            api: below.api.clone(),
+            refresher: below.refresher.clone(),
+            changes: below.changes.clone(),
+        };
+        let options = UploadOptions {
+            workers: settings.uploads.max(1),
+            speed: settings.limits_scale.0,
+            ..UploadOptions::default()
+        };
+        let uploader = Uploader::start(parts, options, runtime);
+        // Set once: this is called once.
+        let _ = self.uploads.bell.set(uploader.wake_handle());
+        *self.uploads.uploader.lock() = Some(uploader);
+    }
+
+    /// Tells the workers that there is something to do.
+    pub fn wake_uploads(&self) {
+        self.uploads.ring();
+    }
+
+    /// Uploads under way.
+    pub fn transfers(&self) -> Vec<upload::Transfer> {
+        let uploader = self.uploads.uploader.lock();
+        uploader
+            .as_ref()
+            .map(Uploader::transfers)
+            .unwrap_or_default()
+    }
+
+    /// Stops working off the journal.
+    pub async fn stop_uploads(&self) {
+        let uploader = self.uploads.uploader.lock().take();
+        if let Some(uploader) = uploader {
+            uploader.stop().await;
+        }
+    }
+}
+
+impl Uploads {
+    fn ring(&self) {
+        // Before the start nobody listens; the start looks at everything anyway.
+        if let Some(bell) = self.bell.get() {
+            bell.notify_one();
+        }
+    }
+}
+
+/// The tree's news in the kernel's terms.
+pub fn for_kernel(change: tree::Change) -> fuse::Change {
+    match change {
+        tree::Change::Entry { parent, name } => fuse::Change::Entry { parent, name },
+        tree::Change::Gone {
+            parent,
+            child,
+            name,
+        } => fuse::Change::Gone {
+            parent,
+            child,
+            name,
+        },
+        tree::Change::Attributes(ino) => fuse::Change::Attributes(ino),
+    }
+}

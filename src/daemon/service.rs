@@ -1,0 +1,33 @@
+//! What a service manager is told; nothing where there is none.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// Mounted and usable.
+pub fn ready(mountpoint: &std::path::Path) {
+    let status = format!("mounted on {}", mountpoint.display());
+    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+}
+
+/// The mount is gone, what is queued is being sent.
+pub fn draining(left: &str, more: Duration) {
+    let status = format!("unmounted, sending what is queued: {left}");
+    let more = u32::try_from(more.as_micros()).unwrap_or(u32::MAX);
+    tell(&[
+        NotifyState::Stopping,
+        NotifyState::Status(&status),
+        NotifyState::ExtendTimeoutUsec(more),
+    ]);
+}
+
+/// About to end.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "the service manager cannot be told");
+    }
+}

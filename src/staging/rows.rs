@@ -1,0 +1,130 @@
+//! The SQL of the table `staged`: the last closed version of each file that
+//! the service does not have yet.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
+
+use super::StagingError;
+use super::data_file::FileNumber;
+use super::extents::{ExtentMap, bytes_in};
+use crate::ids::Ino;
+
+/// A row of `staged`.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub version: u64,
+    pub map: ExtentMap,
+    /// `None`: no byte of the map is in a data file.
+    pub data_file: Option<FileNumber>,
+}
+
+/// The stored version of `ino`, if there is one.
+pub(super) fn load(connection: &Connection, ino: Ino) -> Result<Option<Row>, StagingError> {
+    let mut statement =
+        connection.prepare_cached("SELECT version, map, data_file FROM staged WHERE ino = ?1")?;
+    let found = statement
+        .query_row([ino.0 as i64], |row| {
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, Vec<u8>>(1)?,
+                row.get::<_, Option<i64>>(2)?,
+            ))
+        })
+        .optional()?;
+    let Some((version, map, data_file)) = found else {
+        return Ok(None);
+    };
+    Ok(Some(Row {
+        version: version as u64,
+        map: decode(ino, &map)?,
+        data_file: data_file.and_then(|number| FileNumber::new(number as u64)),
+    }))
+}
+
+/// The number of the stored version of `ino`.
+pub(super) fn stored_version(
+    connection: &Connection,
+    ino: Ino,
+) -> Result<Option<u64>, StagingError> {
+    let mut statement = connection.prepare_cached("SELECT version FROM staged WHERE ino = ?1")?;
+    Ok(statement
+        .query_row([ino.0 as i64], |row| row.get::<_, i64>(0))
+        .optional()?
+        .map(|version| version as u64))
+}
+
+/// Stores a version, unless a newer one is stored.
+pub(super) fn save(tx: &Transaction<'_>, ino: Ino, row: &Row) -> Result<(), StagingError> {
+    let base = row.map.remotes().first().map(|file| file.id.to_string());
+    let data_bytes = bytes_in(&row.map.data_places());
+    tx.prepare_cached(
+        "INSERT INTO staged(ino, data_file, version, size, map, base, data_bytes, saved_at)
+         VALUES (:ino, :data_file, :version, :size, :map, :base, :data_bytes, :saved_at)
+         ON CONFLICT(ino) DO UPDATE SET
+            data_file = excluded.data_file, version = excluded.version, size = excluded.size,
+            map = excluded.map, base = excluded.base, data_bytes = excluded.data_bytes,
+            saved_at = excluded.saved_at
+         WHERE excluded.version >= staged.version",
+    )?
+    .execute(named_params! {
+        ":ino": ino.0 as i64,
+        ":data_file": row.data_file.map(|number| number.get() as i64),
+        ":version": row.version as i64,
+        ":size": row.map.size() as i64,
+        ":map": row.map.encode(),
+        ":base": base,
+        ":data_bytes": data_bytes as i64,
+        // Years that fit: until 2262.
+        ":saved_at": jiff::Timestamp::now().as_nanosecond() as i64,
+    })?;
+    Ok(())
+}
+
+/// Forgets the stored version of `ino`.
+pub(super) fn delete(tx: &Transaction<'_>, ino: Ino) -> Result<(), StagingError> {
+    tx.prepare_cached("DELETE FROM staged WHERE ino = ?1")?
+        .execute([ino.0 as i64])?;
+    Ok(())
+}
+
+/// Bytes in data files, over all stored versions.
+pub(super) fn data_bytes(connection: &Connection) -> Result<u64, StagingError> {
+    let sum: i64 = connection.query_row(
+        "SELECT coalesce(sum(data_bytes), 0) FROM staged",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(sum as u64)
+}
+
+/// The data files that stored versions need.
+pub(super) fn data_files(connection: &Connection) -> Result<Vec<FileNumber>, StagingError> {
+    let mut statement =
+        connection.prepare_cached("SELECT data_file FROM staged WHERE data_file IS NOT NULL")?;
+    let numbers = statement
+        .query_map([], |row| row.get::<_, i64>(0))?
+        .filter_map(|number| number.map(|n| FileNumber::new(n as u64)).transpose())
+        .collect::<Result<_, _>>()?;
+    Ok(numbers)
+}
+
+/// The stored versions that read from files of the service.
+pub(super) fn layered(connection: &Connection) -> Result<Vec<(Ino, ExtentMap)>, StagingError> {
+    let mut statement =
+        connection.prepare_cached("SELECT ino, map FROM staged WHERE base IS NOT NULL")?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let ino = Ino(row.get::<_, i64>(0)? as u64);
+        match decode(ino, &row.get::<_, Vec<u8>>(1)?) {
+            Ok(map) => found.push((ino, map)),
+            // One damaged file must not keep the others from being mounted; who
+            // opens it gets the error.
+            Err(error) => tracing::error!(%error, "a staged file cannot be read"),
+        }
+    }
+    Ok(found)
+}
+
+fn decode(ino: Ino, map: &[u8]) -> Result<ExtentMap, StagingError> {
+    ExtentMap::decode(map).map_err(|source| StagingError::Map { ino, source })
+}

@@ -1,0 +1,153 @@
+//! A closed version of a file: what a close or fsync sealed, whole and
+//! unchanging for as long as somebody has it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+
+use super::StagingError;
+use super::base::{Base, Pin};
+use super::data_file::{DataFile, FileNumber, Hold};
+use super::extents::{ExtentMap, bytes_in};
+use super::file::StagedFile;
+use super::read::{self, Read};
+use super::rows::Row;
+use crate::ids::{FileId, Ino};
+
+/// How much [`Version::read_stream`] gives at once, in bytes.
+const CHUNK: u64 = 1 << 20;
+
+/// A sealed map and what keeps its bytes: places of the data file and files of
+/// the service.
+pub(super) struct Closed {
+    pub number: u64,
+    pub map: Arc<ExtentMap>,
+    /// `None` if no byte is in a data file.
+    pub hold: Option<Hold>,
+    pub pins: Arc<Vec<Pin>>,
+}
+
+impl Closed {
+    pub fn new(
+        number: u64,
+        map: Arc<ExtentMap>,
+        data: Option<&Arc<DataFile>>,
+        base: &dyn Base,
+    ) -> Closed {
+        let places = map.data_places();
+        let hold = data
+            .filter(|_| !places.is_empty())
+            .map(|data| Hold::places(data, places));
+        Closed {
+            number,
+            hold,
+            pins: Arc::new(pins(&map, base)),
+            map,
+        }
+    }
+
+    pub fn data_bytes(&self) -> u64 {
+        bytes_in(&self.map.data_places())
+    }
+
+    pub fn row(&self) -> Row {
+        Row {
+            version: self.number,
+            map: ExtentMap::clone(&self.map),
+            data_file: self.data_number(),
+        }
+    }
+
+    pub fn data_number(&self) -> Option<FileNumber> {
+        self.hold.as_ref().map(|hold| hold.data().number())
+    }
+}
+
+/// Pins every file of the service that `map` reads from.
+pub(super) fn pins(map: &ExtentMap, base: &dyn Base) -> Vec<Pin> {
+    map.remotes()
+        .iter()
+        .map(|file| base.pin(&file.id))
+        .collect()
+}
+
+/// A closed version of a file. Holding it keeps its bytes readable, whatever is
+/// written to the file meanwhile.
+#[derive(Clone)]
+pub struct Version {
+    pub(super) closed: Arc<Closed>,
+    /// Keeps the file's state in memory, which knows what may be punched.
+    pub(super) file: Arc<StagedFile>,
+}
+
+impl Version {
+    /// Bytes of the file.
+    pub fn size(&self) -> u64 {
+        self.closed.map.size()
+    }
+
+    /// Its number: counts the closed versions of the inode.
+    pub fn number(&self) -> u64 {
+        self.closed.number
+    }
+
+    /// Whose version it is.
+    pub fn ino(&self) -> Ino {
+        self.file.ino()
+    }
+
+    /// The files of the service that it reads from.
+    pub fn bases(&self) -> Vec<FileId> {
+        let remotes = self.closed.map.remotes();
+        remotes.into_iter().map(|file| file.id.clone()).collect()
+    }
+
+    /// The map: where each byte is.
+    pub fn map(&self) -> &ExtentMap {
+        &self.closed.map
+    }
+
+    /// Brings its staged bytes to the disk. Blocks.
+    ///
+    /// # Errors
+    /// That of the disk.
+    pub fn sync(&self) -> Result<(), StagingError> {
+        match &self.closed.hold {
+            Some(hold) => hold.data().sync(),
+            None => Ok(()),
+        }
+    }
+
+    /// Up to `len` bytes from `offset` on, short only at the end.
+    ///
+    /// # Errors
+    /// Those of the disk or of the room below.
+    pub async fn read(&self, offset: u64, len: u64) -> Result<Bytes, StagingError> {
+        let version = self.clone();
+        // The disk may be slow, and this runs among other uploads.
+        let read = tokio::task::spawn_blocking(move || version.read_now(offset, len));
+        let answer = read
+            .await
+            .map_err(|error| StagingError::disk("read")(std::io::Error::other(error)))?;
+        answer.wait().await
+    }
+
+    fn read_now(&self, offset: u64, len: u64) -> Read {
+        let extents = self.closed.map.slice(offset..offset.saturating_add(len));
+        let data = self.closed.hold.as_ref().map(|hold| &**hold.data());
+        read::read(&extents, data, self.file.base())
+    }
+
+    /// The whole content, in order.
+    pub fn read_stream(self) -> impl Stream<Item = Result<Bytes, StagingError>> + Send + 'static {
+        stream::try_unfold((self, 0), |(version, at)| async move {
+            if at >= version.size() {
+                return Ok(None);
+            }
+            let bytes = version.read(at, CHUNK).await?;
+            let next = at + bytes.len() as u64;
+            Ok(Some((bytes, (version, next))))
+        })
+    }
+}

@@ -1,0 +1,417 @@
+//! Names: finding, making, removing and moving them.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use super::Vfs;
+use super::error::{Error, ErrorKind};
+use super::links::MAX_TARGET;
+use super::types::{Answer, Caller, Entry, OpenFlags, Opened, RenameMode};
+use super::wait::Fault;
+use crate::ids::{Ino, Time};
+use crate::tree::changes::{NewNode, Over, Ownership};
+use crate::tree::{Kind, Lookup, Node};
+
+/// The set-group-id bit: on a folder it hands the group on.
+const SET_GID: u32 = 0o2000;
+
+impl Vfs {
+    /// The entry `name` of a folder; also `.` and `..`, for file handles that
+    /// outlive the kernel's cache.
+    pub fn lookup(&self, parent: Ino, name: &OsStr) -> Answer<Entry> {
+        let name = name.to_owned();
+        self.listing(move |vfs| {
+            let node = vfs.find(parent, &name)?;
+            Ok(vfs.entry(&node)?)
+        })
+    }
+
+    fn find(&self, parent: Ino, name: &OsStr) -> Result<Node, Fault> {
+        match name.as_bytes() {
+            b"." => return Ok(self.node(parent)?),
+            b".." => return Ok(self.node(self.parent_of(parent)?)?),
+            _ => {}
+        }
+        if let Some(folder) = self.tree().node(parent)? {
+            self.refresher().touch(&folder);
+        }
+        match self.tree().lookup(parent, name)? {
+            Lookup::Exists(node) => Ok(*node),
+            Lookup::Gone => Err(ErrorKind::NotFound.into()),
+            Lookup::Unknown => Err(Fault::Unlisted(parent)),
+        }
+    }
+
+    /// The folder above; the mount's root is above itself.
+    pub(super) fn parent_of(&self, ino: Ino) -> Result<Ino, Error> {
+        if ino == self.root() {
+            return Ok(ino);
+        }
+        Ok(self.node(ino)?.place.map_or(ino, |place| place.parent))
+    }
+
+    /// The kernel gives look-ups back.
+    pub fn forget(&self, ino: Ino, lookups: u64) {
+        let left = self.inner.inodes.forget(ino, lookups);
+        self.settle(ino, left);
+    }
+
+    /// Makes a folder. `perm` has the umask applied, here and below.
+    pub fn mkdir(&self, parent: Ino, name: &OsStr, perm: u16, caller: Caller) -> Answer<Entry> {
+        self.make(parent, name, NewNode::Folder, perm, caller)
+    }
+
+    /// Makes an empty regular file.
+    pub fn mknod(&self, parent: Ino, name: &OsStr, perm: u16, caller: Caller) -> Answer<Entry> {
+        self.make(parent, name, NewNode::File, perm, caller)
+    }
+
+    /// Makes a symbolic link.
+    pub fn symlink(
+        &self,
+        parent: Ino,
+        name: &OsStr,
+        target: &OsStr,
+        caller: Caller,
+    ) -> Answer<Entry> {
+        if target.len() > MAX_TARGET {
+            return Answer::Now(Err(ErrorKind::NameTooLong.into()));
+        }
+        let new = NewNode::Symlink(target.to_owned());
+        self.make(parent, name, new, 0o777, caller)
+    }
+
+    fn make(
+        &self,
+        parent: Ino,
+        name: &OsStr,
+        new: NewNode,
+        perm: u16,
+        caller: Caller,
+    ) -> Answer<Entry> {
+        let name = name.to_owned();
+        self.listing(move |vfs| {
+            let node = vfs.make_node(parent, &name, &new, perm, caller)?;
+            Ok(vfs.entry(&node)?)
+        })
+    }
+
+    fn make_node(
+        &self,
+        parent: Ino,
+        name: &OsStr,
+        new: &NewNode,
+        perm: u16,
+        caller: Caller,
+    ) -> Result<Node, Fault> {
+        self.check_writable()?;
+        let folder = self.tree().node(parent)?.ok_or(ErrorKind::NotFound)?;
+        let owner = ownership(&folder, new, perm, caller, self.options().gid);
+        let node = self.tree().create(parent, name, new, owner, Time::now())?;
+        if !matches!(new, NewNode::File) {
+            self.wake();
+        }
+        Ok(node)
+    }
+
+    /// Opens a file, and makes it if the name is free.
+    pub fn create(
+        &self,
+        parent: Ino,
+        name: &OsStr,
+        perm: u16,
+        flags: OpenFlags,
+        caller: Caller,
+    ) -> Answer<(Entry, Opened)> {
+        let name = name.to_owned();
+        self.listing(move |vfs| {
+            let made = vfs.make_node(parent, &name, &NewNode::File, perm, caller);
+            let node = match made {
+                Err(Fault::Failed(e)) if e.kind() == ErrorKind::Exists && !flags.exclusive => {
+                    vfs.find(parent, &name)?
+                }
+                other => other?,
+            };
+            let opened = vfs.open_node(&node, flags)?;
+            // As it is after O_TRUNC.
+            let node = vfs.node(node.ino)?;
+            Ok((vfs.entry(&node)?, opened))
+        })
+    }
+
+    /// Removes a file or link. Handles that are open on it keep its bytes.
+    pub fn unlink(&self, parent: Ino, name: &OsStr, _caller: Caller) -> Answer<()> {
+        let name = name.to_owned();
+        self.listing(move |vfs| {
+            vfs.check_writable()?;
+            let node = vfs.tree().unlink(parent, &name, Time::now())?;
+            vfs.lost_its_name(&node);
+            Ok(())
+        })
+    }
+
+    /// Removes an empty folder.
+    pub fn rmdir(&self, parent: Ino, name: &OsStr, _caller: Caller) -> Answer<()> {
+        let name = name.to_owned();
+        self.listing(move |vfs| {
+            vfs.check_writable()?;
+            let node = vfs.tree().rmdir(parent, &name, Time::now())?;
+            vfs.lost_its_name(&node);
+            Ok(())
+        })
+    }
+
+    /// Moves or renames. A file that is replaced keeps its bytes for handles that
+    /// are open on it.
+    pub fn rename(
+        &self,
+        parent: Ino,
+        name: &OsStr,
+        new_parent: Ino,
+        new_name: &OsStr,
+        mode: RenameMode,
+        _caller: Caller,
+    ) -> Answer<()> {
+        let over = match mode {
+            RenameMode::Replace => Over::Replace,
+            RenameMode::NoReplace => Over::Refuse,
+            // The service has no such step, and two renames would show a moment in
+            // which a name is missing.
+            RenameMode::Exchange => return Answer::Now(Err(ErrorKind::Invalid.into())),
+        };
+        let (name, new_name): (OsString, OsString) = (name.to_owned(), new_name.to_owned());
+        self.listing(move |vfs| {
+            vfs.check_writable()?;
+            let renamed =
+                vfs.tree()
+                    .rename(parent, &name, new_parent, &new_name, over, Time::now())?;
+            match &renamed.replaced {
+                Some(replaced) => vfs.lost_its_name(replaced),
+                None => vfs.wake(),
+            }
+            Ok(())
+        })
+    }
+
+    fn lost_its_name(&self, node: &Node) {
+        let left = self.inner.inodes.unlinked(node.ino);
+        self.settle(node.ino, left);
+        self.wake();
+    }
+}
+
+/// Who owns a new entry: its maker, and the folder's group if the folder hands
+/// it on.
+fn ownership(
+    folder: &Node,
+    new: &NewNode,
+    perm: u16,
+    caller: Caller,
+    default_gid: u32,
+) -> Ownership {
+    let inherits =
+        folder.kind == Kind::Folder && folder.attributes.mode.unwrap_or_default() & SET_GID != 0;
+    let hands_on = inherits && matches!(new, NewNode::Folder);
+    Ownership {
+        mode: Some(u32::from(perm) | if hands_on { SET_GID } else { 0 }),
+        uid: Some(caller.uid),
+        gid: Some(if inherits {
+            folder.attributes.gid.unwrap_or(default_gid)
+        } else {
+            caller.gid
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::ROOT;
+    use crate::vfs::testing::{ANN, BOTH, House, READ, WRITE};
+    use crate::vfs::{Access, SetAttr, VfsOptions};
+
+    fn name(name: &str) -> &OsStr {
+        OsStr::new(name)
+    }
+
+    #[test]
+    fn a_name_is_there_gone_or_not_known() {
+        let house = House::new();
+        let ino = house.file("a", b"");
+        let lookup = |folder, n| house.vfs.lookup(folder, name(n));
+        assert_eq!(house.ok(lookup(ROOT, "a")).attr.ino, ino);
+        assert_eq!(house.error(lookup(ROOT, "b")), ErrorKind::NotFound);
+        assert_eq!(house.error(lookup(ino, "b")), ErrorKind::NotDir);
+        // The service does not answer: nobody can say what is in there.
+        let folder = house.remote_folder("far").ino;
+        let unknown = house.error(lookup(folder, "b"));
+        assert!(matches!(unknown, ErrorKind::Io | ErrorKind::TimedOut));
+        let made = house.vfs.mkdir(folder, name("b"), 0o755, ANN);
+        assert!(matches!(
+            house.error(made),
+            ErrorKind::Io | ErrorKind::TimedOut
+        ));
+        let removed = house.vfs.rmdir(ROOT, name("far"), ANN);
+        assert!(matches!(
+            house.error(removed),
+            ErrorKind::Io | ErrorKind::TimedOut
+        ));
+    }
+
+    #[test]
+    fn dots_are_names() {
+        let house = House::new();
+        let a = house.mkdir(ROOT, "a");
+        let b = house.mkdir(a, "b");
+        let ino = |folder, n| house.ok(house.vfs.lookup(folder, name(n))).attr.ino;
+        assert_eq!(ino(b, "."), b);
+        assert_eq!(ino(b, ".."), a);
+        assert_eq!(ino(ROOT, ".."), ROOT);
+    }
+
+    #[test]
+    fn what_is_made_is_its_makers_and_survives_a_kill() {
+        let mut house = House::new();
+        let made = house.ok(house.vfs.mkdir(ROOT, name("d"), 0o750, ANN));
+        let node = house.ok(house.vfs.mknod(ROOT, name("f"), 0o640, ANN));
+        house.next_process();
+        let folder = house.attr(made.attr.ino);
+        assert_eq!((folder.uid, folder.gid, folder.perm), (1000, 100, 0o750));
+        assert_eq!(house.attr(node.attr.ino).perm, 0o640);
+        assert!(house.wakes() > 0, "the folder is to be made there");
+    }
+
+    #[test]
+    fn a_set_gid_folder_hands_its_group_on() {
+        let house = House::new();
+        let folder = house.mkdir(ROOT, "d");
+        let shared = SetAttr {
+            perm: Some(0o2775),
+            gid: Some(77),
+            ..SetAttr::default()
+        };
+        house.ok(house.vfs.setattr(folder, None, shared, ANN));
+        let sub = house.ok(house.vfs.mkdir(folder, name("s"), 0o755, ANN));
+        assert_eq!((sub.attr.gid, sub.attr.perm), (77, 0o2755));
+        let file = house.ok(house.vfs.mknod(folder, name("f"), 0o644, ANN));
+        assert_eq!((file.attr.gid, file.attr.perm), (77, 0o644));
+    }
+
+    #[test]
+    fn creating_opens_what_exists_unless_it_must_not() {
+        let house = House::new();
+        let ino = house.file("a", b"content");
+        let create = |flags| house.vfs.create(ROOT, name("a"), 0o600, flags, ANN);
+        let (entry, opened) = house.ok(create(BOTH));
+        assert_eq!(entry.attr.ino, ino);
+        assert_eq!(house.read(opened.fh), "content");
+        let cut = OpenFlags {
+            truncate: true,
+            ..BOTH
+        };
+        assert_eq!(house.ok(create(cut)).0.attr.size, 0);
+        let exclusive = OpenFlags {
+            exclusive: true,
+            ..WRITE
+        };
+        assert_eq!(house.error(create(exclusive)), ErrorKind::Exists);
+        house.mkdir(ROOT, "d");
+        let folder = house.vfs.create(ROOT, name("d"), 0o600, WRITE, ANN);
+        assert_eq!(house.error(folder), ErrorKind::IsDir);
+    }
+
+    #[test]
+    fn names_over_the_limits_are_refused() {
+        let house = House::new();
+        let long = "x".repeat(251);
+        let made = house.vfs.mkdir(ROOT, name(&long), 0o755, ANN);
+        assert_eq!(house.error(made), ErrorKind::NameTooLong);
+        house.file("a", b"");
+        let renamed = house.rename("a", &long, RenameMode::Replace);
+        assert_eq!(house.error(renamed), ErrorKind::NameTooLong);
+    }
+
+    #[test]
+    fn folders_go_when_they_are_empty() {
+        let house = House::new();
+        let d = house.mkdir(ROOT, "d");
+        house.mkdir(d, "sub");
+        house.file("f", b"");
+        let rmdir = |n| house.vfs.rmdir(ROOT, name(n), ANN);
+        assert_eq!(house.error(rmdir("d")), ErrorKind::NotEmpty);
+        assert_eq!(house.error(rmdir("f")), ErrorKind::NotDir);
+        assert_eq!(house.error(house.unlink("d")), ErrorKind::IsDir);
+        house.ok(house.vfs.rmdir(d, name("sub"), ANN));
+        house.ok(rmdir("d"));
+        assert_eq!(house.error(rmdir("d")), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn renames_obey_their_mode() {
+        let house = House::new();
+        let a = house.file("a", b"a");
+        house.file("b", b"b");
+        let refused = house.rename("a", "b", RenameMode::NoReplace);
+        assert_eq!(house.error(refused), ErrorKind::Exists);
+        let swapped = house.rename("a", "b", RenameMode::Exchange);
+        assert_eq!(house.error(swapped), ErrorKind::Invalid);
+        assert_eq!(house.content("b"), "b");
+        house.ok(house.rename("a", "b", RenameMode::Replace));
+        assert_eq!(house.node("b").ino, a);
+        assert_eq!(
+            house.error(house.vfs.lookup(ROOT, name("a"))),
+            ErrorKind::NotFound
+        );
+    }
+
+    #[test]
+    fn a_folder_does_not_go_over_a_full_one_or_into_itself() {
+        let house = House::new();
+        let d = house.mkdir(ROOT, "d");
+        let full = house.mkdir(ROOT, "full");
+        house.mkdir(full, "x");
+        let over = house.rename("d", "full", RenameMode::Replace);
+        assert_eq!(house.error(over), ErrorKind::NotEmpty);
+        let mode = RenameMode::Replace;
+        let within = house.vfs.rename(ROOT, name("d"), d, name("d"), mode, ANN);
+        assert_eq!(house.error(within), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn an_unlinked_name_stays_unlinked_after_a_kill() {
+        let mut house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"x");
+        house.ok(house.unlink("a"));
+        house.next_process();
+        assert_eq!(
+            house.error(house.vfs.lookup(ROOT, name("a"))),
+            ErrorKind::NotFound
+        );
+        assert!(house.tree.node(ino).unwrap().is_none(), "cleared at start");
+    }
+
+    #[test]
+    fn a_read_only_mount_takes_no_change() {
+        let house = House::with(VfsOptions {
+            access: Access::ReadOnly,
+            ..VfsOptions::default()
+        });
+        let ino = house.remote("film", b"bytes").ino;
+        let vfs = &house.vfs;
+        let film = name("film");
+        let mode = RenameMode::Replace;
+        let refusals = [
+            house.error(vfs.mkdir(ROOT, name("d"), 0o755, ANN)),
+            house.error(vfs.symlink(ROOT, name("l"), name("t"), ANN)),
+            house.error(vfs.create(ROOT, name("f"), 0o644, WRITE, ANN)),
+            house.error(vfs.unlink(ROOT, film, ANN)),
+            house.error(vfs.rename(ROOT, film, ROOT, name("x"), mode, ANN)),
+            house.error(vfs.open(ino, WRITE, ANN)),
+            house.error(vfs.setattr(ino, None, SetAttr::default(), ANN)),
+            house.error(vfs.removexattr(ino, name("user.x"), ANN)),
+        ];
+        assert_eq!(refusals, [ErrorKind::ReadOnly; 8]);
+        assert_eq!(house.read(house.open(ino, READ)), "bytes");
+    }
+}

@@ -1,0 +1,458 @@
+//! The content of files: opening, reading, writing, cutting, copying.
+//!
+//! Opening never waits: the first read fetches, the first write begins a
+//! version. All handles of an inode share one content, so what one wrote the
+//! next reads.
+
+use bytes::Bytes;
+
+use super::Vfs;
+use super::error::{Error, ErrorKind};
+use super::handles::{FileHandle, Hold};
+use super::types::{
+    AllocateMode, Answer, Caller, Fh, OpenAccess, OpenFlags, Opened, SeekTo, SyncScope,
+};
+use super::wait::within;
+use crate::content::RemoteFile;
+use crate::ids::{Ino, Time};
+use crate::staging::{Grow, Read};
+use crate::tree::attributes::AttributeChange;
+use crate::tree::{Kind, Node};
+
+/// The largest file that the service takes, in bytes (API notes 3.5).
+pub(super) const MAX_FILE: u64 = 300_000_000_000;
+
+/// The service's version of a file, where reading begins that has no newer one.
+fn base(node: &Node) -> Option<RemoteFile> {
+    node.remote_file().map(|file| RemoteFile {
+        id: file.id.clone(),
+        size: file.size,
+        whirlpool: file.whirlpool,
+    })
+}
+
+impl Vfs {
+    /// Opens a file.
+    pub fn open(&self, ino: Ino, flags: OpenFlags, _caller: Caller) -> Answer<Opened> {
+        self.node(ino)
+            .and_then(|node| self.open_node(&node, flags))
+            .into()
+    }
+
+    pub(super) fn open_node(&self, node: &Node, flags: OpenFlags) -> Result<Opened, Error> {
+        match node.kind {
+            Kind::File => {}
+            Kind::Folder => return Err(ErrorKind::IsDir.into()),
+            Kind::Symlink => return Err(ErrorKind::Loop.into()),
+        }
+        if flags.access.writes() || flags.truncate {
+            self.check_writable()?;
+        }
+        let hold = self.hold(node.ino, flags.access)?;
+        if flags.truncate {
+            self.truncate(&hold, 0)?;
+        }
+        let fh = self.inner.handles.add_file(FileHandle {
+            hold,
+            append: flags.append,
+            sync: flags.sync,
+        });
+        Ok(Opened {
+            fh,
+            // An inode's content changes only through this mount, hence through
+            // these pages: somebody else's version is another inode.
+            keep_cache: true,
+        })
+    }
+
+    /// Holds a file's content.
+    pub(super) fn hold(&self, ino: Ino, access: OpenAccess) -> Result<Hold, Error> {
+        if let Some(content) = self.inner.inodes.content(ino) {
+            return Ok(Hold::new(self, ino, content, access));
+        }
+        let mut node = self.node(ino)?;
+        loop {
+            let content = self.staging().file(ino, base(&node))?;
+            // An upload may have been confirmed in between: what we just loaded
+            // would then begin from the version before it.
+            let now = self.node(ino)?;
+            if now.remote == node.remote {
+                return Ok(Hold::new(self, ino, content, access));
+            }
+            node = now;
+        }
+    }
+
+    /// Reads; short only at the end of the file.
+    pub fn read(&self, fh: Fh, offset: u64, len: u32) -> Answer<Bytes> {
+        let handle = match self.inner.handles.file(fh) {
+            Ok(handle) => handle,
+            Err(e) => return Answer::Now(Err(e)),
+        };
+        match handle.hold.content.read(offset, len as usize) {
+            Read::Now(bytes) => bytes.into(),
+            Read::Later(bytes) => {
+                let deadline = self.options().data_deadline;
+                Answer::later(async move {
+                    let bytes = within(deadline, bytes).await;
+                    // The version stays pinned until it was read.
+                    drop(handle);
+                    bytes
+                })
+            }
+        }
+    }
+
+    /// Writes at `offset`; with `O_APPEND` at the end of the file.
+    pub fn write(&self, fh: Fh, offset: u64, data: &[u8]) -> Answer<u32> {
+        let written = match self.write_now(fh, offset, data) {
+            Ok(written) => written,
+            Err(e) => return Answer::Now(Err(e)),
+        };
+        match self.inner.handles.file(fh) {
+            Ok(handle) if handle.sync => self.fsync(fh, SyncScope::Data).map(move |()| written),
+            Ok(_) => Answer::Now(Ok(written)),
+            Err(e) => Answer::Now(Err(e)),
+        }
+    }
+
+    fn write_now(&self, fh: Fh, offset: u64, data: &[u8]) -> Result<u32, Error> {
+        let handle = self.inner.handles.writable(fh)?;
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let Hold { ino, content, .. } = &handle.hold;
+        let size = content.size();
+        // What an append handle writes inside the file is a page of a mapping.
+        let append = handle.append && offset >= size;
+        let at = if append { size } else { offset };
+        end_of(at, data.len() as u64)?;
+        // Before the bytes: a save in between then has a time to store.
+        self.inner.inodes.written(*ino, Time::now());
+        if append {
+            content.append(data)?;
+        } else {
+            content.write(offset, data)?;
+        }
+        u32::try_from(data.len()).map_err(|_| ErrorKind::Overflow.into())
+    }
+
+    /// Cuts or extends a file.
+    pub(super) fn truncate(&self, hold: &Hold, size: u64) -> Result<(), Error> {
+        end_of(0, size)?;
+        let now = Time::now();
+        if hold.content.size() == size {
+            // Nothing to save, but the times change all the same.
+            let change = AttributeChange {
+                mtime: Some(now),
+                ..AttributeChange::default()
+            };
+            self.tree().set_attributes(hold.ino, change, now)?;
+            self.inner.inodes.mtime_was_set(hold.ino);
+            return Ok(());
+        }
+        self.inner.inodes.written(hold.ino, now);
+        Ok(hold.content.truncate(size)?)
+    }
+
+    /// Reserves, clears or punches a range.
+    pub fn fallocate(&self, fh: Fh, offset: u64, len: u64, mode: AllocateMode) -> Answer<()> {
+        self.allocate(fh, offset, len, mode).into()
+    }
+
+    fn allocate(&self, fh: Fh, offset: u64, len: u64, mode: AllocateMode) -> Result<(), Error> {
+        let handle = self.inner.handles.writable(fh)?;
+        let Hold { ino, content, .. } = &handle.hold;
+        if len == 0 {
+            return Err(ErrorKind::Invalid.into());
+        }
+        let end = end_of(offset, len)?;
+        if mode != AllocateMode::KeepSize {
+            self.inner.inodes.written(*ino, Time::now());
+        }
+        let range = offset..end;
+        match mode {
+            AllocateMode::KeepSize => content.allocate(range, Grow::KeepSize)?,
+            AllocateMode::Extend => content.allocate(range, Grow::Size)?,
+            AllocateMode::PunchHole => content.punch(range)?,
+            AllocateMode::ZeroKeepSize => content.zero(range, Grow::KeepSize)?,
+            AllocateMode::Zero => content.zero(range, Grow::Size)?,
+        }
+        Ok(())
+    }
+
+    /// The next data or hole at or after `offset`.
+    pub fn lseek(&self, fh: Fh, offset: u64, to: SeekTo) -> Answer<u64> {
+        let found = self.inner.handles.file(fh).and_then(|handle| {
+            let content = &handle.hold.content;
+            let found = match to {
+                SeekTo::Data => content.seek_data(offset),
+                SeekTo::Hole => content.seek_hole(offset),
+            };
+            found.ok_or_else(|| ErrorKind::NoSeek.into())
+        });
+        found.into()
+    }
+
+    /// Copies between two files; what the service has is referred to, not fetched.
+    pub fn copy_file_range(
+        &self,
+        fh_in: Fh,
+        offset_in: u64,
+        fh_out: Fh,
+        offset_out: u64,
+        len: u64,
+    ) -> Answer<u64> {
+        self.copy(fh_in, offset_in, fh_out, offset_out, len).into()
+    }
+
+    fn copy(
+        &self,
+        fh_in: Fh,
+        offset_in: u64,
+        fh_out: Fh,
+        offset_out: u64,
+        len: u64,
+    ) -> Result<u64, Error> {
+        let source = self.inner.handles.file(fh_in)?;
+        let target = self.inner.handles.writable(fh_out)?;
+        let left = source.hold.content.size().saturating_sub(offset_in);
+        let len = len.min(left);
+        if len == 0 {
+            return Ok(0);
+        }
+        end_of(offset_out, len)?;
+        self.inner.inodes.written(target.hold.ino, Time::now());
+        let copied =
+            target
+                .hold
+                .content
+                .copy_from(&source.hold.content, offset_in, offset_out, len)?;
+        Ok(copied)
+    }
+}
+
+/// The end of a range, if a file may be that long.
+fn end_of(offset: u64, len: u64) -> Result<u64, Error> {
+    match offset.checked_add(len) {
+        Some(end) if end <= MAX_FILE => Ok(end),
+        _ => Err(ErrorKind::TooBig.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vfs::testing::{ANN, APPEND, BOTH, CUT, House, READ, WRITE};
+    use crate::vfs::{RenameMode, SetAttr};
+
+    #[test]
+    fn a_write_is_seen_by_every_handle_at_once() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        let reader = house.open(ino, READ);
+        house.write(fh, 0, b"hello");
+        assert_eq!(house.read(reader), "hello");
+        assert_eq!(house.attr(ino).size, 5);
+    }
+
+    #[test]
+    fn a_file_of_the_service_is_edited_in_place() {
+        let house = House::new();
+        let ino = house.remote("film", b"0123456789").ino;
+        let fh = house.open(ino, BOTH);
+        house.write(fh, 4, b"xy");
+        assert_eq!(house.read(fh), "0123xy6789");
+        house.close(fh);
+        assert_eq!(house.content("film"), "0123xy6789");
+        assert!(house.node("film").pending.content);
+    }
+
+    #[test]
+    fn an_unlinked_file_keeps_its_bytes_for_its_handle_and_is_gone_after() {
+        let house = House::new();
+        let node = house.remote("film", b"old");
+        house.vfs.inner.inodes.looked_up(node.ino);
+        let id = node.remote_file().unwrap().id.clone();
+        let fh = house.open(node.ino, BOTH);
+        house.ok(house.unlink("film"));
+        assert!(house.service.is_pinned(&id));
+        assert_eq!(house.read(fh), "old");
+        house.write(fh, 3, b"er");
+        assert_eq!(house.read(fh), "older");
+        assert_eq!(house.attr(node.ino).nlink, 0);
+        house.close(fh);
+        assert!(house.tree.node(node.ino).unwrap().is_some(), "still known");
+        house.vfs.forget(node.ino, 1);
+        assert!(house.tree.node(node.ino).unwrap().is_none());
+        assert!(!house.service.is_pinned(&id));
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_bytes_for_its_handle() {
+        let house = House::new();
+        house.file("new", b"new");
+        let old = house.file("old", b"old");
+        let fh = house.open(old, READ);
+        house.ok(house.rename("new", "old", RenameMode::Replace));
+        assert_eq!(house.read(fh), "old");
+        assert_eq!(house.content("old"), "new");
+    }
+
+    #[test]
+    fn appends_of_two_handles_follow_one_another() {
+        let house = House::new();
+        let ino = house.file("log", b"0");
+        let (first, second) = (house.open(ino, APPEND), house.open(ino, APPEND));
+        house.write(first, 1, b"1");
+        // The kernel's idea of the end may be old, never too small.
+        house.write(second, 9, b"2");
+        house.write(first, 3, b"3");
+        assert_eq!(house.content("log"), "0123");
+    }
+
+    #[test]
+    fn a_page_of_a_mapping_goes_to_its_place_through_any_handle() {
+        let house = House::new();
+        let ino = house.file("log", b"0123");
+        let fh = house.open(ino, APPEND);
+        house.write(fh, 1, b"x");
+        assert_eq!(house.content("log"), "0x23");
+    }
+
+    #[test]
+    fn opening_with_truncation_empties_the_file() {
+        let house = House::new();
+        let ino = house.file("a", b"content");
+        let fh = house.open(ino, CUT);
+        assert_eq!(house.attr(ino).size, 0);
+        house.close(fh);
+        assert_eq!(house.node("a").size, 0);
+    }
+
+    #[test]
+    fn a_file_that_nobody_has_open_is_cut_and_stored_at_once() {
+        let mut house = House::new();
+        let ino = house.file("a", b"content");
+        let cut = SetAttr {
+            size: Some(3),
+            ..SetAttr::default()
+        };
+        let attr = house.ok(house.vfs.setattr(ino, None, cut, ANN));
+        assert_eq!((attr.size, attr.blocks), (3, 1));
+        house.next_process();
+        assert_eq!(house.content("a"), "con");
+        let grown = SetAttr {
+            size: Some(5),
+            ..SetAttr::default()
+        };
+        house.ok(house.vfs.setattr(ino, None, grown, ANN));
+        assert_eq!(house.content("a"), "con\0\0".as_bytes());
+    }
+
+    #[test]
+    fn cutting_to_the_same_size_changes_the_times_and_sends_nothing() {
+        let house = House::new();
+        let ino = house.remote("film", b"bytes").ino;
+        let before = house.attr(ino).mtime;
+        let cut = SetAttr {
+            size: Some(5),
+            ..SetAttr::default()
+        };
+        let attr = house.ok(house.vfs.setattr(ino, None, cut, ANN));
+        assert!(attr.mtime > before && attr.ctime == attr.mtime);
+        assert_eq!(house.attr(ino), attr);
+        assert!(house.node("film").pending.is_empty());
+    }
+
+    #[test]
+    fn nothing_beyond_the_services_largest_file_is_taken() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        let at_the_end = house.vfs.write(fh, MAX_FILE - 1, b"x");
+        house.ok(at_the_end);
+        assert_eq!(
+            house.error(house.vfs.write(fh, MAX_FILE, b"x")),
+            ErrorKind::TooBig
+        );
+        let far = house.vfs.write(fh, u64::MAX, b"xy");
+        assert_eq!(house.error(far), ErrorKind::TooBig);
+        let grow = house.vfs.fallocate(fh, MAX_FILE, 1, AllocateMode::Extend);
+        assert_eq!(house.error(grow), ErrorKind::TooBig);
+        assert_eq!(house.attr(ino).size, MAX_FILE);
+    }
+
+    #[test]
+    fn ranges_are_reserved_cleared_and_found() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"abcdef");
+        let allocate = |offset, len, mode| house.ok(house.vfs.fallocate(fh, offset, len, mode));
+        allocate(4, 10, AllocateMode::KeepSize);
+        assert_eq!(house.attr(ino).size, 6);
+        allocate(1, 2, AllocateMode::PunchHole);
+        assert_eq!(house.read(fh), "a\0\0def".as_bytes());
+        allocate(5, 5, AllocateMode::ZeroKeepSize);
+        assert_eq!(house.read(fh), "a\0\0de\0".as_bytes());
+        allocate(5, 3, AllocateMode::Zero);
+        assert_eq!(house.attr(ino).size, 8);
+        allocate(0, 10, AllocateMode::Extend);
+        assert_eq!(house.attr(ino).size, 10);
+        let seek = |offset, to| house.vfs.lseek(fh, offset, to);
+        assert_eq!(house.ok(seek(1, SeekTo::Data)), 3);
+        assert_eq!(house.ok(seek(0, SeekTo::Hole)), 1);
+        assert_eq!(house.error(seek(6, SeekTo::Data)), ErrorKind::NoSeek);
+        let nothing = house.vfs.fallocate(fh, 0, 0, AllocateMode::Extend);
+        assert_eq!(house.error(nothing), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn a_file_of_the_service_is_all_data() {
+        let house = House::new();
+        let fh = house.open(house.remote("film", b"bytes").ino, READ);
+        assert_eq!(house.ok(house.vfs.lseek(fh, 2, SeekTo::Data)), 2);
+        assert_eq!(house.ok(house.vfs.lseek(fh, 2, SeekTo::Hole)), 5);
+    }
+
+    #[test]
+    fn a_copy_reaches_to_the_end_of_its_source() {
+        let house = House::new();
+        let source = house.open(house.remote("film", b"0123456789").ino, READ);
+        let (_, target) = house.create("copy");
+        let copied = house.vfs.copy_file_range(source, 2, target, 1, 100);
+        assert_eq!(house.ok(copied), 8);
+        assert_eq!(house.read(target), "\x0023456789".as_bytes());
+        let beyond = house.vfs.copy_file_range(source, 10, target, 0, 1);
+        assert_eq!(house.ok(beyond), 0);
+    }
+
+    #[test]
+    fn a_handle_does_only_what_it_was_opened_for() {
+        let house = House::new();
+        let ino = house.file("a", b"x");
+        let fh = house.open(ino, READ);
+        assert_eq!(
+            house.error(house.vfs.write(fh, 0, b"y")),
+            ErrorKind::BadHandle
+        );
+        house.close(fh);
+        assert_eq!(house.error(house.vfs.read(fh, 0, 1)), ErrorKind::BadHandle);
+    }
+
+    #[test]
+    fn a_synchronous_write_is_stored_when_it_returns() {
+        let mut house = House::new();
+        let (ino, fh) = house.create("a");
+        house.close(fh);
+        let fh = house.open(
+            ino,
+            OpenFlags {
+                sync: true,
+                ..WRITE
+            },
+        );
+        house.write(fh, 0, b"x");
+        house.next_process();
+        assert_eq!(house.content("a"), "x");
+    }
+}

@@ -1,0 +1,143 @@
+//! Open files and open folders, by the numbers that the kernel knows.
+//!
+//! A file handle holds its inode's content, and with it the version that was
+//! opened: the service's copy is not removed before the handle ends. A folder
+//! handle is the folder's inode; reading goes by inode order, so that it needs
+//! no state.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::RwLock;
+
+use super::error::{Error, ErrorKind};
+use super::types::{DirFh, Fh, OpenAccess};
+use super::{Inner, Vfs};
+use crate::ids::Ino;
+use crate::staging::StagedFile;
+
+/// A hold on a file's content. The inode counts as open until it is dropped.
+pub(super) struct Hold {
+    /// The file.
+    pub ino: Ino,
+    /// Its content, shared with all who hold it.
+    pub content: Arc<StagedFile>,
+    /// What may be done through it.
+    pub access: OpenAccess,
+    // Weak: the table of handles must not keep itself alive.
+    vfs: Weak<Inner>,
+}
+
+impl Hold {
+    pub(super) fn new(vfs: &Vfs, ino: Ino, content: Arc<StagedFile>, access: OpenAccess) -> Hold {
+        vfs.inner.inodes.opened(ino, &content, access);
+        Hold {
+            ino,
+            content,
+            access,
+            vfs: Arc::downgrade(&vfs.inner),
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(inner) = self.vfs.upgrade() {
+            let vfs = Vfs { inner };
+            let left = vfs.inner.inodes.closed(self.ino, self.access);
+            vfs.settle(self.ino, left);
+        }
+    }
+}
+
+/// An open file.
+pub(super) struct FileHandle {
+    /// What it holds.
+    pub hold: Hold,
+    /// `O_APPEND`.
+    pub append: bool,
+    /// `O_SYNC` or `O_DSYNC`.
+    pub sync: bool,
+}
+
+/// All that is open.
+#[derive(Default)]
+pub(super) struct Handles {
+    files: RwLock<HashMap<Fh, Arc<FileHandle>>>,
+    folders: RwLock<HashMap<DirFh, Ino>>,
+    last: AtomicU64,
+}
+
+impl Handles {
+    // Relaxed: the numbers only have to differ.
+    fn next(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Takes in a file handle.
+    pub(super) fn add_file(&self, handle: FileHandle) -> Fh {
+        let fh = Fh(self.next());
+        self.files.write().insert(fh, Arc::new(handle));
+        fh
+    }
+
+    /// The file handle with this number.
+    pub(super) fn file(&self, fh: Fh) -> Result<Arc<FileHandle>, Error> {
+        let handle = self.files.read().get(&fh).cloned();
+        handle.ok_or_else(|| ErrorKind::BadHandle.into())
+    }
+
+    /// The file handle with this number, if it may write.
+    pub(super) fn writable(&self, fh: Fh) -> Result<Arc<FileHandle>, Error> {
+        let handle = self.file(fh)?;
+        if handle.hold.access.writes() {
+            Ok(handle)
+        } else {
+            Err(ErrorKind::BadHandle.into())
+        }
+    }
+
+    /// Takes a file handle out.
+    pub(super) fn remove_file(&self, fh: Fh) -> Result<Arc<FileHandle>, Error> {
+        let handle = self.files.write().remove(&fh);
+        handle.ok_or_else(|| ErrorKind::BadHandle.into())
+    }
+
+    /// Takes in a folder handle.
+    pub(super) fn add_folder(&self, ino: Ino) -> DirFh {
+        let fh = DirFh(self.next());
+        self.folders.write().insert(fh, ino);
+        fh
+    }
+
+    /// The folder behind this number.
+    pub(super) fn folder(&self, fh: DirFh) -> Result<Ino, Error> {
+        let ino = self.folders.read().get(&fh).copied();
+        ino.ok_or_else(|| ErrorKind::BadHandle.into())
+    }
+
+    /// Takes a folder handle out.
+    pub(super) fn remove_folder(&self, fh: DirFh) -> Result<Ino, Error> {
+        let ino = self.folders.write().remove(&fh);
+        ino.ok_or_else(|| ErrorKind::BadHandle.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_good_until_it_is_given_back() {
+        let handles = Handles::default();
+        let first = handles.add_folder(Ino(1));
+        let second = handles.add_folder(Ino(1));
+        assert_ne!(first, second);
+        assert_eq!(handles.remove_folder(first).unwrap(), Ino(1));
+        let gone = handles.folder(first).unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::BadHandle);
+        assert_eq!(handles.folder(second).unwrap(), Ino(1));
+        assert!(handles.file(Fh(second.0)).is_err());
+    }
+}

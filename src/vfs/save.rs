@@ -1,0 +1,358 @@
+//! How what was written gets into the database.
+//!
+//! Closing a file (each `close` of each duplicate: `flush`) seals its content as
+//! a version and stores that, its size and times, and the intent to send it, in one
+//! transaction. After that the process may be killed. For `fsync` the bytes go to the
+//! disk first and the transaction is one that survives a power cut.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use rusqlite::Transaction;
+
+use super::Vfs;
+use super::error::{Error, ErrorKind};
+use super::handles::{FileHandle, Hold};
+use super::types::{Answer, Fh, SyncScope};
+use crate::content::ContentError;
+use crate::ids::{Ino, Time};
+use crate::staging::{StagedFile, StagingError, Survive};
+use crate::tree::{TreeError, attributes, journal};
+
+/// What can fail inside the transaction of a save.
+enum SaveError {
+    Staging(StagingError),
+    Tree(TreeError),
+}
+
+impl From<StagingError> for SaveError {
+    fn from(e: StagingError) -> Self {
+        SaveError::Staging(e)
+    }
+}
+
+impl<E: Into<TreeError>> From<E> for SaveError {
+    fn from(e: E) -> Self {
+        SaveError::Tree(e.into())
+    }
+}
+
+impl From<SaveError> for Error {
+    fn from(e: SaveError) -> Self {
+        match e {
+            SaveError::Staging(e) => e.into(),
+            SaveError::Tree(e) => e.into(),
+        }
+    }
+}
+
+impl From<StagingError> for Error {
+    fn from(e: StagingError) -> Self {
+        let kind = match &e {
+            full if full.is_full() => ErrorKind::NoSpace,
+            StagingError::TooBig => ErrorKind::TooBig,
+            StagingError::Content(e) => match e {
+                ContentError::Gone(_) => ErrorKind::Stale,
+                ContentError::Refused(_) => ErrorKind::Access,
+                ContentError::Timeout(_) => ErrorKind::TimedOut,
+                _ => ErrorKind::Io,
+            },
+            _ => ErrorKind::Io,
+        };
+        Error::from_source(kind, "the file's content", e)
+    }
+}
+
+impl Vfs {
+    /// A descriptor of this handle was closed.
+    pub fn flush(&self, fh: Fh) -> Answer<()> {
+        match self.inner.handles.file(fh) {
+            Ok(handle) if handle.hold.content.is_dirty() => {
+                let vfs = self.clone();
+                // Bytes that replace others go to the disk first.
+                self.blocking(move || vfs.save(&handle.hold))
+            }
+            Ok(_) => Answer::Now(Ok(())),
+            Err(e) => Answer::Now(Err(e)),
+        }
+    }
+
+    /// Brings a file to the disk.
+    pub fn fsync(&self, fh: Fh, _scope: SyncScope) -> Answer<()> {
+        match self.inner.handles.file(fh) {
+            Ok(handle) => self.sync(handle),
+            Err(e) => Answer::Now(Err(e)),
+        }
+    }
+
+    pub(super) fn sync(&self, handle: Arc<FileHandle>) -> Answer<()> {
+        let vfs = self.clone();
+        self.blocking(move || {
+            let Hold { ino, content, .. } = &handle.hold;
+            // First the bytes, then the row that says they are there.
+            content.sync()?;
+            if vfs.save_content(*ino, content, Survive::PowerCut)? == Saved::Nothing {
+                // An earlier close may have stored it, and may not be on the disk yet.
+                vfs.store().sync()?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs what waits for the disk on a thread that may wait.
+    pub(super) fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Answer<T> {
+        Answer::later(async move {
+            tokio::task::spawn_blocking(work)
+                .await
+                .map_err(|e| Error::from_source(ErrorKind::Io, "a task of ours", e))?
+        })
+    }
+
+    /// A handle ends. Its errors reach nobody, so they are logged; what could not be
+    /// saved stays in memory for the next attempt.
+    pub fn release(&self, fh: Fh) -> Answer<()> {
+        let handle = match self.inner.handles.remove_file(fh) {
+            Ok(handle) => handle,
+            Err(e) => return Answer::Now(Err(e)),
+        };
+        if !handle.hold.content.is_dirty() {
+            return Answer::Now(Ok(()));
+        }
+        // Pages of a mapping were written after the last close.
+        let vfs = self.clone();
+        self.blocking(move || {
+            if let Err(e) = vfs.save(&handle.hold) {
+                let ino = handle.hold.ino;
+                tracing::error!(%ino, error = ?e, "closed file not saved, tried again later");
+            }
+            Ok(())
+        })
+    }
+
+    /// Saves everything that is unsaved, also of files that are still open: before the
+    /// process ends in good order, and after room was made on a full disk.
+    ///
+    /// # Errors
+    /// The last failure; the other files were saved all the same.
+    pub fn save_all(&self) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        for (ino, content) in self.inner.inodes.open_files() {
+            if let Err(e) = self.save_content(ino, &content, Survive::Kill) {
+                tracing::error!(%ino, error = ?e, "file not saved");
+                outcome = Err(e);
+            }
+        }
+        outcome
+    }
+
+    /// Stores what was written since the last save, so that it survives the
+    /// process.
+    pub(super) fn save(&self, hold: &Hold) -> Result<(), Error> {
+        self.save_content(hold.ino, &hold.content, Survive::Kill)
+            .map(drop)
+    }
+
+    fn save_content(
+        &self,
+        ino: Ino,
+        content: &Arc<StagedFile>,
+        outlast: Survive,
+    ) -> Result<Saved, Error> {
+        let turn = self.inner.saving.of(ino);
+        // Without a name there is nothing to come back to.
+        if self.inner.inodes.is_unlinked(ino) {
+            return Ok(Saved::Nothing);
+        }
+        let stamp = self.inner.inodes.stamp(ino);
+        let Some(mut sealing) = content.seal(outlast)? else {
+            return Ok(Saved::Nothing);
+        };
+        let now = Time::now();
+        let due = if self.inner.inodes.hold_back(ino) {
+            journal::WHILE_OPEN
+        } else {
+            now.after(self.options().write_back)
+        };
+        let store = |tx: &Transaction<'_>| -> Result<(), SaveError> {
+            sealing.store(tx)?;
+            // The times that `stat` showed before the close are those it shows after.
+            let changed = stamp.ctime.unwrap_or(now);
+            attributes::content_closed(tx, ino, sealing.size(), stamp.mtime, changed)?;
+            Ok(journal::content_due(tx, ino, due)?)
+        };
+        match outlast {
+            Survive::Kill => self.store().write(store)?,
+            Survive::PowerCut => self.store().write_durable(store)?,
+        }
+        sealing.committed();
+        let left = self.inner.inodes.saved(ino, stamp);
+        drop(turn);
+        self.settle(ino, left);
+        self.wake();
+        Ok(Saved::Version)
+    }
+
+    /// The last writer of a file is gone: its version is sent after the delay.
+    pub(super) fn queue(&self, ino: Ino) -> Result<(), Error> {
+        let _turn = self.inner.saving.of(ino);
+        if self.inner.inodes.hold_back(ino) {
+            return Ok(()); // Opened again meanwhile.
+        }
+        let due = Time::now().after(self.options().write_back);
+        self.store()
+            .write(|tx| journal::content_due(tx, ino, due).map_err(TreeError::from))?;
+        self.wake();
+        Ok(())
+    }
+}
+
+/// What a save stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Saved {
+    Nothing,
+    Version,
+}
+
+/// One save of a file at a time, so that the tree never gets the size of an older
+/// version after that of a newer one. Held over the disk's work; the lock of the
+/// inode table is taken within.
+#[derive(Default)]
+pub(super) struct Turns {
+    turns: [Mutex<()>; 16],
+}
+
+impl Turns {
+    fn of(&self, ino: Ino) -> MutexGuard<'_, ()> {
+        let index = ino.0 as usize % self.turns.len();
+        // Below the length by construction.
+        #[allow(clippy::indexing_slicing)]
+        self.turns[index].lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::journal::Task;
+    use crate::vfs::testing::{BOTH, House, READ, WRITE};
+
+    fn due(house: &House, ino: Ino, later: std::time::Duration) -> bool {
+        let at = Time::now().after(later);
+        let tasks = house.tree.ready(at, 10, &|_| false).unwrap();
+        tasks
+            .iter()
+            .any(|task| matches!(task, Task::Send { ino: sent, .. } if *sent == ino))
+    }
+
+    const DELAY: std::time::Duration = std::time::Duration::from_secs(6);
+
+    #[test]
+    fn what_was_closed_survives_a_kill_and_what_was_not_is_not_shown() {
+        let mut house = House::new();
+        let (_, fh) = house.create("a");
+        house.write(fh, 0, b"closed");
+        house.ok(house.vfs.flush(fh));
+        house.write(fh, 0, b"unsaved, and longer");
+        house.next_process();
+        assert_eq!(house.node("a").size, 6);
+        assert_eq!(house.content("a"), "closed");
+    }
+
+    #[test]
+    fn a_closed_file_is_sent_after_the_delay_and_not_while_it_is_open() {
+        let house = House::new();
+        let (ino, first) = house.create("a");
+        let second = house.open(ino, WRITE);
+        house.write(first, 0, b"x");
+        house.close(first);
+        assert!(house.node("a").pending.content);
+        assert!(!due(&house, ino, DELAY), "a writer is open");
+        let woken = house.wakes();
+        house.close(second);
+        assert!(!due(&house, ino, DELAY / 2));
+        assert!(due(&house, ino, DELAY));
+        assert!(house.wakes() > woken);
+    }
+
+    #[test]
+    fn a_reader_does_not_hold_a_version_back() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        let _reader = house.open(ino, READ);
+        house.write(fh, 0, b"x");
+        house.close(fh);
+        assert!(due(&house, ino, DELAY));
+    }
+
+    #[test]
+    fn what_was_open_when_the_process_was_killed_is_sent_by_the_next() {
+        let mut house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"synced");
+        house.ok(house.vfs.fsync(fh, SyncScope::All));
+        assert!(!due(&house, ino, DELAY));
+        house.next_process();
+        assert!(due(&house, ino, DELAY));
+    }
+
+    #[test]
+    fn closing_an_unchanged_file_stores_nothing() {
+        let house = House::new();
+        let ino = house.remote("film", b"bytes").ino;
+        let fh = house.open(ino, BOTH);
+        assert_eq!(house.read(fh), "bytes");
+        let woken = house.wakes();
+        house.ok(house.vfs.fsync(fh, SyncScope::Data));
+        house.close(fh);
+        assert!(house.node("film").pending.is_empty());
+        assert_eq!(house.wakes(), woken);
+    }
+
+    #[test]
+    fn the_times_seen_before_a_close_are_those_seen_after() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"x");
+        let before = house.attr(ino);
+        house.close(fh);
+        assert_eq!(house.attr(ino), before);
+    }
+
+    #[test]
+    fn an_unlinked_file_is_never_queued() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"x");
+        house.ok(house.unlink("a"));
+        house.write(fh, 1, b"y");
+        house.close(fh);
+        assert!(house.tree.queued(ino).unwrap().is_none());
+    }
+
+    #[test]
+    fn pages_written_after_the_last_close_are_saved_with_the_handle() {
+        let house = House::new();
+        let (_, fh) = house.create("a");
+        house.ok(house.vfs.flush(fh));
+        house.write(fh, 0, b"mapped");
+        house.ok(house.vfs.release(fh));
+        assert_eq!(house.node("a").size, 6);
+        assert_eq!(house.content("a"), "mapped");
+    }
+
+    #[test]
+    fn everything_open_can_be_saved_at_once() {
+        let mut house = House::new();
+        for name in ["a", "b"] {
+            let (_, fh) = house.create(name);
+            house.write(fh, 0, name.as_bytes());
+        }
+        house.vfs.save_all().unwrap();
+        house.next_process();
+        assert_eq!(house.content("a"), "a");
+        assert_eq!(house.content("b"), "b");
+    }
+}

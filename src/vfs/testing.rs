@@ -1,0 +1,286 @@
+//! A house for the tests of this room: store, tree and staging in a folder,
+//! without a service; folders are listed by hand.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::api::{AddressFamily, Api, ApiConfig, Endpoints, Limits, Pace};
+use crate::config::{ApiKey, KeyStore};
+use crate::staging::StagingOptions;
+use crate::staging::testing::Service;
+use crate::tree::Node;
+use crate::tree::merge::{ListedFile, ListedFolder, Listing};
+
+pub const ANN: Caller = Caller {
+    uid: 1000,
+    gid: 100,
+    pid: 1,
+};
+
+pub const READ: OpenFlags = flags(OpenAccess::Read);
+pub const WRITE: OpenFlags = flags(OpenAccess::Write);
+pub const BOTH: OpenFlags = flags(OpenAccess::ReadWrite);
+pub const APPEND: OpenFlags = OpenFlags {
+    append: true,
+    ..flags(OpenAccess::Write)
+};
+pub const CUT: OpenFlags = OpenFlags {
+    truncate: true,
+    ..flags(OpenAccess::Write)
+};
+
+const fn flags(access: OpenAccess) -> OpenFlags {
+    OpenFlags {
+        access,
+        append: false,
+        truncate: false,
+        exclusive: false,
+        sync: false,
+    }
+}
+
+pub struct House {
+    pub vfs: Vfs,
+    pub tree: Tree,
+    pub store: Store,
+    pub service: Service,
+    wakes: Arc<AtomicUsize>,
+    options: VfsOptions,
+    runtime: tokio::runtime::Runtime,
+    dir: tempfile::TempDir,
+}
+
+impl House {
+    /// A house whose root was listed and is empty.
+    pub fn new() -> House {
+        House::with(VfsOptions {
+            metadata_deadline: Duration::from_millis(50),
+            ..VfsOptions::default()
+        })
+    }
+
+    pub fn with(options: VfsOptions) -> House {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let store = Store::open(&dir.path().join("state.db")).unwrap();
+        let service = Service::default();
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let vfs = open(&store, &service, dir.path(), &options, &wakes, &runtime);
+        let house = House {
+            tree: Tree::new(store.clone(), Duration::from_secs(150)),
+            vfs,
+            store,
+            service,
+            wakes,
+            options,
+            runtime,
+            dir,
+        };
+        house.list(ROOT, Listing::default());
+        house
+    }
+
+    /// A process that starts after the one before it was killed.
+    pub fn next_process(&mut self) {
+        let next = open(
+            &self.store,
+            &self.service,
+            self.dir.path(),
+            &self.options,
+            &self.wakes,
+            &self.runtime,
+        );
+        std::mem::forget(std::mem::replace(&mut self.vfs, next));
+    }
+
+    pub fn list(&self, folder: Ino, listing: Listing) {
+        let now = Time::now();
+        self.tree.merge(folder, listing, now, now).unwrap();
+    }
+
+    /// Puts a file into the root of the service and lists it.
+    pub fn remote(&self, name: &str, content: &[u8]) -> Node {
+        let file = self.service.put(content);
+        self.list(
+            ROOT,
+            Listing {
+                files: vec![ListedFile {
+                    id: file.id,
+                    name: name.to_owned(),
+                    size: file.size,
+                    date: None,
+                    whirlpool: None,
+                    protected: false,
+                }],
+                ..Listing::default()
+            },
+        );
+        self.node(name.strip_suffix(".rclonelink").unwrap_or(name))
+    }
+
+    /// Lists a folder in the root that itself was never listed.
+    pub fn remote_folder(&self, name: &str) -> Node {
+        self.list(
+            ROOT,
+            Listing {
+                folders: vec![ListedFolder {
+                    id: crate::ids::FolderId(77),
+                    name: name.to_owned(),
+                    created: None,
+                    protected: false,
+                }],
+                ..Listing::default()
+            },
+        );
+        self.node(name)
+    }
+
+    /// What the tree has under this name in the root.
+    pub fn node(&self, name: &str) -> Node {
+        match self.tree.lookup(ROOT, OsStr::new(name)).unwrap() {
+            crate::tree::Lookup::Exists(node) => *node,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    pub fn wakes(&self) -> usize {
+        self.wakes.load(Ordering::Relaxed)
+    }
+
+    pub fn wait<T>(&self, answer: Answer<T>) -> Result<T, Error> {
+        match answer {
+            Answer::Now(result) => result,
+            Answer::Later(future) => self.runtime.block_on(future),
+        }
+    }
+
+    pub fn ok<T>(&self, answer: Answer<T>) -> T {
+        self.wait(answer).unwrap()
+    }
+
+    pub fn error<T>(&self, answer: Answer<T>) -> ErrorKind {
+        match self.wait(answer) {
+            Ok(_) => panic!("it should fail"),
+            Err(e) => e.kind(),
+        }
+    }
+
+    pub fn create(&self, name: &str) -> (Ino, Fh) {
+        let (entry, opened) = self.ok(self.vfs.create(ROOT, OsStr::new(name), 0o644, BOTH, ANN));
+        (entry.attr.ino, opened.fh)
+    }
+
+    pub fn open(&self, ino: Ino, flags: OpenFlags) -> Fh {
+        self.ok(self.vfs.open(ino, flags, ANN)).fh
+    }
+
+    pub fn write(&self, fh: Fh, offset: u64, data: &[u8]) {
+        let written = self.ok(self.vfs.write(fh, offset, data));
+        assert_eq!(written as usize, data.len());
+    }
+
+    pub fn read(&self, fh: Fh) -> Bytes {
+        self.ok(self.vfs.read(fh, 0, 1 << 20))
+    }
+
+    pub fn close(&self, fh: Fh) {
+        self.ok(self.vfs.flush(fh));
+        self.ok(self.vfs.release(fh));
+    }
+
+    /// Makes a file with this content.
+    pub fn file(&self, name: &str, content: &[u8]) -> Ino {
+        let (ino, fh) = self.create(name);
+        self.write(fh, 0, content);
+        self.close(fh);
+        ino
+    }
+
+    /// What a new handle reads.
+    pub fn content(&self, name: &str) -> Bytes {
+        let fh = self.open(self.node(name).ino, READ);
+        let content = self.read(fh);
+        self.close(fh);
+        content
+    }
+
+    pub fn attr(&self, ino: Ino) -> Attr {
+        self.ok(self.vfs.getattr(ino, None))
+    }
+
+    pub fn mkdir(&self, parent: Ino, name: &str) -> Ino {
+        let entry = self.ok(self.vfs.mkdir(parent, OsStr::new(name), 0o755, ANN));
+        entry.attr.ino
+    }
+
+    pub fn rename(&self, from: &str, to: &str, mode: RenameMode) -> Answer<()> {
+        let (from, to) = (OsStr::new(from), OsStr::new(to));
+        self.vfs.rename(ROOT, from, ROOT, to, mode, ANN)
+    }
+
+    pub fn unlink(&self, name: &str) -> Answer<()> {
+        self.vfs.unlink(ROOT, OsStr::new(name), ANN)
+    }
+}
+
+fn open(
+    store: &Store,
+    service: &Service,
+    dir: &Path,
+    options: &VfsOptions,
+    wakes: &Arc<AtomicUsize>,
+    runtime: &tokio::runtime::Runtime,
+) -> Vfs {
+    let tree = Tree::new(store.clone(), Duration::from_secs(150));
+    let staging = Staging::open(
+        store.clone(),
+        service.clone(),
+        &dir.join("staging"),
+        StagingOptions { budget: 1 << 30 },
+    )
+    .unwrap();
+    let refresher = Refresher::new(
+        tree.clone(),
+        nobody(dir),
+        Duration::from_secs(3600),
+        tokio::sync::mpsc::unbounded_channel().0,
+        runtime.handle().clone(),
+    );
+    let wakes = wakes.clone();
+    let parts = Parts {
+        store: store.clone(),
+        tree,
+        staging,
+        refresher,
+        wake: Arc::new(move || {
+            wakes.fetch_add(1, Ordering::Relaxed);
+        }),
+    };
+    Vfs::new(parts, options.clone()).unwrap()
+}
+
+/// A client of a service that does not answer.
+fn nobody(dir: &Path) -> Api {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let limits = Limits::scaled(1000.0);
+    Api::new(ApiConfig {
+        endpoints: Endpoints::new("http://127.0.0.1:9/v1", "http://127.0.0.1:9").unwrap(),
+        keys: KeyStore::new(ApiKey::new("k".repeat(32)).unwrap()),
+        pace: Pace::open(&dir.join("pace"), limits.clone()).unwrap(),
+        limits,
+        address_family: AddressFamily::Ipv4,
+        connect_timeout: Duration::from_secs(1),
+        read_timeout: Duration::from_secs(1),
+    })
+    .unwrap()
+}

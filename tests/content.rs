@@ -1,0 +1,215 @@
+//! Reading the service's bytes over HTTP, against the simulator: the client, the
+//! pace and the content room together, under the faults of API notes 4.3.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fichierfs::api::{AddressFamily, Api, ApiConfig, Endpoints, Limits, Pace};
+use fichierfs::config::{ApiKey, KeyStore};
+use fichierfs::content::{Content, ContentError, ContentOptions, RemoteFile};
+use fichierfs::sim::{self, Fault, FaultKind, SimConfig, Simulator, synthetic_bytes};
+use fichierfs::store::Store;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+const MIB: u64 = 1 << 20;
+const SCALE: f64 = 20.0;
+
+struct World {
+    dir: tempfile::TempDir,
+    sim: Simulator,
+    content: Content,
+}
+
+impl World {
+    async fn new(options: ContentOptions) -> World {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir().unwrap();
+        let config = SimConfig {
+            time_scale: SCALE,
+            ..SimConfig::default()
+        };
+        let sim = Simulator::start(config).await.unwrap();
+        let limits = Limits::scaled(SCALE);
+        let api = Api::new(ApiConfig {
+            endpoints: Endpoints::new(&sim.api_url(), &sim.site_url()).unwrap(),
+            keys: KeyStore::new(ApiKey::new(sim::DEFAULT_KEY.to_owned()).unwrap()),
+            pace: Pace::open(&dir.path().join("pace"), limits.clone()).unwrap(),
+            limits,
+            address_family: AddressFamily::Ipv4,
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(1),
+        })
+        .unwrap();
+        let content = Content::open(
+            api,
+            Store::open(&dir.path().join("db")).unwrap(),
+            &dir.path().join("cache"),
+            options,
+            tokio::runtime::Handle::current(),
+        )
+        .unwrap();
+        World { dir, sim, content }
+    }
+
+    fn film(&self, seed: u64, size: u64) -> RemoteFile {
+        let path = format!("film-{seed}.bin");
+        let id = self.sim.account().add_synthetic(&path, seed, size).unwrap();
+        RemoteFile {
+            id: id.parse().unwrap(),
+            size,
+            whirlpool: None,
+        }
+    }
+
+    async fn read(&self, file: &RemoteFile, range: Range<u64>) -> Result<Bytes, ContentError> {
+        let len = usize::try_from(range.end - range.start).unwrap();
+        self.content.read(file, range.start, len).await
+    }
+
+    fn links(&self) -> u64 {
+        self.sim.report().calls_of("download/get_token")
+    }
+}
+
+fn options() -> ContentOptions {
+    ContentOptions {
+        retry_pause: Duration::from_millis(5),
+        attention: Duration::from_millis(200),
+        ..ContentOptions::default()
+    }
+}
+
+fn expect(seed: u64, range: Range<u64>) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap()];
+    synthetic_bytes(seed, range.start, &mut bytes);
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_read_through_costs_one_link_and_each_byte_once() {
+    let world = World::new(options()).await;
+    let film = world.film(7, 30 * MIB + 11);
+    let mut at = 0;
+    while at < film.size {
+        let end = film.size.min(at + MIB / 4);
+        assert!(world.read(&film, at..end).await.unwrap() == expect(7, at..end));
+        at = end;
+    }
+    let report = world.sim.report();
+    assert_eq!(world.links(), 1);
+    assert_eq!(report.bytes_down, film.size);
+    assert_eq!(report.violation_count(), 0, "{:?}", report.violations);
+    assert!(report.transfers.peak <= 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_of_a_download_is_repaired_without_the_reader_noticing() {
+    let after_bytes = 300_000;
+    let faults = [
+        FaultKind::Status { status: 503 },
+        FaultKind::Status { status: 403 },
+        FaultKind::Status { status: 404 },
+        FaultKind::Page,
+        FaultKind::Redirect,
+        FaultKind::TokenExpired,
+        FaultKind::IgnoreRange,
+        FaultKind::WrongContentRange { shift: 1 },
+        FaultKind::Reset { after_bytes },
+        FaultKind::Reset { after_bytes: 0 },
+        FaultKind::Truncate { after_bytes },
+        // Longer than the client waits for a stream that stands still.
+        FaultKind::Stall {
+            after_bytes,
+            seconds: 3.0,
+        },
+    ];
+    let world = World::new(options()).await;
+    for (seed, kind) in (1..).zip(faults) {
+        let film = world.film(seed, 2 * MIB);
+        world.sim.faults().add(Fault::new("download", kind.clone()));
+        let read = world.read(&film, 0..film.size).await;
+        assert!(read.unwrap() == expect(seed, 0..film.size), "{kind:?}");
+        assert_eq!(world.sim.faults().list(), [], "{kind:?} has struck");
+    }
+    let report = world.sim.report();
+    assert_eq!(report.violation_count(), 0, "{:?}", report.violations);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_gone_says_so_and_is_not_asked_for_again() {
+    let world = World::new(options()).await;
+    let film = world.film(1, MIB);
+    world.sim.account().delete("film-1.bin").unwrap();
+    for _ in 0..3 {
+        let failed = world.read(&film, 0..10).await.unwrap_err();
+        assert!(matches!(failed, ContentError::Gone(_)), "{failed}");
+    }
+    assert_eq!(world.links(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_size_that_is_wrong_gives_an_error_and_no_bytes() {
+    let world = World::new(ContentOptions {
+        data_deadline: Duration::from_millis(500),
+        ..options()
+    })
+    .await;
+    let film = world.film(1, MIB);
+    let longer = RemoteFile {
+        size: 2 * MIB,
+        ..film
+    };
+    assert!(world.read(&longer, 0..10).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_readers_under_random_faults_get_the_right_bytes_from_a_small_cache() {
+    let world = World::new(ContentOptions {
+        cache_size: 6 * MIB,
+        connections: 4,
+        ..options()
+    })
+    .await;
+    let size = 8 * MIB + 123;
+    let films = [world.film(1, size), world.film(2, size)];
+    let after_bytes = 200_000;
+    for (kind, probability) in [
+        (FaultKind::Reset { after_bytes }, 0.15),
+        (FaultKind::Truncate { after_bytes }, 0.15),
+        (FaultKind::Status { status: 503 }, 0.1),
+        (FaultKind::IgnoreRange, 0.1),
+        (FaultKind::WrongContentRange { shift: -1 }, 0.1),
+    ] {
+        let fault = Fault::new("download", kind).always();
+        world.sim.faults().add(fault.probability(probability));
+    }
+    let readers = (0..6).map(|reader: u64| {
+        let content = world.content.clone();
+        let seed = reader % 2 + 1;
+        let film = films[reader as usize % 2].clone();
+        tokio::spawn(async move {
+            let mut random = StdRng::seed_from_u64(reader);
+            let mut next = 0;
+            for _ in 0..40 {
+                if random.random_bool(0.3) {
+                    next = random.random_range(0..size);
+                }
+                let range = next..size.min(next + random.random_range(1..MIB));
+                let len = usize::try_from(range.end - range.start).unwrap();
+                let bytes = content.read(&film, next, len).await.unwrap();
+                assert!(bytes == expect(seed, range.clone()), "{range:?}");
+                next = range.end % size;
+            }
+        })
+    });
+    for reader in readers.collect::<Vec<_>>() {
+        reader.await.unwrap();
+    }
+    assert!(world.content.stats().cached_bytes <= 6 * MIB);
+    let report = world.sim.report();
+    assert!(report.faults > 0);
+    assert_eq!(report.violation_count(), 0, "{:?}", report.violations);
+    drop(world.dir);
+}

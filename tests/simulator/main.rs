@@ -1,0 +1,9 @@
+//! The simulator as a client sees it: real HTTP against a started one.
+
+mod client;
+mod control;
+mod faults;
+mod limits;
+mod model;
+mod tls;
+mod transfer;
