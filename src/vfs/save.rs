@@ -155,6 +155,12 @@ impl Vfs {
             .map(drop)
     }
 
+    /// Stores what was written to an open file.
+    pub(super) fn save_open(&self, content: &Arc<StagedFile>) -> Result<(), Error> {
+        self.save_content(content.ino(), content, Survive::Kill)
+            .map(drop)
+    }
+
     fn save_content(
         &self,
         ino: Ino,
