@@ -9,7 +9,7 @@ use fichierfs::control::protocol::{Parting, Phase};
 use fichierfs::control::{Controlled, RefusalKind};
 use fichierfs::daemon::{self, Running, Setup, StartError};
 use fichierfs::fuse::{MountError, mountinfo};
-use fichierfs::sim::{SimConfig, Simulator};
+use fichierfs::sim::{Fault, FaultKind, SimConfig, Simulator};
 
 /// An end that does not come is a failure, not a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -185,10 +185,14 @@ async fn a_drain_that_takes_too_long_leaves_the_rest() {
     let house = House::new().await;
     let mut running = house.start("one").await;
     write(house.at("one/a.txt"), "text").await;
+    let stall = FaultKind::Stall {
+        after_bytes: 1,
+        seconds: 3600.0,
+    };
     house
         .simulator
-        .account()
-        .profile(|profile| profile.upload_forbidden = true);
+        .faults()
+        .add(Fault::new("upload", stall).always());
     running.handle().interrupt(Duration::from_millis(300)).await;
     let end = ended(&mut running).await;
     assert_eq!(end.left.uploads, 1);
