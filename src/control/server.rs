@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot;
 
 use super::error::{ControlError, Refusal, RefusalKind};
 use super::protocol::{Count, PathRequest, StopRequest, WaitRequest};
@@ -20,10 +21,14 @@ const QUEUE_ROWS: usize = 10_000;
 /// The longest that one request waits; who wants more asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// How long answers under way are waited for at the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// A socket that answers until it is dropped, which also removes it.
 pub struct Server {
     path: PathBuf,
     task: tokio::task::JoinHandle<()>,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 impl Server {
@@ -36,14 +41,32 @@ impl Server {
             source,
         })?;
         let app = router(target);
+        let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             // It never ends by itself: errors of accept are dealt with below.
-            let _ = axum::serve(Checked(listener), app).await;
+            let _ = axum::serve(Checked(listener), app)
+                .with_graceful_shutdown(async move {
+                    // Dropped or told, it is the end.
+                    let _ = stopped.await;
+                })
+                .await;
         });
         Ok(Server {
             path: path.to_owned(),
             task,
+            stop: Some(stop),
         })
+    }
+
+    /// Ends it, after what was asked is answered: who ended the daemon is to hear that it
+    /// worked.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The task has ended already if nobody listens.
+            let _ = stop.send(());
+        }
+        // Who waits longer is hung up on.
+        let _ = tokio::time::timeout(LAST_WORDS, &mut self.task).await;
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn run(
     // It fails only if the process is about to end, and then only slows the next start.
     let _ = tokio::task::spawn_blocking(move || content.save()).await;
     let left = backlog(&shared);
-    drop(server);
+    server.stop().await;
     drop(lock);
     Ended { left, failure }
 }
