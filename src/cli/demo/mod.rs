@@ -91,7 +91,9 @@ fn setup(simulator: &Simulator, scratch: &Path, mountpoint: &Path) -> Result<Set
 
 fn invitation(mountpoint: &Path, paint: Paint) -> String {
     let at = show::plain(&mountpoint.to_string_lossy());
-    let program = std::env::args_os().next().unwrap_or_else(|| "fichierfs".into());
+    let program = std::env::args_os()
+        .next()
+        .unwrap_or_else(|| "fichierfs".into());
     let program = show::plain(&program.to_string_lossy());
     format!(
         "{title}
