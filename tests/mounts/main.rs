@@ -1,0 +1,5 @@
+//! Tests over real mounts of the program, against the simulated service. What they
+//! need, `tests/setup` installs; without it they fail.
+
+mod harness;
+mod workflows;
