@@ -176,132 +176,22 @@ fn end_of(session: &Session) -> End {
         .expect("the session ends")
 }
 
-#[test]
-fn a_mount_shows_its_files_under_its_own_type_until_it_is_unmounted() {
-    let place = Place::new();
-    let session = place.serve();
-    assert_eq!(place.mounted().as_deref(), Some(FS_TYPE));
-    assert_eq!(fs::read(place.point().join("hello")).unwrap(), TEXT);
-
-    let open = File::open(place.point().join("hello")).unwrap();
-    let refusal = session.unmount(Unmount::IfIdle).unwrap_err();
-    assert!(matches!(refusal, MountError::Busy(_)), "{refusal:?}");
-    assert_eq!(fs::read(place.point().join("hello")).unwrap(), TEXT);
-
-    drop(open);
-    unmount_idle(&session);
-    assert_eq!(end_of(&session), End::Unmounted);
-    assert_eq!(place.mounted(), None);
-}
-
-#[test]
-fn what_is_open_when_the_mount_is_detached_can_still_be_read() {
-    let place = Place::new();
-    let session = place.serve();
-    let open = File::open(place.point().join("hello")).unwrap();
-    session.unmount(Unmount::Detach).unwrap();
-    assert_eq!(place.mounted(), None);
-    assert_eq!(std::io::read_to_string(&open).unwrap().as_bytes(), TEXT);
-    drop(open);
-    assert_eq!(end_of(&session), End::Unmounted);
-}
-
-#[test]
-fn a_session_that_is_dropped_leaves_no_mount() {
-    let place = Place::new();
-    drop(place.serve());
-    assert_eq!(place.mounted(), None);
-}
-
-#[test]
-fn a_mount_that_lives_is_not_mounted_over() {
-    let place = Place::new();
-    let _session = place.serve();
-    let refusal = place.prepare().unwrap_err();
-    assert!(
-        matches!(refusal, MountError::AlreadyMounted(_)),
-        "{refusal:?}"
-    );
-}
-
-#[test]
-fn a_pile_of_wrecks_is_cleared() {
-    let place = Place::new();
-    let point = place.prepare().unwrap();
-    for _ in 0..2 {
-        // As when a daemon is killed: its device is closed, and nobody unmounts.
-        let (mount, device) = Mount::new(&point, MountOptions::default()).unwrap();
-        drop(device);
-        std::mem::forget(mount);
+/// Runs one test of this file again in a mount namespace of its own, where it
+/// may mount. A namespace that any process makes meanwhile copies the mounts of
+/// its parent, and a copy keeps a mount alive that was unmounted here.
+/// Returns whether it did.
+fn in_own_namespace(test: &str) -> bool {
+    const INSIDE: &str = "FICHIERFS_TEST_INSIDE";
+    if std::env::var_os(INSIDE).is_some() {
+        return false;
     }
-    let error = fs::metadata(place.point()).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(libc::ENOTCONN));
-
-    let session = place.serve();
-    assert_eq!(fs::read(place.point().join("hello")).unwrap(), TEXT);
-    unmount_idle(&session);
-    assert_eq!(place.mounted(), None, "nothing is left below the new mount");
-}
-
-/// The kernel remembers the attributes of the folder and answers `stat` for the dead.
-#[test]
-fn the_wreck_of_a_killed_daemon_is_seen_and_cleared_though_it_was_just_in_use() {
-    const POINT: &str = "FICHIERFS_TEST_POINT";
-    if let Some(point) = std::env::var_os(POINT) {
-        // This is the daemon.
-        let _session = serve_at(Path::new(&point));
-        println!("mounted");
-        std::thread::sleep(2 * PATIENCE);
-        return;
-    }
-    let place = Place::new();
-    let mut daemon = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture"])
-        .arg("the_wreck_of_a_killed_daemon_is_seen_and_cleared_though_it_was_just_in_use")
-        .env(POINT, place.point())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(daemon.stdout.take().unwrap()).lines();
-    let mounted = said.any(|line| line.unwrap().ends_with("mounted"));
-    assert!(mounted, "the daemon mounts");
-    fs::metadata(place.point()).unwrap();
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
-
-    assert_eq!(place.mounted().as_deref(), Some(FS_TYPE));
-    place.prepare().unwrap();
-    assert_eq!(place.mounted(), None);
-}
-
-#[test]
-fn news_about_a_mount_that_is_served_reaches_the_kernel_and_harms_nobody() {
-    let place = Place::new();
-    let made = Mount::new(&place.prepare().unwrap(), MountOptions::default()).unwrap();
-    let (teller, queue) = notifier();
-    let news = News {
-        notifier: teller.clone(),
-        queue,
-    };
-    let session = Session::serve(OneFile, made, &options(), news).unwrap();
-    let file = place.point().join("hello");
-    assert_eq!(fs::read(&file).unwrap(), TEXT);
-    for _ in 0..100 {
-        teller.tell(Change::Content(Ino(HELLO.0)));
-        teller.tell(Change::Gone {
-            parent: Ino(1),
-            child: Ino(HELLO.0),
-            name: "hello".into(),
-        });
-        teller.tell(Change::Entry {
-            parent: Ino(1),
-            name: "never seen".into(),
-        });
-        assert_eq!(fs::read(&file).unwrap(), TEXT);
-    }
-    session.unmount(Unmount::Detach).unwrap();
-    teller.tell(Change::Content(Ino(HELLO.0)));
-    assert_eq!(end_of(&session), End::Unmounted);
+    let kind = if geteuid().is_root() { "-m" } else { "-rm" };
+    let mut command = Command::new("unshare");
+    command
+        .args([kind, "--"])
+        .arg(std::env::current_exe().unwrap());
+    passes(command.env(INSIDE, "1"), test);
+    true
 }
 
 /// Runs one test of this file again as an ordinary user, where this is root:
@@ -344,6 +234,157 @@ fn passes(program: &mut Command, test: &str) {
         "{said}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn a_mount_shows_its_files_under_its_own_type_until_it_is_unmounted() {
+    if in_own_namespace("a_mount_shows_its_files_under_its_own_type_until_it_is_unmounted") {
+        return;
+    }
+    let place = Place::new();
+    let session = place.serve();
+    assert_eq!(place.mounted().as_deref(), Some(FS_TYPE));
+    assert_eq!(fs::read(place.point().join("hello")).unwrap(), TEXT);
+
+    let open = File::open(place.point().join("hello")).unwrap();
+    let refusal = session.unmount(Unmount::IfIdle).unwrap_err();
+    assert!(matches!(refusal, MountError::Busy(_)), "{refusal:?}");
+    assert_eq!(fs::read(place.point().join("hello")).unwrap(), TEXT);
+
+    drop(open);
+    unmount_idle(&session);
+    assert_eq!(end_of(&session), End::Unmounted);
+    assert_eq!(place.mounted(), None);
+}
+
+#[test]
+fn what_is_open_when_the_mount_is_detached_can_still_be_read() {
+    if in_own_namespace("what_is_open_when_the_mount_is_detached_can_still_be_read") {
+        return;
+    }
+    let place = Place::new();
+    let session = place.serve();
+    let open = File::open(place.point().join("hello")).unwrap();
+    session.unmount(Unmount::Detach).unwrap();
+    assert_eq!(place.mounted(), None);
+    assert_eq!(std::io::read_to_string(&open).unwrap().as_bytes(), TEXT);
+    drop(open);
+    assert_eq!(end_of(&session), End::Unmounted);
+}
+
+#[test]
+fn a_session_that_is_dropped_leaves_no_mount() {
+    if in_own_namespace("a_session_that_is_dropped_leaves_no_mount") {
+        return;
+    }
+    let place = Place::new();
+    drop(place.serve());
+    assert_eq!(place.mounted(), None);
+}
+
+#[test]
+fn a_mount_that_lives_is_not_mounted_over() {
+    if in_own_namespace("a_mount_that_lives_is_not_mounted_over") {
+        return;
+    }
+    let place = Place::new();
+    let _session = place.serve();
+    let refusal = place.prepare().unwrap_err();
+    assert!(
+        matches!(refusal, MountError::AlreadyMounted(_)),
+        "{refusal:?}"
+    );
+}
+
+#[test]
+fn a_pile_of_wrecks_is_cleared() {
+    if in_own_namespace("a_pile_of_wrecks_is_cleared") {
+        return;
+    }
+    let place = Place::new();
+    let point = place.prepare().unwrap();
+    for _ in 0..2 {
+        // As when a daemon is killed: its device is closed, and nobody unmounts.
+        let (mount, device) = Mount::new(&point, MountOptions::default()).unwrap();
+        drop(device);
+        std::mem::forget(mount);
+    }
+    let error = fs::metadata(place.point()).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ENOTCONN));
+
+    let session = place.serve();
+    assert_eq!(fs::read(place.point().join("hello")).unwrap(), TEXT);
+    unmount_idle(&session);
+    assert_eq!(place.mounted(), None, "nothing is left below the new mount");
+}
+
+/// The kernel remembers the attributes of the folder and answers `stat` for the dead.
+#[test]
+fn the_wreck_of_a_killed_daemon_is_seen_and_cleared_though_it_was_just_in_use() {
+    if in_own_namespace(
+        "the_wreck_of_a_killed_daemon_is_seen_and_cleared_though_it_was_just_in_use",
+    ) {
+        return;
+    }
+    const POINT: &str = "FICHIERFS_TEST_POINT";
+    if let Some(point) = std::env::var_os(POINT) {
+        // This is the daemon.
+        let _session = serve_at(Path::new(&point));
+        println!("mounted");
+        std::thread::sleep(2 * PATIENCE);
+        return;
+    }
+    let place = Place::new();
+    let mut daemon = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("the_wreck_of_a_killed_daemon_is_seen_and_cleared_though_it_was_just_in_use")
+        .env(POINT, place.point())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(daemon.stdout.take().unwrap()).lines();
+    let mounted = said.any(|line| line.unwrap().ends_with("mounted"));
+    assert!(mounted, "the daemon mounts");
+    fs::metadata(place.point()).unwrap();
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+
+    assert_eq!(place.mounted().as_deref(), Some(FS_TYPE));
+    place.prepare().unwrap();
+    assert_eq!(place.mounted(), None);
+}
+
+#[test]
+fn news_about_a_mount_that_is_served_reaches_the_kernel_and_harms_nobody() {
+    if in_own_namespace("news_about_a_mount_that_is_served_reaches_the_kernel_and_harms_nobody") {
+        return;
+    }
+    let place = Place::new();
+    let made = Mount::new(&place.prepare().unwrap(), MountOptions::default()).unwrap();
+    let (teller, queue) = notifier();
+    let news = News {
+        notifier: teller.clone(),
+        queue,
+    };
+    let session = Session::serve(OneFile, made, &options(), news).unwrap();
+    let file = place.point().join("hello");
+    assert_eq!(fs::read(&file).unwrap(), TEXT);
+    for _ in 0..100 {
+        teller.tell(Change::Content(Ino(HELLO.0)));
+        teller.tell(Change::Gone {
+            parent: Ino(1),
+            child: Ino(HELLO.0),
+            name: "hello".into(),
+        });
+        teller.tell(Change::Entry {
+            parent: Ino(1),
+            name: "never seen".into(),
+        });
+        assert_eq!(fs::read(&file).unwrap(), TEXT);
+    }
+    session.unmount(Unmount::Detach).unwrap();
+    teller.tell(Change::Content(Ino(HELLO.0)));
+    assert_eq!(end_of(&session), End::Unmounted);
 }
 
 #[test]
@@ -397,20 +438,6 @@ fn an_ordinary_user_learns_what_allow_other_needs() {
             assert!(error.to_string().contains("/etc/fuse.conf"));
         }
     }
-}
-
-/// Needs the right to mount: elsewhere in a user namespace of its own.
-fn in_own_namespace(test: &str) -> bool {
-    const INSIDE: &str = "FICHIERFS_TEST_INSIDE";
-    if geteuid().is_root() || std::env::var_os(INSIDE).is_some() {
-        return false;
-    }
-    let mut command = Command::new("unshare");
-    command
-        .args(["-rm", "--"])
-        .arg(std::env::current_exe().unwrap());
-    passes(command.env(INSIDE, "1"), test);
-    true
 }
 
 #[test]

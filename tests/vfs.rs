@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fichierfs::api::{AddressFamily, Api, ApiConfig, Endpoints, Limits, Pace};
-use fichierfs::config::{ApiKey, KeyStore};
+use fichierfs::api::{Api, ApiConfig, Endpoints, Limits, Pace};
+use fichierfs::config::{AddressFamily, ApiKey, KeyStore};
 use fichierfs::content::{Content, ContentOptions};
 use fichierfs::ids::Ino;
 use fichierfs::sim::{self, SimConfig, Simulator, synthetic_bytes};

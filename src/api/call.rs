@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::classify::{Form, class_of};
+use super::http::{Lost, Reached};
 use super::pace::{Report, Verdict};
 use super::wire::Envelope;
 use super::{Api, ApiError, Ask, Call, Said, Script, http};
@@ -79,8 +80,13 @@ impl Api {
         let request = request.timeout(patience(call.script, &ask));
         let answer = self.exchange(request).await;
         let status = answer.as_ref().ok().map(|answer| answer.status);
-        let result = answer.and_then(judge);
-        let verdict = verdict(result.as_ref().err());
+        let never_sent = matches!(&answer, Err(lost) if lost.reached == Reached::No);
+        let result = answer.map_err(ApiError::from).and_then(judge);
+        let verdict = match &result {
+            _ if never_sent => Verdict::NotSent,
+            Ok(_) => Verdict::Answered,
+            Err(error) => verdict(error),
+        };
         permit.finish(Report { verdict, status }).await;
         tracing::debug!(
             call = call.script.name(),
@@ -93,11 +99,16 @@ impl Api {
     }
 
     /// Sends a request and reads the whole answer, whatever it is.
-    pub(super) async fn exchange(&self, request: RequestBuilder) -> Result<Answer, ApiError> {
+    pub(super) async fn exchange(&self, request: RequestBuilder) -> Result<Answer, Lost> {
         let response = self.shared.http.send(request).await?;
         let status = response.status().as_u16();
         let form = http::form(&response);
-        let body = http::body(response, LONGEST_JSON).await?;
+        let body = http::body(response, LONGEST_JSON)
+            .await
+            .map_err(|error| Lost {
+                error,
+                reached: Reached::Maybe,
+            })?;
         Ok(Answer { status, form, body })
     }
 }
@@ -182,19 +193,17 @@ pub(super) fn between<'a>(page: &'a str, open: &str, close: &str) -> Option<&'a 
     page.get(start..end)
 }
 
-/// What an outcome means to the pace.
-fn verdict(error: Option<&ApiError>) -> Verdict {
+/// What a failure means to the pace.
+fn verdict(error: &ApiError) -> Verdict {
     match error {
-        Some(ApiError::Flood { .. }) => Verdict::Flood,
-        Some(ApiError::Locked(_)) => Verdict::AddressLocked,
-        Some(ApiError::Location(_)) => Verdict::Location,
-        Some(ApiError::KeyRefused(_)) => Verdict::KeyRefused,
-        Some(
-            ApiError::Transient(_)
-            | ApiError::Unparsable(_)
-            | ApiError::Maintenance(_)
-            | ApiError::Datacenter(_),
-        ) => Verdict::Nothing,
+        ApiError::Flood { .. } => Verdict::Flood,
+        ApiError::Locked(_) => Verdict::AddressLocked,
+        ApiError::Location(_) => Verdict::Location,
+        ApiError::KeyRefused(_) => Verdict::KeyRefused,
+        ApiError::Transient(_)
+        | ApiError::Unparsable(_)
+        | ApiError::Maintenance(_)
+        | ApiError::Datacenter(_) => Verdict::Nothing,
         _ => Verdict::Answered,
     }
 }

@@ -127,19 +127,46 @@ impl Http {
     }
 
     /// Sends a request; the error tells nothing about its address.
-    pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, ApiError> {
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, Lost> {
         match request.send().await {
             Ok(response) => {
                 self.family.worked(response.remote_addr());
                 Ok(response)
             }
             Err(error) => {
-                if error.is_connect() {
+                let reached = if error.is_connect() {
                     self.family.failed();
-                }
-                Err(broken(error))
+                    Reached::No
+                } else {
+                    Reached::Maybe
+                };
+                Err(Lost {
+                    error: broken(error),
+                    reached,
+                })
             }
         }
+    }
+}
+
+/// A request without an answer.
+pub(super) struct Lost {
+    pub error: ApiError,
+    pub reached: Reached,
+}
+
+/// Whether a request may have reached its server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reached {
+    /// No: no connection came about.
+    No,
+    /// It may.
+    Maybe,
+}
+
+impl From<Lost> for ApiError {
+    fn from(lost: Lost) -> ApiError {
+        lost.error
     }
 }
 

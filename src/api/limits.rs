@@ -12,8 +12,12 @@ pub struct Limits {
     /// Calls that may follow each other at once.
     pub burst: u32,
     /// No more than `burst` calls within this window, whatever was saved up: the
-    /// documented second, and a margin for calls that the network brings together.
+    /// documented second and a little. A call is in it from its start until so
+    /// long after its answer, so that no delay on the way brings more together.
     pub burst_window: Duration,
+    /// How long a call without an answer counts as still on its way. The network's
+    /// time, so it is not scaled.
+    pub under_way: Duration,
     /// What quiet, busy hours may raise the rate to, in calls a second.
     pub highest_rate: f64,
     /// What locks may lower the rate of all calls to, in calls a second.
@@ -84,7 +88,8 @@ impl Limits {
         Limits {
             rate: 2.0,
             burst: 3,
-            burst_window: Duration::from_millis(1200),
+            burst_window: Duration::from_millis(1050),
+            under_way: Duration::from_secs(5),
             highest_rate: 2.5,
             lowest_rate: 1.0,
             lowest_kind_rate: 0.25,

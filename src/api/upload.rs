@@ -198,7 +198,7 @@ impl Api {
             let sent = progress.load(Ordering::Relaxed);
             let patience = if sent < length { STALL } else { AFTERWORK };
             match tokio::time::timeout(patience, &mut sending).await {
-                Ok(result) => return result,
+                Ok(result) => return result.map_err(ApiError::from),
                 Err(_) if progress.load(Ordering::Relaxed) > sent => {}
                 Err(_) => return Err(ApiError::Transient(Said::ours("the upload stands still"))),
             }

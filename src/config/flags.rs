@@ -28,7 +28,6 @@ fn argument(option: &'static OptionSpec) -> Arg {
             Kind::Duration => "DURATION",
             Kind::Size => "SIZE",
             Kind::Path => "PATH",
-            Kind::Patterns => "PATTERNS",
             Kind::Choice(_) => "WORD",
             Kind::Count | Kind::Factor | Kind::Octal => "N",
             Kind::Text | Kind::Secret => "TEXT",

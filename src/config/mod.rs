@@ -29,4 +29,4 @@ pub use key_sources::find_key;
 pub use options::{Change, OPTIONS, OptionSpec, Scope, Settings};
 pub use paths::{Paths, config_file};
 pub use resolve::{Layer, Layers, Resolved, resolve};
-pub use value::{AddressFamily, Factor, Kind, LogFormat, LogLevel, Patterns, Size, Umask, Value};
+pub use value::{AddressFamily, Factor, Kind, LogFormat, LogLevel, Size, Umask, Value};

@@ -5,9 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::value::{
-    AddressFamily, Factor, Kind, LogFormat, LogLevel, Patterns, Size, Umask, Value,
-};
+use super::value::{AddressFamily, Factor, Kind, LogFormat, LogLevel, Size, Umask, Value};
 use super::{ApiKey, ConfigError};
 
 /// What an option is about, for grouping it in help texts.
@@ -159,8 +157,6 @@ options! {
     umask: Umask = "022", Mount, AtStart;
     /// Folder of the account to show as the root of the mount; all of it if empty.
     root_folder: String = "", Mount, AtStart;
-    /// Names of files that stay on this machine and are never uploaded.
-    local_only: Patterns = "", Mount, AtStart;
     /// How long a folder's listing is good before it is looked at again.
     dir_cache_time: Duration = "5m", Mount, AtRunTime;
     /// How long an operation on names may take before it fails.
@@ -178,12 +174,10 @@ options! {
     /// Where changes wait for their upload, with the database; below the user's data
     /// directory if empty.
     state_dir: Option<PathBuf> = "", Writing, AtStart;
-    /// Most bytes that may wait for their upload; beyond it writers are slowed down.
+    /// Most bytes that may wait for their upload; beyond it writing fails with "no space".
     staging_budget: Size = "32GiB", Writing, AtRunTime;
     /// How long a closed file rests before it is uploaded.
     write_back: Duration = "5s", Writing, AtRunTime;
-    /// How long a writer is held back by a full staging area before the write fails.
-    write_wait: Duration = "10m", Writing, AtRunTime;
     /// Uploads at a time.
     uploads: usize = "2", Writing, AtRunTime;
     /// How long unmounting waits for the uploads.

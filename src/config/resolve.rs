@@ -256,11 +256,7 @@ fn plain(value: &toml::Value) -> Option<Zeroizing<String>> {
         toml::Value::Integer(number) => number.to_string(),
         toml::Value::Float(number) => number.to_string(),
         toml::Value::Boolean(flag) => flag.to_string(),
-        toml::Value::Array(items) => {
-            let texts: Option<Vec<_>> = items.iter().map(toml::Value::as_str).collect();
-            texts?.join(":")
-        }
-        toml::Value::Datetime(_) | toml::Value::Table(_) => return None,
+        toml::Value::Array(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => return None,
     };
     Some(text.into())
 }

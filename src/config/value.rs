@@ -25,8 +25,6 @@ pub enum Kind {
     Text,
     /// A path.
     Path,
-    /// Patterns separated by colons; a list in the file.
-    Patterns,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A secret: never shown, never taken from the command line.
@@ -45,7 +43,6 @@ impl Kind {
             Kind::Octal => "octal digits such as 022".to_owned(),
             Kind::Text => "a text".to_owned(),
             Kind::Path => "a path".to_owned(),
-            Kind::Patterns => "patterns separated by colons".to_owned(),
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
             Kind::Secret => "an API key".to_owned(),
         }
@@ -151,19 +148,6 @@ impl Value for Umask {
     fn read(text: &str) -> Option<Umask> {
         let bits = u32::from_str_radix(text, 8).ok()?;
         (bits <= 0o777).then_some(Umask(bits))
-    }
-}
-
-/// Shell patterns.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Patterns(pub Vec<String>);
-
-impl Value for Patterns {
-    const KIND: Kind = Kind::Patterns;
-
-    fn read(text: &str) -> Option<Patterns> {
-        let patterns = text.split(':').filter(|pattern| !pattern.is_empty());
-        Some(Patterns(patterns.map(str::to_owned).collect()))
     }
 }
 
@@ -381,7 +365,6 @@ mod tests {
         assert_eq!(Factor::read("inf"), None);
         assert_eq!(bool::read("yes"), Some(true));
         assert_eq!(bool::read("maybe"), None);
-        assert_eq!(Patterns::read("*.tmp:.~*").unwrap().0, ["*.tmp", ".~*"]);
         assert_eq!(Option::<u32>::read(""), Some(None));
         assert_eq!(AddressFamily::read("ipv6"), Some(AddressFamily::Ipv6));
     }

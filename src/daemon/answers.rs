@@ -182,6 +182,12 @@ impl Handle {
         })
     }
 
+    /// By which the pace knows the key in use.
+    fn key_print(&self) -> Option<String> {
+        let key = self.shared.parts.below.api.keys().get()?;
+        Some(key.print())
+    }
+
     async fn api(&self) -> Api {
         let pace = match self.shared.parts.below.api.pace().status().await {
             Ok(pace) => pace,
@@ -208,7 +214,7 @@ impl Handle {
                 .iter()
                 .map(|(kind, count)| (own(kind), *count))
                 .collect(),
-            key_refused: pace.key_refused,
+            key_refused: pace.refused_key.is_some() && pace.refused_key == self.key_print(),
         }
     }
 }

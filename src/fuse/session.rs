@@ -22,8 +22,9 @@ use crate::vfs::Vfs;
 /// How a session ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum End {
-    /// The mount was taken away, by us or from outside, and the last open file
-    /// of it was closed.
+    /// The mount was taken away, by us or from outside, the last open file of it
+    /// was closed, and no other mount namespace has a copy of it: `unshare -m`
+    /// and some sandboxes copy what is mounted, and the kernel serves a copy on.
     Unmounted,
     /// The kernel's requests can no longer be read; the mount was detached.
     Failed(String),
@@ -163,6 +164,11 @@ impl Over {
         self.notifier.close();
         let (end, unmounted) = match result {
             Ok(()) => (End::Unmounted, Ok(())),
+            // A thread that is just taking a request when the connection ends;
+            // fuser 0.18 knows only ENODEV as an end.
+            Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {
+                (End::Unmounted, Ok(()))
+            }
             Err(error) => {
                 tracing::error!(path = %self.mount.point().display(), %error,
                     "the kernel's requests cannot be read any more; unmounting");

@@ -68,6 +68,7 @@ pub use handle::{AccountHandle, Entry, EntryKind, HandleError, SyntheticTree};
 pub use limits::{LimitTable, Limits, Rule};
 pub use quirks::*;
 pub use report::{Gauge, Offence, Report, Violation};
+pub use tls::host_names as tls_host_names;
 pub use world::Profile;
 
 use std::io;

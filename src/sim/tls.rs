@@ -1,6 +1,9 @@
 //! The TLS listener's certificate, from an authority made for this run.
 
 use super::account::DOMAINS;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -16,6 +19,34 @@ pub struct Tls {
     pub acceptor: TlsAcceptor,
     /// The authority's certificate, to be trusted by clients.
     pub ca_pem: String,
+}
+
+/// Prefixes of upload nodes and download hosts, as seen (API notes 1.1).
+const NODES: std::ops::Range<u32> = 2..10;
+const DOWNLOAD_LETTERS: [&str; 3] = ["a", "o", "s"];
+const DOWNLOAD_NUMBERS: std::ops::Range<u32> = 1..9;
+
+/// The names that the TLS listener hands out, besides the alias domains: to be mapped
+/// to loopback by whoever points a client with fixed names at it.
+pub fn host_names() -> Vec<String> {
+    let mut names = vec!["api.1fichier.com".to_owned(), "1fichier.com".to_owned()];
+    names.extend(NODES.map(|number| format!("up{number}.1fichier.com")));
+    for letter in DOWNLOAD_LETTERS {
+        names.extend(DOWNLOAD_NUMBERS.map(|number| format!("{letter}-{number}.1fichier.com")));
+    }
+    names
+}
+
+/// A name for an upload node.
+pub fn upload_node(random: &mut StdRng) -> String {
+    format!("up{}.1fichier.com", random.random_range(NODES))
+}
+
+/// A name for a download host.
+pub fn download_host(random: &mut StdRng) -> String {
+    let letter = DOWNLOAD_LETTERS.choose(random).unwrap_or(&"a");
+    let number = random.random_range(DOWNLOAD_NUMBERS);
+    format!("{letter}-{number}.1fichier.com")
 }
 
 /// Makes an authority and a certificate for all names of the service.
@@ -68,6 +99,17 @@ fn names() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn hosts_are_among_the_names() {
+        let mut random = StdRng::seed_from_u64(1);
+        let names = host_names();
+        for _ in 0..100 {
+            assert!(names.contains(&upload_node(&mut random)));
+            assert!(names.contains(&download_host(&mut random)));
+        }
+    }
 
     #[test]
     fn an_authority_and_a_certificate_can_be_made() {

@@ -196,14 +196,18 @@ impl ExtentMap {
 
     /// The places of the data file that hold bytes of `range`.
     pub fn data_places_in(&self, range: Range<u64>) -> RangeSet<u64> {
-        let places = self
-            .slice(range)
-            .into_iter()
-            .filter_map(|e| match e.source {
-                Source::Data { offset } => Some(offset..offset + (e.range.end - e.range.start)),
-                Source::Remote { .. } | Source::Zero => None,
-            });
-        places.collect()
+        let mut places = RangeSet::new();
+        if range.is_empty() {
+            return places;
+        }
+        for (stretch, origin) in self.origins.overlapping(&range) {
+            if let Origin::Data(shift) = origin {
+                let part = stretch.start.max(range.start)..stretch.end.min(range.end);
+                // Never empty: it overlaps.
+                places.insert(shift.apply(part.start)..shift.apply(part.end));
+            }
+        }
+        places
     }
 
     /// Whether every byte is either in the data file at its own offset or zero,

@@ -120,7 +120,6 @@ async fn complete(
 }
 
 /// `at` lies within `buffer`: both come from the same extents.
-#[allow(clippy::indexing_slicing)]
 fn slot(buffer: &mut BytesMut, at: Range<usize>) -> &mut [u8] {
     &mut buffer[at]
 }

@@ -560,6 +560,20 @@ pub fn content_confirmed(
     )
 }
 
+/// A listing shows where the service has the node: what is left of the wish to put
+/// it elsewhere.
+pub(super) fn place_seen(c: &Connection, node: &Node) -> Result<()> {
+    let pending = Pending {
+        place: wanted_place(c, node)?.as_ref() != node.remote.place(),
+        ..node.pending
+    };
+    rows::set_pending(c, node.ino, pending)?;
+    if pending.is_empty() {
+        clear_attempt(c, node.ino)?;
+    }
+    Ok(())
+}
+
 /// Whether a file of the service may be the result of an upload under way.
 pub(super) fn is_being_sent(c: &Connection, file: &RemoteFile) -> rusqlite::Result<bool> {
     c.prepare_cached(

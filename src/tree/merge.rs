@@ -284,7 +284,9 @@ impl Merge<'_> {
             rows::set_protected(self.tx, node.ino, entry.protected)?;
         }
         if node.pending.place {
-            return Ok(()); // The user's own wish wins.
+            // The user's own wish wins, and may have come true.
+            let node = rows::by_ino(self.tx, node.ino)?.ok_or(TreeError::NotFound)?;
+            return journal::place_seen(self.tx, &node);
         }
         let stays = node.place.as_ref().is_some_and(|place| {
             place.parent == self.folder.ino && !moved && place.name == entry.display

@@ -76,7 +76,8 @@ impl Tree {
     /// The entry `name` of folder `parent`.
     ///
     /// # Errors
-    /// [`TreeError::NotFound`] when there is no such folder.
+    /// [`TreeError::NotFound`] when there is no such folder,
+    /// [`TreeError::NameTooLong`] for a name that the service cannot have.
     pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<Lookup, TreeError> {
         self.store.read(|c| {
             if let Some(node) = rows::by_name(c, parent, name)? {
@@ -85,6 +86,9 @@ impl Tree {
             let folder = rows::by_ino(c, parent)?.ok_or(TreeError::NotFound)?;
             if folder.kind != Kind::Folder {
                 return Err(TreeError::NotFolder);
+            }
+            if names::encode(name).is_err() {
+                return Err(TreeError::NameTooLong);
             }
             Ok(if folder.known.is_complete() {
                 Lookup::Gone

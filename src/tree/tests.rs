@@ -496,6 +496,19 @@ fn a_folder_made_here_and_there_becomes_one() {
 }
 
 #[test]
+fn a_move_done_before_a_crash_is_seen_in_the_listing() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![file(1, "a", 1)]));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, Listing::default());
+    bench.rename((ROOT, "a"), (d, "a")).unwrap();
+    assert_eq!(bench.todo(), ["move file1 to 7"]);
+    bench.list(d, listing(vec![], vec![file(1, "a", 1)]));
+    assert!(bench.todo().is_empty());
+    assert_eq!(bench.names(d), ["a"]);
+}
+
+#[test]
 fn a_refused_rename_shows_the_truth_again() {
     let bench = Bench::new();
     bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));

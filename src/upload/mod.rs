@@ -52,8 +52,9 @@ pub struct UploadOptions {
     pub speed: f64,
     /// Tries before a refusal that looks permanent is believed.
     pub permanent_tries: u32,
-    /// The same for removals, which lag behind each other.
-    pub removal_tries: u32,
+    /// The same for removals, which lag behind each other, and for moves and
+    /// renames, which may have been done before a crash: together longer than listings lag.
+    pub refusal_tries: u32,
 }
 
 impl Default for UploadOptions {
@@ -62,7 +63,7 @@ impl Default for UploadOptions {
             workers: 2,
             speed: 1.0,
             permanent_tries: 2,
-            removal_tries: 5,
+            refusal_tries: 5,
         }
     }
 }

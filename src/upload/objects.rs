@@ -2,6 +2,7 @@
 //! what the service did is recorded as a fact.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use super::failure::{Failure, judge};
 use super::plan::Batch;
@@ -23,7 +24,7 @@ impl Context {
                 let moved = self.api.move_folder(id, to, Class::Upload).await;
                 match moved {
                     Ok(()) => Ok(self.tree.moved(ino, to, Time::now())?),
-                    Err(e) => self.place_failed(&[ino], &e),
+                    Err(e) => self.place_failed(&[ino], &e).await,
                 }
             }
             Batch::RenameFiles(files) => self.rename_files(files).await,
@@ -33,7 +34,7 @@ impl Context {
                     Ok(()) | Err(ApiError::Unchanged(_)) => {
                         Ok(self.tree.renamed(ino, &name, Time::now())?)
                     }
-                    Err(e) => self.place_failed(&[ino], &e),
+                    Err(e) => self.place_failed(&[ino], &e).await,
                 }
             }
             Batch::RemoveFiles(removals) => self.remove_files(removals).await,
@@ -79,7 +80,7 @@ impl Context {
                 }
                 Ok(())
             }
-            Err(e) => self.place_failed(&inos, &e),
+            Err(e) => self.place_failed(&inos, &e).await,
         }
     }
 
@@ -118,7 +119,7 @@ impl Context {
                 }
                 Ok(())
             }
-            Err(e) => self.place_failed(&inos, &e),
+            Err(e) => self.place_failed(&inos, &e).await,
         }
     }
 
@@ -127,7 +128,9 @@ impl Context {
         match self.api.remove_files(&ids, Class::Upload).await {
             // Fewer than asked for: the others were gone before (API notes 10.17).
             Ok(_) => self.all_removed(&removals),
-            Err(ApiError::NotFound(_)) if removals.len() == 1 => self.all_removed(&removals),
+            // None of them is known (any more). Asking for each would only add to the
+            // failing calls; one that is there after all shows in the next listing.
+            Err(ApiError::NotFound(_)) => self.all_removed(&removals),
             Err(e) => self.removals_failed(&removals, &e),
         }
     }
@@ -154,7 +157,7 @@ impl Context {
     /// not to be empty is tried some more before that is believed.
     fn removals_failed(&self, removals: &[Removal], e: &ApiError) -> Result<(), UploadError> {
         for removal in removals {
-            if judge(e) == Failure::Permanent && removal.attempts >= self.options.removal_tries {
+            if judge(e) == Failure::Permanent && removal.attempts >= self.options.refusal_tries {
                 tracing::warn!(
                     name = removal.place.name,
                     "not removed from the service, shown again: {e}"
@@ -169,22 +172,45 @@ impl Context {
         Ok(())
     }
 
-    /// A move or rename failed: tried again, or given up and the truth shown.
-    fn place_failed(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
+    /// A move or rename failed. A refusal may mean that it was done already, by us
+    /// before a crash: the folder's listing tells, and where it is late, the next
+    /// one. Only then the wish is given up and the truth shown.
+    async fn place_failed(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
+        if judge(e) == Failure::Passing {
+            for &ino in inos {
+                self.intent_failed(ino, e)?;
+            }
+            return Ok(());
+        }
+        let mut folders = HashSet::new();
         for &ino in inos {
-            match judge(e) {
-                Failure::Passing => self.intent_failed(ino, e)?,
-                Failure::Permanent => {
-                    tracing::warn!(
-                        path = %self.path(ino),
-                        "not moved or renamed on the service, shown where it is: {e}"
-                    );
-                    let changes = self.tree.restore_place(ino)?;
-                    self.tell(changes);
-                    if let Some(place) = self.tree.node(ino)?.and_then(|n| n.place) {
-                        self.refresh_in_background(place.parent);
-                    }
-                }
+            folders.extend(self.tree.node(ino)?.and_then(|n| n.place).map(|p| p.parent));
+        }
+        for folder in folders {
+            let deadline = Instant::now() + self.api.limits().folder_gap * 4;
+            let listed = self.refresher.refresh(folder, Class::Upload, deadline);
+            if let Err(e) = listed.await {
+                tracing::debug!(%folder, "not listed after a refusal: {e}");
+            }
+        }
+        for &ino in inos {
+            let Some(node) = self.tree.node(ino)?.filter(|node| node.pending.place) else {
+                continue;
+            };
+            let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+            if attempts < self.options.refusal_tries {
+                self.tree
+                    .postpone(ino, self.later(attempts + 1), &e.to_string())?;
+                continue;
+            }
+            tracing::warn!(
+                path = %self.path(ino),
+                "not moved or renamed on the service, shown where it is: {e}"
+            );
+            let changes = self.tree.restore_place(ino)?;
+            self.tell(changes);
+            if let Some(place) = node.place {
+                self.refresh_in_background(place.parent);
             }
         }
         Ok(())

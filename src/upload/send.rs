@@ -153,6 +153,8 @@ impl Context {
             .iter()
             .map(|part| (part.sending.ino, part.whirlpool()))
             .collect();
+        // Held by nobody else, the staged bytes of a confirmed version become cache.
+        drop(parts);
         self.tree
             .uploads_were_sent(&ticket.xid, &sent, Time::now())?;
         for (upload, (_, whirlpool)) in underway.iter_mut().zip(&sent) {

@@ -236,11 +236,11 @@ impl Context {
         Ok(())
     }
 
-    /// The version that was sent, if it still exists.
+    /// The version that was sent, if it still exists; no longer held for us.
     fn version(&self, upload: &Underway) -> Result<Option<Version>, UploadError> {
         let same = |version: &Version| version.number() == upload.version;
-        if let Some(version) = self.sent.lock().get(&upload.ino).filter(|v| same(v)) {
-            return Ok(Some(version.clone()));
+        if let Some(version) = self.sent.lock().remove(&upload.ino).filter(same) {
+            return Ok(Some(version));
         }
         let file = self.staging.file(upload.ino, None)?;
         Ok(file.snapshot().filter(same))

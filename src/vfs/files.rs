@@ -123,7 +123,9 @@ impl Vfs {
         }
         let Hold { ino, content, .. } = &handle.hold;
         let size = content.size();
-        // What an append handle writes inside the file is a page of a mapping.
+        // The kernel holds the inode's lock over an append, so its offset is never
+        // before the end: what an append handle writes inside the file is a page of
+        // a mapping, which may come through any handle.
         let append = handle.append && offset >= size;
         let at = if append { size } else { offset };
         end_of(at, data.len() as u64)?;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::api::{AddressFamily, Api, ApiConfig, Endpoints, Limits, Pace};
-use crate::config::{ApiKey, KeyStore};
+use crate::api::{Api, ApiConfig, Endpoints, Limits, Pace};
+use crate::config::{AddressFamily, ApiKey, KeyStore};
 use crate::staging::StagingOptions;
 use crate::staging::testing::Service;
 use crate::tree::Node;

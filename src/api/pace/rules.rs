@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::state::{Lock, Micros, State};
+use super::state::{Lock, Micros, Recent, State};
 use super::{Call, Class, Script, Subject};
 use crate::api::limits::Limits;
 
@@ -75,6 +75,8 @@ pub(in crate::api) enum Verdict {
     KeyRefused,
     /// No answer that tells anything.
     Nothing,
+    /// No connection came about: the service knows nothing of the call.
+    NotSent,
 }
 
 /// What became of a call.
@@ -113,6 +115,10 @@ pub(super) fn advance(state: &mut State, limits: &Limits, now: Micros) {
     state
         .failing
         .retain(|failed| now - *failed < failing_window);
+
+    state
+        .recent
+        .retain(|call| leaves_burst(call, limits, now) > now);
 
     let quiet = micros(limits.quiet).max(1);
     let hours = (now - state.quiet_since) / quiet;
@@ -222,14 +228,28 @@ pub(super) fn decide(
         not_before(now + wait.ceil() as Micros, Why::Rate);
     }
     let burst = usize::try_from(limits.burst).unwrap_or(1).max(1);
-    if let Some(place) = state.recent.len().checked_sub(burst)
-        && let Some(first) = state.recent.get(place)
-    {
-        not_before(first + micros(limits.burst_window), Why::Rate);
+    if let Some(surplus) = state.recent.len().checked_sub(burst) {
+        let mut ends: Vec<Micros> = state
+            .recent
+            .iter()
+            .map(|call| leaves_burst(call, limits, now))
+            .collect();
+        ends.sort_unstable();
+        not_before(ends.get(surplus).copied().unwrap_or(now), Why::Rate);
     }
     match latest {
         None => Decision::Go,
         Some((until, why)) => Decision::Wait { until, why },
+    }
+}
+
+/// When a call counts no more for the burst. For one without an answer yet it is
+/// the time to look again.
+fn leaves_burst(call: &Recent, limits: &Limits, now: Micros) -> Micros {
+    let window = micros(limits.burst_window);
+    match call.answered {
+        Some(answered) => answered + window,
+        None => (now + window).min(call.sent + micros(limits.under_way)),
     }
 }
 
@@ -243,13 +263,13 @@ fn lock_end(lock: &Lock, trial: Micros) -> Micros {
 }
 
 /// Notes that a call goes out, at the time of the last [`advance`].
-pub(super) fn grant(state: &mut State, limits: &Limits, call: &Call) {
+pub(super) fn grant(state: &mut State, call: &Call) {
     let now = state.seen;
     state.tokens -= 1.0;
-    state.recent.push(now);
-    let burst = usize::try_from(limits.burst).unwrap_or(1).max(1);
-    let surplus = state.recent.len().saturating_sub(burst);
-    state.recent.drain(..surplus);
+    state.recent.push(Recent {
+        sent: now,
+        answered: None,
+    });
     state.quiet_calls += 1;
     match call.subject {
         Subject::Folder(id) => {
@@ -285,6 +305,7 @@ pub(super) fn report(
     if matches!(report.status, Some(401 | 403 | 404 | 410)) {
         state.failing.push(now);
     }
+    arrived(state, call, sent, report.verdict);
     let kind_name = call.script.kind();
     match report.verdict {
         Verdict::Answered => {
@@ -298,7 +319,7 @@ pub(super) fn report(
                 kind.lock = None;
             }
         }
-        Verdict::Nothing => {
+        Verdict::Nothing | Verdict::NotSent => {
             // The trial told nothing: another may follow.
             let kind = state.kinds.get_mut(&kind_name);
             let kind_lock = kind.and_then(|kind| kind.lock.as_mut());
@@ -328,6 +349,32 @@ pub(super) fn report(
         }
         Verdict::KeyRefused => state.refused_key = key.map(str::to_owned),
     }
+}
+
+/// Lets the gaps run from the answer, for nobody knows when between the two the
+/// service counted the call; and not at all if it never got there.
+fn arrived(state: &mut State, call: &Call, sent: Micros, verdict: Verdict) {
+    let now = state.seen;
+    let mut under_way = state.recent.iter_mut();
+    if let Some(recent) = under_way.find(|call| call.sent == sent && call.answered.is_none()) {
+        recent.answered = Some(now);
+    }
+    let counted = (verdict != Verdict::NotSent).then_some(now);
+    match (call.subject, counted) {
+        (Subject::Folder(id), Some(now)) => {
+            state.folders.insert(id.0, now);
+        }
+        (Subject::Folder(id), None) => {
+            state.folders.remove(&id.0);
+        }
+        (Subject::AllFiles, counted) => state.all_files = counted,
+        (Subject::Other, _) => {}
+    }
+    if call.script == Script::Account {
+        state.account = counted;
+    }
+    let kind = state.kinds.entry(call.script.kind()).or_default();
+    kind.last = Some(now);
 }
 
 /// Locks a kind of call; false if the call went out before a lock that is known

@@ -25,6 +25,15 @@ pub(super) struct Lock {
     pub trial: Option<Micros>,
 }
 
+/// A call that counts for the burst.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct Recent {
+    /// When it was let go.
+    pub sent: Micros,
+    /// When its answer came; it reached the service in between.
+    pub answered: Option<Micros>,
+}
+
 /// What is known about one kind of call.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -51,8 +60,8 @@ pub(super) struct State {
     /// Calls saved up, as of `tokens_at`.
     pub tokens: f64,
     pub tokens_at: Micros,
-    /// The last calls, as many as the burst.
-    pub recent: Vec<Micros>,
+    /// The calls that count for the burst.
+    pub recent: Vec<Recent>,
     /// The learned rate of all calls, as a part of the table's.
     pub rate: f64,
     /// Since when there was no lock, or the last step up.
@@ -118,7 +127,10 @@ impl State {
         each(&mut self.seen);
         each(&mut self.tokens_at);
         each(&mut self.quiet_since);
-        self.recent.iter_mut().for_each(each);
+        for call in &mut self.recent {
+            each(&mut call.sent);
+            call.answered.iter_mut().for_each(each);
+        }
         self.folders.values_mut().for_each(each);
         self.all_files.iter_mut().for_each(each);
         self.account.iter_mut().for_each(each);

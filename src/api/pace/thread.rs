@@ -181,7 +181,7 @@ impl Worker {
             );
             match decision {
                 Decision::Go => {
-                    rules::grant(state, &self.limits, &waiter.permit.call);
+                    rules::grant(state, &waiter.permit.call);
                     if waiter.permit.call.may_fail() {
                         self.in_flight += 1;
                     }

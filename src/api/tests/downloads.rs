@@ -127,7 +127,7 @@ async fn a_lost_connection_does_not_tell_the_link() {
         .http
         .send(bench.api.shared.http.data.get(link.unwrap()))
         .await;
-    let error = error.err().unwrap();
+    let error = ApiError::from(error.err().unwrap());
     assert!(matches!(error, ApiError::Transient(_)));
     assert!(!format!("{error} {error:?}").contains("psecret"));
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::value::{Patterns, Umask};
+use crate::config::value::Umask;
 
 const KEY: &str = "abcdefghijklmnopqrstuvwxyz012345";
 
@@ -38,18 +38,12 @@ fn each_layer_covers_the_one_before() {
 
 #[test]
 fn the_file_takes_toml_types() {
-    let layers = file(
-        "ro = true\nwrite_back = \"90s\"\numask = \"077\"\nlimits_scale = 2.5\nlocal_only = [\"*.tmp\", \".~*\"]\n",
-    );
+    let layers = file("ro = true\nwrite_back = \"90s\"\numask = \"077\"\nlimits_scale = 2.5\n");
     let settings = resolve(&layers).unwrap().settings;
     assert!(settings.ro);
     assert_eq!(settings.write_back, Duration::from_secs(90));
     assert_eq!(settings.umask, Umask(0o77));
     assert_eq!(settings.limits_scale.0, 2.5);
-    assert_eq!(
-        settings.local_only,
-        Patterns(vec!["*.tmp".into(), ".~*".into()])
-    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::reply::Reply;
 use crate::sim::download::Token;
 use crate::sim::http::Origin;
 use crate::sim::report::Offence;
+use crate::sim::tls;
 use crate::sim::world::{State, World};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -53,11 +54,7 @@ pub fn token(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError
     };
     let host = match context.peer.origin {
         Origin::Plain => world.plain.to_string(),
-        Origin::Tls => {
-            let letter = ["a", "o", "s", "cdn"].choose(random).unwrap_or(&"a");
-            let number = random.random_range(1..12);
-            with_port(format!("{letter}-{number}.1fichier.com"), world)
-        }
+        Origin::Tls => with_port(tls::download_host(random), world),
     };
     let query = if inline { "?inline" } else { "" };
     let url = format!("{scheme}://{host}/p{name}{query}");
@@ -70,10 +67,7 @@ pub fn upload_server(context: &Context<'_>, state: &mut State) -> Result<Reply, 
     let id = random_id(&mut state.random);
     let host = match context.peer.origin {
         Origin::Plain => context.world.plain.to_string(),
-        Origin::Tls => {
-            let number = state.random.random_range(2..10);
-            with_port(format!("up{number}.1fichier.com"), context.world)
-        }
+        Origin::Tls => with_port(tls::upload_node(&mut state.random), context.world),
     };
     state.uploads.open(id.clone());
     Ok(Reply::object([("url", host.into()), ("id", id.into())]))

@@ -38,7 +38,7 @@ impl World {
     /// Makes a call that must be allowed now.
     fn call(&mut self, call: Call) -> Micros {
         assert_eq!(self.ask(call, Class::Interactive), Decision::Go);
-        grant(&mut self.state, &self.limits, &call);
+        grant(&mut self.state, &call);
         self.now
     }
 
@@ -93,7 +93,15 @@ fn a_beginning_is_careful_and_then_bursts_of_three_go() {
         world.call(node());
     }
     let (wait, why) = world.waits(node()).unwrap();
-    assert_eq!((wait, why), (1_200_000, Why::Rate));
+    assert_eq!((wait, why), (1_050_000, Why::Rate));
+    // An answer tells when they end to count.
+    for _ in 0..3 {
+        let sent = world.now;
+        world.answer(node(), sent, Verdict::Answered, 200);
+    }
+    world.wait(1_049_999);
+    assert_eq!(world.waits(node()), Some((1, Why::Rate)));
+    world.wait(1).call(node());
 }
 
 #[test]
@@ -105,6 +113,32 @@ fn a_folder_is_listed_once_in_thirty_seconds_by_either_script() {
     assert_eq!(world.waits(other), Some((29 * SECOND, Why::SameFolder)));
     world.call(folder(8));
     world.wait(29 * SECOND).call(other);
+}
+
+#[test]
+fn a_gap_runs_from_the_answer_and_not_at_all_if_nothing_was_sent() {
+    let mut world = World::new();
+    let sent = world.wait(HOUR).call(folder(7));
+    world.wait(2 * SECOND);
+    world.answer(folder(7), sent, Verdict::Answered, 200);
+    assert_eq!(world.waits(folder(7)), Some((30 * SECOND, Why::SameFolder)));
+    let sent = world.call(folder(8));
+    world.wait(2 * SECOND);
+    world.answer(folder(8), sent, Verdict::NotSent, 0);
+    world.call(folder(8));
+}
+
+#[test]
+fn calls_without_an_answer_fill_the_burst_for_a_while() {
+    let mut world = World::new();
+    world.wait(HOUR);
+    for _ in 0..3 {
+        world.call(node());
+    }
+    world.wait(3 * SECOND);
+    assert_eq!(world.waits(node()), Some((1_050_000, Why::Rate)));
+    // A process that died with them does not hold up the others for ever.
+    world.wait(2 * SECOND).call(node());
 }
 
 #[test]
@@ -415,7 +449,7 @@ proptest! {
                             if call == token() {
                                 prop_assert!(locked.is_none_or(|until| world.now >= until));
                             }
-                            grant(&mut world.state, &world.limits, &call);
+                            grant(&mut world.state, &call);
                             sent.push((world.now, call));
                         }
                         Decision::Wait { until, .. } => prop_assert!(until > world.now),
@@ -462,7 +496,49 @@ proptest! {
                 turns += 1;
                 prop_assert!(turns < 5);
             }
-            world.call(call);
+            let sent = world.call(call);
+            world.answer(call, sent, Verdict::Answered, 200);
+        }
+    }
+
+    /// Calls may reach the service at any time between their start and their answer, in any
+    /// order: it never sees more than three in a second, nor a folder twice in thirty.
+    #[test]
+    fn no_delay_on_the_way_brings_calls_together(
+        trips in prop::collection::vec((0_u64..3, 0..2 * SECOND, 0..2 * SECOND, 0..SECOND), 1..80),
+    ) {
+        let mut world = World::new();
+        world.wait(HOUR);
+        let mut under_way: Vec<(Micros, Call, Micros)> = Vec::new();
+        let mut arrivals: Vec<(Micros, Call)> = Vec::new();
+        for (id, there, back, pause) in trips {
+            world.wait(pause);
+            let call = folder(id);
+            loop {
+                // Answers come when they come.
+                under_way.sort_by_key(|(_, _, answer)| *answer);
+                let next = under_way.first().map_or(Micros::MAX, |(_, _, answer)| *answer);
+                if next <= world.now {
+                    let (sent, call, _) = under_way.remove(0);
+                    world.answer(call, sent, Verdict::Answered, 200);
+                    continue;
+                }
+                match world.ask(call, Class::Interactive) {
+                    Decision::Wait { until, .. } => world.now = until.min(next),
+                    _ => break,
+                }
+            }
+            let sent = world.call(call);
+            arrivals.push((sent + there, call));
+            under_way.push((sent, call, sent + there + back));
+        }
+        arrivals.sort_by_key(|(time, _)| *time);
+        for four in arrivals.windows(4) {
+            prop_assert!(four[3].0 - four[0].0 >= SECOND);
+        }
+        for id in 0..3 {
+            let times: Vec<_> = arrivals.iter().filter(|(_, call)| *call == folder(id)).collect();
+            prop_assert!(times.windows(2).all(|two| two[1].0 - two[0].0 >= 30 * SECOND));
         }
     }
 }
