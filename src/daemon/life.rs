@@ -40,7 +40,7 @@ pub(super) async fn run(
     detach(&shared).await;
     save(&shared).await;
     let left = backlog(&shared);
-    drop(server);
+    server.close().await;
     drop(lock);
     Ended { left, failure }
 }
