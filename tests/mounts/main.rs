@@ -4,4 +4,5 @@
 mod crash;
 mod foreign;
 mod harness;
+mod semantics;
 mod workflows;
