@@ -84,28 +84,37 @@ pub fn key(settings: &Settings) -> Result<ApiKey, Failure> {
     Ok(config::find_key(settings, |name| std::env::var(name).ok())?)
 }
 
-/// Where the sockets of this user's daemons are.
-fn sockets() -> Result<PathBuf, Failure> {
-    let nothing_said = resolve(&Layers::default())?.settings;
-    Ok(Paths::new(&nothing_said, None)?.runtime_dir()?)
+/// Where the sockets of this user's daemons are: also those that were started
+/// with a session of the user, or without one, unlike this process.
+fn sockets() -> Vec<PathBuf> {
+    let user = nix::unistd::geteuid();
+    let session = PathBuf::from(format!("/run/user/{user}"));
+    let mut dirs: Vec<PathBuf> = [dirs::runtime_dir(), Some(session)]
+        .into_iter()
+        .flatten()
+        .map(|dir| dir.join("fichierfs"))
+        .chain(dirs::data_local_dir().map(|dir| dir.join("fichierfs/run")))
+        .collect();
+    dirs.dedup();
+    dirs
 }
 
 /// All daemons of this user.
-pub async fn daemons() -> Result<Vec<Client>, Failure> {
-    Ok(Client::running(&sockets()?).await)
+pub async fn daemons() -> Vec<Client> {
+    Client::running(&sockets()).await
 }
 
 /// The daemon of this mount, or the only one.
 pub async fn daemon(mountpoint: Option<&Path>) -> Result<Client, Failure> {
     let Some(path) = mountpoint else {
-        return Ok(Client::find(&sockets()?, None).await?);
+        return Ok(Client::find(&sockets(), None).await?);
     };
     Ok(within(path).await?.0)
 }
 
 /// The daemon in whose mount `path` is, and the path from the mount's root.
 pub async fn within(path: &Path) -> Result<(Client, PathBuf), Failure> {
-    let sockets = sockets()?;
+    let sockets = sockets();
     let plain = std::path::absolute(path)?;
     let (client, full) = match Client::find(&sockets, Some(&plain)).await {
         Err(ControlError::NoSuchMount(_)) => {

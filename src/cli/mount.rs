@@ -24,6 +24,7 @@ fn serve(args: &MountArgs, report: &mut Option<background::Report>) -> Outcome {
     let loaded = load::load(&args.config, &args.options, &args.mount_options)?;
     let mountpoint = std::path::absolute(&args.mountpoint)?;
     if args.background && report.is_none() {
+        daemon::check_mountpoint(&mountpoint, &loaded.paths)?;
         return background::launch(&loaded.paths.state_dir()?);
     }
     log::start(loaded.settings.log_level, loaded.settings.log_format);

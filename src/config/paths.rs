@@ -1,7 +1,7 @@
 //! Where things are kept: the user's folders for configuration, data, cache and
 //! run time, each with a `fichierfs` below it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{ConfigError, Settings, private_folder};
 
@@ -51,6 +51,11 @@ impl Paths {
         })
     }
 
+    /// All folders that a mount uses, made or not.
+    pub fn all(&self) -> [&Path; 3] {
+        [&self.state, &self.cache, &self.runtime]
+    }
+
     /// The folder of the database and of what waits for its upload, made if needed.
     pub fn state_dir(&self) -> Result<PathBuf, ConfigError> {
         made(&self.state)
@@ -78,7 +83,7 @@ impl Paths {
     }
 }
 
-fn made(path: &std::path::Path) -> Result<PathBuf, ConfigError> {
+fn made(path: &Path) -> Result<PathBuf, ConfigError> {
     private_folder(path)?;
     Ok(path.to_owned())
 }

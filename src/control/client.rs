@@ -49,10 +49,10 @@ impl Client {
         })
     }
 
-    /// All running daemons of the user.
-    pub async fn running(dir: &Path) -> Vec<Client> {
+    /// All running daemons whose sockets are in `dirs`.
+    pub async fn running(dirs: &[PathBuf]) -> Vec<Client> {
         let mut running = Vec::new();
-        for path in socket::all(dir) {
+        for path in dirs.iter().flat_map(|dir| socket::all(dir)) {
             match Client::at(&path).await {
                 Ok(client) => running.push(client),
                 Err(error) => tracing::debug!(path = %path.display(), %error, "no daemon there"),
@@ -63,8 +63,8 @@ impl Client {
 
     /// The daemon of this mountpoint (an absolute path), of a path below it, or
     /// the only one.
-    pub async fn find(dir: &Path, mountpoint: Option<&Path>) -> Result<Client> {
-        let running = Client::running(dir).await;
+    pub async fn find(dirs: &[PathBuf], mountpoint: Option<&Path>) -> Result<Client> {
+        let running = Client::running(dirs).await;
         let Some(path) = mountpoint else {
             return only(running);
         };

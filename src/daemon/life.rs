@@ -31,6 +31,7 @@ pub(super) async fn run(
 ) -> Ended {
     service::ready(&shared.mountpoint);
     let failure = until_unmounted(&shared).await;
+    drop(shared.leaving.lock().await);
     shared.phase.send_replace(Phase::Draining);
     drain(&shared).await;
     shared.phase.send_replace(Phase::Stopping);
@@ -38,11 +39,9 @@ pub(super) async fn run(
     account.abort();
     shared.parts.stop_uploads().await;
     detach(&shared).await;
-    let content = shared.parts.below.content.clone();
-    // It fails only if the process is about to end, and then only slows the next start.
-    let _ = tokio::task::spawn_blocking(move || content.save()).await;
+    save(&shared).await;
     let left = backlog(&shared);
-    drop(server);
+    server.close().await;
     drop(lock);
     Ended { left, failure }
 }
@@ -79,6 +78,8 @@ async fn drain(shared: &Shared) {
         if enough || (closed && left.is_drained()) {
             return;
         }
+        // The last files may be closed only now.
+        shared.parts.hurry_closed();
         if told.is_none_or(|at| at.elapsed() >= NEWS) {
             told = Some(Instant::now());
             tracing::info!(
@@ -109,6 +110,19 @@ async fn detach(shared: &Arc<Shared>) {
         tokio::task::spawn_blocking(move || shared.session.unmount(Unmount::Detach)).await;
     if let Ok(Err(error)) = detached {
         tracing::warn!("the mount cannot be taken away: {error}");
+    }
+}
+
+/// What files that are still open have is stored for the next mount, and what is
+/// cached is noted.
+async fn save(shared: &Shared) {
+    let parts = shared.parts.clone();
+    let saved = tokio::task::spawn_blocking(move || {
+        parts.below.content.save();
+        parts.vfs.save_all()
+    });
+    if let Ok(Err(error)) = saved.await {
+        tracing::error!("not all that was written could be stored: {error}");
     }
 }
 

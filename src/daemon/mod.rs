@@ -1,8 +1,7 @@
 //! The house keeper: builds the rooms, wires them, and takes them down in order.
 //!
 //! The only place that knows all rooms. [`start`] brings a mount up, [`Running`]
-//! is what is then alive; `cli` and tests call nothing else here but
-//! [`account::save`].
+//! is what is then alive; `cli` and tests call these and little else.
 //!
 //! ```text
 //! lock (one daemon for a state directory)  -> store -> api -> content -> staging -> tree
@@ -26,7 +25,7 @@ mod parts;
 mod places;
 mod service;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,6 +68,9 @@ struct Shared {
     session: Session,
     phase: watch::Sender<Phase>,
     wish: watch::Sender<Option<Wish>>,
+    /// Held while the mount is taken away on request, so that who sees it gone waits until
+    /// the wish that belongs to it is known.
+    leaving: tokio::sync::Mutex<()>,
 }
 
 /// That somebody asked the daemon to end, and how.
@@ -128,18 +130,10 @@ impl Running {
 /// Each reason why not, with what to do about it; nothing is left behind then.
 pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let runtime = Runtime::current();
+    let (wanted, places) = (setup.mountpoint.clone(), setup.paths.clone());
+    let mountpoint = blocking(move || check_mountpoint(&wanted, &places)).await?;
     let state_dir = setup.paths.state_dir()?;
-    let cache_dir = setup.paths.cache_dir()?;
-    let sockets = setup.paths.runtime_dir()?;
-    let socket = socket::path_for(&sockets, &state_dir);
-
-    let wanted = setup.mountpoint.clone();
-    let own = [state_dir.clone(), cache_dir.clone(), sockets];
-    let mountpoint = blocking(move || {
-        let own: Vec<_> = own.iter().map(PathBuf::as_path).collect();
-        Ok(Mountpoint::prepare(&wanted, &own)?)
-    })
-    .await?;
+    let socket = socket::path_for(&setup.paths.runtime_dir()?, &state_dir);
 
     let lock = lock::acquire(&state_dir, &socket).await?;
     let (changes, mut news) = mpsc::unbounded_channel();
@@ -184,12 +178,22 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         session,
         phase: watch::Sender::new(Phase::Mounted),
         wish: watch::Sender::new(None),
+        leaving: tokio::sync::Mutex::new(()),
     });
     let handle = Handle::new(shared.clone());
     let server = Server::start(&socket, handle.clone())?;
     let account = tokio::spawn(account::keep(shared.parts.clone()));
     let life = tokio::spawn(life::run(shared, server, account, lock));
     Ok(Running { handle, life })
+}
+
+/// Whether something can be mounted there; before any folder is made, since
+/// that could be within it. Blocks, for seconds at most.
+///
+/// # Errors
+/// Why not, with what to do about it.
+pub fn check_mountpoint(path: &Path, paths: &Paths) -> Result<Mountpoint, StartError> {
+    Ok(Mountpoint::prepare(path, &paths.all())?)
 }
 
 fn mount_options(settings: &Settings, kernel: &[String]) -> MountOptions {

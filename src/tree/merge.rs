@@ -303,7 +303,7 @@ impl Merge<'_> {
         if node.pending.place {
             // The user's own wish wins, and may have come true.
             let node = rows::by_ino(self.tx, node.ino)?.ok_or(TreeError::NotFound)?;
-            return Ok(journal::place_seen(self.tx, &node)?);
+            return journal::place_seen(self.tx, &node);
         }
         let stays = node.place.as_ref().is_some_and(|place| {
             place.parent == self.folder.ino && !moved && place.name == entry.display

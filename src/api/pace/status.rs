@@ -27,8 +27,10 @@ pub struct PaceStatus {
     pub failing: usize,
     /// The budget for `failing`.
     pub failing_budget: usize,
-    /// Whether a key was refused, so that nothing is asked with it.
-    pub key_refused: bool,
+    /// The print of the key that the service refused last, so that nothing is asked with
+    /// it; another one may be in use by now.
+    #[serde(skip)]
+    pub refused_key: Option<String>,
     /// Calls since ever by script, of all processes.
     pub calls: BTreeMap<&'static str, u64>,
     /// Locks since ever.
@@ -70,7 +72,7 @@ impl PaceStatus {
                 .collect(),
             failing: state.failing.len(),
             failing_budget: limits.failing_calls,
-            key_refused: state.refused_key.is_some(),
+            refused_key: state.refused_key.clone(),
             calls: by_name(&state.calls),
             locks_ever: state.locks,
         }

@@ -91,6 +91,10 @@ fn setup(simulator: &Simulator, scratch: &Path, mountpoint: &Path) -> Result<Set
 
 fn invitation(mountpoint: &Path, paint: Paint) -> String {
     let at = show::plain(&mountpoint.to_string_lossy());
+    let program = std::env::args_os()
+        .next()
+        .unwrap_or_else(|| "fichierfs".into());
+    let program = show::plain(&program.to_string_lossy());
     format!(
         "{title}
 
@@ -98,7 +102,7 @@ A made-up account is mounted on {at}. Open it in a file manager, or try in anoth
 
   1. Read            ls -lR {at} && cat {at}/Welcome.txt
                      head -c 1M {at}/Videos/holiday-film.mkv | sha256sum    (fetches a start, not all 200 MB)
-  2. Write           cp -r /etc/apt {at}/Backup && fichierfs queue wait && fichierfs status
+  2. Write           cp -r /etc/apt {at}/Backup && {program} queue wait && {program} status
   3. Edit in place   echo 'a line of mine' >> {at}/Documents/notes.md && cat {at}/Documents/notes.md
 
 Nothing leaves this machine. Ctrl-C here unmounts and removes everything.

@@ -87,7 +87,7 @@ async fn questions_arrive_and_answers_come_back() {
     let fake = Fake::on("/mnt/a");
     let server = Server::start(&path, fake.clone()).unwrap();
 
-    let client = Client::find(dir.path(), None).await.unwrap();
+    let client = Client::find(&[dir.path().to_owned()], None).await.unwrap();
     assert_eq!(client.hello().pid, 42);
     assert_eq!(
         client.wait(Duration::from_secs(2)).await.unwrap().uploads,
@@ -105,7 +105,7 @@ async fn questions_arrive_and_answers_come_back() {
 
     drop(server);
     assert!(!path.exists());
-    let alone = Client::find(dir.path(), None).await;
+    let alone = Client::find(&[dir.path().to_owned()], None).await;
     assert!(matches!(alone, Err(ControlError::NotRunning)));
 }
 
@@ -143,18 +143,18 @@ async fn a_daemon_is_found_by_its_mountpoint_or_a_path_below() {
     // A killed daemon leaves a socket that nobody answers.
     drop(socket::bind(&dir.path().join("dead.sock")).unwrap());
 
-    let several = Client::find(dir.path(), None).await;
+    let several = Client::find(&[dir.path().to_owned()], None).await;
     assert!(matches!(several, Err(ControlError::Several(m)) if m.len() == 2));
     for (asked, found) in [
         ("/mnt/a", "/mnt/a"),
         ("/mnt/a/inner/x", "/mnt/a/inner"),
         ("/mnt/a/innermost", "/mnt/a"),
     ] {
-        let client = Client::find(dir.path(), Some(Path::new(asked)))
+        let client = Client::find(&[dir.path().to_owned()], Some(Path::new(asked)))
             .await
             .unwrap();
         assert_eq!(client.hello().mountpoint, Path::new(found));
     }
-    let none = Client::find(dir.path(), Some(Path::new("/mnt"))).await;
+    let none = Client::find(&[dir.path().to_owned()], Some(Path::new("/mnt"))).await;
     assert!(matches!(none, Err(ControlError::NoSuchMount(_))));
 }
