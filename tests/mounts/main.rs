@@ -2,4 +2,5 @@
 //! need, `tests/setup` installs; without it they fail.
 
 mod harness;
+mod semantics;
 mod workflows;

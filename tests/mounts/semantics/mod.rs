@@ -1,0 +1,5 @@
+//! What other mounts of the service get wrong, or do not have, is right here.
+
+mod attributes;
+mod content;
+mod names;

@@ -1,0 +1,214 @@
+//! Names: renames, refusals, duplicates, characters and lengths.
+
+use crate::harness::{World, errno, names, shell, text, tree};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::sys::stat::{Mode, SFlag, mknod};
+use nix::unistd::mkfifo;
+use std::fs;
+use std::os::unix::net::UnixListener;
+
+#[test]
+fn a_folder_with_something_in_it_is_not_replaced() {
+    let world = World::new();
+    world.account().add_file("full/remote", b"kept").unwrap();
+    let mounted = world.mount();
+    for name in ["other", "empty"] {
+        fs::create_dir(mounted.join(name)).unwrap();
+    }
+    fs::write(mounted.join("other/inside"), "moved").unwrap();
+    let onto = |target: &str| fs::rename(mounted.join("other"), mounted.join(target));
+    // What is in it is only known to the service at this moment.
+    assert_eq!(errno(onto("full")), libc::ENOTEMPTY);
+    assert_eq!(errno(fs::remove_dir(mounted.join("full"))), libc::ENOTEMPTY);
+    assert_eq!(text(mounted.join("full/remote")), "kept");
+    onto("empty").unwrap();
+    assert_eq!(names(mounted.path()), ["empty", "full"]);
+    assert_eq!(text(mounted.join("empty/inside")), "moved");
+    mounted.drain();
+    tree::assert_account_is(&world, mounted.path());
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+#[test]
+fn a_rename_that_must_not_replace_does_not() {
+    let world = World::new();
+    let mounted = world.mount();
+    let (one, two) = (mounted.join("one"), mounted.join("two"));
+    fs::write(&one, "1").unwrap();
+    fs::write(&two, "2").unwrap();
+    let rename = |flags| renameat2(AT_FDCWD, &one, AT_FDCWD, &two, flags);
+    assert_eq!(
+        rename(RenameFlags::RENAME_NOREPLACE),
+        Err(nix::Error::EEXIST)
+    );
+    // The service has nothing like it, and half of it would be worse than none.
+    assert_eq!(
+        rename(RenameFlags::RENAME_EXCHANGE),
+        Err(nix::Error::EINVAL)
+    );
+    assert_eq!((text(&one), text(&two)), ("1".into(), "2".into()));
+    fs::remove_file(&two).unwrap();
+    rename(RenameFlags::RENAME_NOREPLACE).unwrap();
+    assert_eq!(names(mounted.path()), ["two"]);
+    assert_eq!(text(&two), "1");
+}
+
+#[test]
+fn a_folder_does_not_go_into_itself() {
+    let world = World::new();
+    let mounted = world.mount();
+    fs::create_dir_all(mounted.join("a/b")).unwrap();
+    let into = fs::rename(mounted.join("a"), mounted.join("a/b/c"));
+    assert_eq!(errno(into), libc::EINVAL);
+}
+
+#[test]
+fn names_over_the_limits_of_the_service_are_too_long() {
+    let world = World::new();
+    let mounted = world.mount();
+    let write = |name: &str| fs::write(mounted.join(name), "x");
+    // 250 characters, and 255 bytes as the kernel has it.
+    let longest = "n".repeat(250);
+    write(&longest).unwrap();
+    assert_eq!(errno(write(&"n".repeat(251))), libc::ENAMETOOLONG);
+    write(&"é".repeat(127)).unwrap();
+    assert_eq!(errno(write(&"é".repeat(128))), libc::ENAMETOOLONG);
+    assert_eq!(
+        errno(fs::create_dir(mounted.join("d".repeat(251)))),
+        libc::ENAMETOOLONG
+    );
+    let renamed = fs::rename(mounted.join(&longest), mounted.join("m".repeat(251)));
+    assert_eq!(errno(renamed), libc::ENAMETOOLONG);
+    mounted.drain();
+    tree::assert_account_is(&world, mounted.path());
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+#[test]
+fn what_the_service_cannot_have_is_refused() {
+    let world = World::new();
+    let mounted = world.mount();
+    fs::write(mounted.join("file"), "x").unwrap();
+    let link = fs::hard_link(mounted.join("file"), mounted.join("link"));
+    assert_eq!(errno(link), libc::EPERM);
+    let fifo = mkfifo(&mounted.join("fifo"), Mode::S_IRWXU);
+    assert_eq!(fifo, Err(nix::Error::EPERM));
+    let device = mknod(
+        &mounted.join("null"),
+        SFlag::S_IFCHR,
+        Mode::S_IRWXU,
+        nix::sys::stat::makedev(1, 3),
+    );
+    assert_eq!(device, Err(nix::Error::EPERM));
+    let socket = UnixListener::bind(mounted.join("socket"));
+    assert_eq!(errno(socket), libc::EPERM);
+    assert_eq!(names(mounted.path()), ["file"]);
+}
+
+#[test]
+fn nested_files_stay_where_their_folder_is_renamed_twice() {
+    let world = World::new();
+    let account = world.account();
+    account.add_file("top/mid/remote", b"remote").unwrap();
+    let mounted = world.mount();
+    fs::create_dir(mounted.join("top/mid/new")).unwrap();
+    fs::write(mounted.join("top/mid/new/local"), "local").unwrap();
+    fs::rename(mounted.join("top"), mounted.join("once")).unwrap();
+    fs::rename(mounted.join("once"), mounted.join("twice")).unwrap();
+    for _ in ["before the service has it", "after"] {
+        assert_eq!(names(mounted.path()), ["twice"]);
+        assert_eq!(names(mounted.join("twice/mid")), ["new", "remote"]);
+        assert_eq!(text(mounted.join("twice/mid/remote")), "remote");
+        assert_eq!(text(mounted.join("twice/mid/new/local")), "local");
+        mounted.drain();
+    }
+    tree::assert_account_is(&world, mounted.path());
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+#[test]
+fn files_of_one_name_are_all_there() {
+    let world = World::new();
+    let account = world.account();
+    let old = account.add_file("twins/a.txt", b"the older").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1_100)); // Dates are in seconds.
+    account.add_file("twins/a.txt", b"the newer").unwrap();
+    let mounted = world.mount();
+    let folder = mounted.join("twins");
+    let other = format!("a ({old}).txt");
+    assert_eq!(names(&folder), [other.as_str(), "a.txt"]);
+    assert_eq!(text(folder.join("a.txt")), "the newer");
+    assert_eq!(text(folder.join(&other)), "the older");
+    fs::rename(folder.join(&other), folder.join("b.txt")).unwrap();
+    fs::remove_file(folder.join("a.txt")).unwrap();
+    mounted.drain();
+    assert_eq!(account.file_paths(), ["twins/b.txt"]);
+    assert_eq!(account.content("twins/b.txt").unwrap(), b"the older");
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+/// Other clients write them in the same way, so all see the names that were meant.
+#[test]
+fn names_with_characters_that_the_service_refuses_come_back_as_they_were() {
+    let world = World::new();
+    let mounted = world.mount();
+    let odd = [
+        "it's \"quoted\"",
+        "<angles> & `ticks`",
+        "back\\slash",
+        "$dollar",
+        " space before",
+        "space after ",
+        "tab\tand\nnewline",
+        "…",
+        "été 日本語 🎈",
+        "＇already substituted＇",
+    ];
+    for name in odd {
+        fs::create_dir(mounted.join(name)).unwrap();
+        fs::write(mounted.join(name).join(name), name).unwrap();
+    }
+    let expected = tree::local(mounted.path());
+    mounted.unmount();
+    assert_eq!(world.account().file_paths().len(), odd.len());
+    world.forget_calls();
+    let elsewhere = world.mount_with("b", &[]);
+    tree::assert_same("another machine", &expected, &tree::local(elsewhere.path()));
+    elsewhere.unmount();
+    world.assert_well_behaved();
+}
+
+/// A log that is rotated goes on for those who follow it by name.
+#[test]
+fn tail_sees_a_rotated_log() {
+    let world = World::new();
+    shell::need(&["tail"]);
+    let mounted = world.mount();
+    let script = r#"
+        echo first > "$M/log"
+        tail -F -n +1 "$M/log" > "$W/seen" 2> "$W/said" &
+        tail=$!
+        trap 'kill $tail' EXIT
+        until_seen() {
+            for _ in $(seq 600); do grep -q "$1" "$W/seen" && return; sleep 0.1; done
+            echo "tail did not see $1"; cat "$W/seen" "$W/said"; return 1
+        }
+        until_seen first
+        echo second >> "$M/log"
+        until_seen second
+        mv "$M/log" "$M/log.1"
+        echo third > "$M/log"
+        until_seen third
+        echo fourth >> "$M/log"
+        until_seen fourth
+        test "$(tr '\n' ' ' < "$W/seen")" = "first second third fourth "
+        "#;
+    let scratch = world.folder("scratch");
+    let variables = [("M", mounted.path()), ("W", &scratch)];
+    shell::script(&world, script, &variables).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(text(mounted.join("log.1")), "first\nsecond\n");
+}
