@@ -106,6 +106,7 @@ fn row(item: &Item, sending: Option<&Transfer>, paint: Paint) -> String {
         (ItemState::Sending, Some(t), _) => {
             format!("{}% at {}/s", percent(t), show::size(t.rate))
         }
+        (ItemState::Open, ..) => "still open".to_owned(),
         (ItemState::Sending, None, _) => "under way".to_owned(),
         (ItemState::Waiting, _, Some(seconds)) => format!("in {}", show::span(seconds)),
         (ItemState::Waiting, ..) => "waiting".to_owned(),

@@ -168,6 +168,8 @@ pub enum Work {
 pub enum ItemState {
     /// Waits for its turn or for its time.
     Waiting,
+    /// Still open for writing: it is sent once it is closed.
+    Open,
     /// Being sent.
     Sending,
     /// Failed for good: `queue retry` takes it up again.

@@ -22,6 +22,10 @@ use crate::tree::{Kind, Node, TreeError};
 /// How long a person who asks waits for the service.
 const PATIENCE: Duration = Duration::from_secs(45);
 
+/// The kernel tells of a file's end a moment after `close` returned: who flushes
+/// right then means that file, too.
+const RELEASE_LAG: Duration = Duration::from_millis(500);
+
 /// Rows of the queue that are looked at for one folder.
 const ROWS: usize = 100_000;
 
@@ -54,6 +58,7 @@ impl Handle {
     /// # Errors
     /// [`MountError::Busy`] while something in the mount is in use; the daemon goes on.
     pub async fn unmount(&self, parting: Parting) -> Result<(), MountError> {
+        let _leaving = self.shared.leaving.lock().await;
         self.take_away(Unmount::IfIdle).await?;
         self.wish(Wish {
             parting,
@@ -108,6 +113,31 @@ impl Handle {
                 NoPlace::Unknown { .. } => Refusal::new(RefusalKind::NotNow, error.to_string()),
                 NoPlace::Tree(error) => Refusal::failed(error),
             })
+    }
+
+    /// Ends all waits of what is queued at or below a node, or of everything.
+    /// Returns whether some of it is still open for writing.
+    fn hurry(&self, node: Option<&Node>) -> Result<bool, TreeError> {
+        let parts = &self.shared.parts;
+        let tree = &parts.below.tree;
+        // Looked at before, since one that is closed in between is not hurried.
+        let open = match node {
+            None => {
+                let open = tree.queue(ROWS)?.iter().any(is_open);
+                tree.hurry(None)?;
+                open
+            }
+            Some(node) => {
+                let mut open = false;
+                for ino in self.queued_within(node)? {
+                    open |= tree.queued(ino)?.as_ref().is_some_and(is_open);
+                    tree.hurry(Some(ino))?;
+                }
+                open
+            }
+        };
+        parts.wake_uploads();
+        Ok(open)
     }
 
     /// What is queued at or below a node.
@@ -172,13 +202,15 @@ impl Handle {
                 .collect(),
             size: queued.size,
             attempts: queued.attempts,
-            wait_seconds: Some(queued.not_before.since(now).as_secs()).filter(|wait| *wait > 0),
-            error: queued.error,
+            wait_seconds: Some(queued.not_before.since(now).as_secs())
+                .filter(|wait| *wait > 0 && !is_open(&queued)),
             state: match (queued.parked, sending) {
                 (true, _) => ItemState::Failed,
                 (false, true) => ItemState::Sending,
+                (false, false) if is_open(&queued) => ItemState::Open,
                 (false, false) => ItemState::Waiting,
             },
+            error: queued.error,
         })
     }
 
@@ -291,22 +323,20 @@ impl Controlled for Handle {
             if left.is_drained() || Instant::now() >= until {
                 return Ok(left);
             }
+            self.shared.parts.hurry_closed();
             tokio::time::sleep(GLANCE).await;
         }
     }
 
     async fn flush(&self, path: Option<PathBuf>) -> Result<(), Refusal> {
-        let tree = &self.shared.parts.below.tree;
-        match path {
-            None => tree.hurry(None).map_err(Refusal::failed)?,
-            Some(path) => {
-                let node = self.find(&path).await?;
-                for ino in self.queued_within(&node).map_err(Refusal::failed)? {
-                    tree.hurry(Some(ino)).map_err(Refusal::failed)?;
-                }
-            }
+        let node = match path {
+            None => None,
+            Some(path) => Some(self.find(&path).await?),
+        };
+        let until = Instant::now() + RELEASE_LAG;
+        while self.hurry(node.as_ref()).map_err(Refusal::failed)? && Instant::now() < until {
+            tokio::time::sleep(GLANCE / 4).await;
         }
-        self.shared.parts.wake_uploads();
         Ok(())
     }
 
@@ -365,6 +395,11 @@ impl Controlled for Handle {
             error => Refusal::failed(error),
         })
     }
+}
+
+/// Whether it is held back because somebody may still write to it.
+fn is_open(queued: &Queued) -> bool {
+    queued.not_before == journal::WHILE_OPEN
 }
 
 pub(super) fn backlog(backlog: &journal::Backlog) -> Backlog {

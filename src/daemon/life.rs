@@ -31,6 +31,7 @@ pub(super) async fn run(
 ) -> Ended {
     service::ready(&shared.mountpoint);
     let failure = until_unmounted(&shared).await;
+    drop(shared.leaving.lock().await);
     shared.phase.send_replace(Phase::Draining);
     drain(&shared).await;
     shared.phase.send_replace(Phase::Stopping);
@@ -40,7 +41,7 @@ pub(super) async fn run(
     detach(&shared).await;
     save(&shared).await;
     let left = backlog(&shared);
-    server.close().await;
+    server.stop().await;
     drop(lock);
     Ended { left, failure }
 }
@@ -77,6 +78,8 @@ async fn drain(shared: &Shared) {
         if enough || (closed && left.is_drained()) {
             return;
         }
+        // The last files may be closed only now.
+        shared.parts.hurry_closed();
         if told.is_none_or(|at| at.elapsed() >= NEWS) {
             told = Some(Instant::now());
             tracing::info!(

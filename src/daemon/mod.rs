@@ -68,6 +68,9 @@ struct Shared {
     session: Session,
     phase: watch::Sender<Phase>,
     wish: watch::Sender<Option<Wish>>,
+    /// Held while the mount is taken away on request, so that who sees it gone waits until
+    /// the wish that belongs to it is known.
+    leaving: tokio::sync::Mutex<()>,
 }
 
 /// That somebody asked the daemon to end, and how.
@@ -175,6 +178,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         session,
         phase: watch::Sender::new(Phase::Mounted),
         wish: watch::Sender::new(None),
+        leaving: tokio::sync::Mutex::new(()),
     });
     let handle = Handle::new(shared.clone());
     let server = Server::start(&socket, handle.clone())?;

@@ -193,6 +193,15 @@ impl Parts {
         self.uploads.ring();
     }
 
+    /// Somebody waits for the queue: closed files are sent without delay.
+    pub fn hurry_closed(&self) {
+        match self.below.tree.hurry_closed() {
+            Ok(0) => {}
+            Ok(_) => self.wake_uploads(),
+            Err(error) => tracing::warn!(%error, "delays before uploads stay"),
+        }
+    }
+
     /// Uploads under way.
     pub fn transfers(&self) -> Vec<upload::Transfer> {
         let uploader = self.uploads.uploader.lock();

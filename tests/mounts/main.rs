@@ -1,6 +1,8 @@
 //! Tests over real mounts of the program, against the simulated service. What they
 //! need, `tests/setup` installs; without it they fail.
 
+mod crash;
+mod foreign;
 mod harness;
 mod semantics;
 mod workflows;

@@ -1,9 +1,9 @@
 //! The bytes of the account's files: uploaded ones in memory or on disk, files
 //! of a served local directory, and synthetic ones that cost nothing.
 //!
-//! A [`Content`] never changes once made. Uploads come in through
-//! [`ContentWriter`], which hashes while it stores; nothing here ever holds
-//! a whole file that is kept on disk.
+//! A [`Content`] never changes once made. Uploads come in through [`ContentWriter`].
+//! Files for the disk are hashed on their way there and never held as a whole; files in
+//! memory are hashed afterwards, since Whirlpool is slower than a fast upload.
 
 mod synthetic;
 mod writer;
@@ -12,6 +12,7 @@ pub use synthetic::synthetic_bytes;
 pub use writer::{ContentWriter, Storage};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,15 @@ impl Drop for StoredFile {
 pub struct Content {
     source: Source,
     size: u64,
-    digest: Arc<OnceLock<String>>,
+    digest: Arc<Digested>,
+}
+
+/// A digest, once known.
+#[derive(Debug, Default)]
+struct Digested {
+    known: OnceLock<String>,
+    /// Held while hashing, so that several askers hash once.
+    hashing: Mutex<()>,
 }
 
 impl Content {
@@ -76,7 +85,7 @@ impl Content {
         Content {
             source,
             size,
-            digest: Arc::new(OnceLock::new()),
+            digest: Arc::default(),
         }
     }
 
@@ -133,20 +142,24 @@ impl Content {
     /// The true Whirlpool digest (128 lowercase hex digits), computed at the
     /// first call by reading everything, remembered after that.
     pub fn whirlpool(&self) -> io::Result<String> {
-        if let Some(known) = self.digest.get() {
+        if let Some(known) = self.digest.known.get() {
+            return Ok(known.clone());
+        }
+        let _hashing = self.digest.hashing.lock();
+        if let Some(known) = self.digest.known.get() {
             return Ok(known.clone());
         }
         let mut hasher = Whirlpool::new();
         self.for_each_piece(|piece| hasher.update(piece))?;
         let digest = hex::encode(hasher.finalize());
-        Ok(self.digest.get_or_init(|| digest).clone())
+        Ok(self.digest.known.get_or_init(|| digest).clone())
     }
 
-    /// What a listing shows as checksum: the true one where it is known or the
-    /// file is at most `hash_up_to` bytes, otherwise a made-up one that is the
+    /// What a listing shows as checksum: the true one where it was uploaded, is known or
+    /// is at most `hash_up_to` bytes, otherwise a made-up one that is the
     /// same at every call. Call it where blocking is allowed.
     pub fn listed_checksum(&self, hash_up_to: u64) -> String {
-        if self.digest.get().is_some() || self.size <= hash_up_to {
+        if !self.is_made_up(hash_up_to) {
             // An unreadable local file gets the made-up one; reading it will tell.
             if let Ok(digest) = self.whirlpool() {
                 return digest;
@@ -163,7 +176,12 @@ impl Content {
 
     /// Whether [`Content::listed_checksum`] answers without reading the content.
     pub fn checksum_is_cheap(&self, hash_up_to: u64) -> bool {
-        self.digest.get().is_some() || self.size > hash_up_to
+        self.digest.known.get().is_some() || self.is_made_up(hash_up_to)
+    }
+
+    fn is_made_up(&self, hash_up_to: u64) -> bool {
+        let uploaded = matches!(self.source, Source::Memory(_) | Source::Stored(_));
+        !uploaded && self.digest.known.get().is_none() && self.size > hash_up_to
     }
 
     fn source_name(&self) -> String {

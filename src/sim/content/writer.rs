@@ -1,4 +1,4 @@
-//! Receiving a file: stored and hashed while it comes in.
+//! Receiving a file.
 
 use super::{Content, PIECE, Source, StoredFile};
 use bytes::{Bytes, BytesMut};
@@ -23,7 +23,6 @@ pub enum Storage {
 /// A file being received.
 pub struct ContentWriter {
     target: Target,
-    hasher: Whirlpool,
     size: u64,
 }
 
@@ -36,6 +35,7 @@ enum Target {
         // Declared before the owner: the handle closes before the file goes.
         file: tokio::fs::File,
         owner: Arc<StoredFile>,
+        hasher: Box<Whirlpool>,
     },
 }
 
@@ -56,14 +56,11 @@ impl ContentWriter {
                 Target::Disk {
                     file,
                     owner: Arc::new(StoredFile(path)),
+                    hasher: Box::default(),
                 }
             }
         };
-        Ok(ContentWriter {
-            target,
-            hasher: Whirlpool::new(),
-            size: 0,
-        })
+        Ok(ContentWriter { target, size: 0 })
     }
 
     /// Bytes received so far.
@@ -73,7 +70,6 @@ impl ContentWriter {
 
     /// Adds bytes at the end.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hasher.update(bytes);
         self.size += bytes.len() as u64;
         match &mut self.target {
             Target::Memory { pieces, partial } => {
@@ -91,13 +87,16 @@ impl ContentWriter {
                 }
                 Ok(())
             }
-            Target::Disk { file, .. } => file.write_all(bytes).await,
+            Target::Disk { file, hasher, .. } => {
+                hasher.update(bytes);
+                file.write_all(bytes).await
+            }
         }
     }
 
     /// Ends the file.
     pub async fn finish(self) -> io::Result<Content> {
-        let source = match self.target {
+        match self.target {
             Target::Memory {
                 mut pieces,
                 partial,
@@ -105,17 +104,20 @@ impl ContentWriter {
                 if !partial.is_empty() {
                     pieces.push(Bytes::copy_from_slice(&partial));
                 }
-                Source::Memory(pieces.into())
+                Ok(Content::new(Source::Memory(pieces.into()), self.size))
             }
-            Target::Disk { mut file, owner } => {
+            Target::Disk {
+                mut file,
+                owner,
+                hasher,
+            } => {
                 file.flush().await?;
-                Source::Stored(owner)
+                let content = Content::new(Source::Stored(owner), self.size);
+                let digest = hex::encode(hasher.finalize());
+                content.digest.known.get_or_init(|| digest);
+                Ok(content)
             }
-        };
-        let content = Content::new(source, self.size);
-        let digest = hex::encode(self.hasher.finalize());
-        content.digest.get_or_init(|| digest);
-        Ok(content)
+        }
     }
 }
 

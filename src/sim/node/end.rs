@@ -4,7 +4,7 @@ use super::UploadLink;
 use crate::sim::faults::FaultKind;
 use crate::sim::http::{self, Answer, Peer, parameter, seconds_of, strike_early};
 use crate::sim::json::{Style, render};
-use crate::sim::world::{State, World};
+use crate::sim::world::World;
 use hyper::Request;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -28,44 +28,41 @@ pub async fn result(world: &World, peer: &Peer, request: Request<Incoming>) -> A
         .get("JSON")
         .and_then(|value| value.to_str().ok());
     let now = world.clock.now();
-    let mut state = world.state.lock();
-    let state = &mut *state;
-    let life = state.limits.table().upload_memory;
-    let Some(result) = state.uploads.result(&xid, now, life) else {
-        return Ok(http::page(
-            200,
-            "Cet envoi est inconnu ou terminé depuis trop longtemps",
-        ));
+    let found = {
+        let mut state = world.state.lock();
+        let life = state.limits.table().upload_memory;
+        state.uploads.result(&xid, now, life).map(|result| {
+            if let Some(FaultKind::WaitPage { seconds }) = fault {
+                result.wait_until = now + seconds_of(seconds);
+            }
+            (now >= result.wait_until).then(|| result.links.clone())
+        })
     };
-    if let Some(FaultKind::WaitPage { seconds }) = fault {
-        result.wait_until = now + seconds_of(seconds);
-    }
-    if now < result.wait_until {
-        return Ok(http::page(200, "Veuillez patienter / Please wait"));
-    }
-    let mut links = result.links.clone();
+    let mut links = match found {
+        None => {
+            let text = "Cet envoi est inconnu ou terminé depuis trop longtemps";
+            return Ok(http::page(200, text));
+        }
+        Some(None) => return Ok(http::page(200, "Veuillez patienter / Please wait")),
+        Some(Some(links)) => links,
+    };
     match fault {
         Some(FaultKind::EmptyLinks) => links.clear(),
-        Some(FaultKind::SeveralLinks) => {
-            links = links
-                .iter()
-                .flat_map(|link| [link.clone(), link.clone()])
-                .collect();
-        }
+        Some(FaultKind::SeveralLinks) => links.extend(links.clone()),
         Some(FaultKind::LoseAnswer) => return Err(peer.reset()),
         Some(FaultKind::CorruptJson) => {
-            return Ok(http::json(
-                200,
-                "{\"incoming\":0,\"links\":[{\"down".to_owned(),
-            ));
+            let text = "{\"incoming\":0,\"links\":[{\"down";
+            return Ok(http::json(200, text.to_owned()));
         }
         _ => {}
     }
     let answer = match header {
-        Some("1") => http::json(200, links_json(state, &links, false)),
-        Some("2") => http::json(200, links_json(state, &links, true)),
+        Some("1") => http::json(200, links_json(world, links, false).await),
+        Some("2") => http::json(200, links_json(world, links, true).await),
         _ if parameter(query, "Export").as_deref() == Some("1") => {
-            let line = |link: &UploadLink| format!("{};{};{};\n", link.url, link.name, link.size);
+            let line = |link: &UploadLink| {
+                format!("{};{};{};\n", link.url, link.name, link.content.size())
+            };
             let lines: String = links.iter().map(line).collect();
             http::answer(200, "text/csv; charset=utf-8", lines)
         }
@@ -78,20 +75,25 @@ pub async fn result(world: &World, peer: &Peer, request: Request<Incoming>) -> A
 }
 
 /// The JSON of end.pl; `size` is a string, `remove` empty for an account's upload.
-pub fn links_json(state: &mut State, links: &[UploadLink], pretty: bool) -> String {
-    let links: Vec<Value> = links
-        .iter()
-        .map(|link| {
+/// Waits for the digests.
+pub async fn links_json(world: &World, links: Vec<UploadLink>, pretty: bool) -> String {
+    let write = move || -> Vec<Value> {
+        let link = |link: &UploadLink| {
             json!({
                 "download": link.url,
                 "filename": link.name,
                 "remove": "",
-                "size": link.size.to_string(),
-                "whirlpool": link.whirlpool,
+                "size": link.content.size().to_string(),
+                "whirlpool": link.content.listed_checksum(0),
             })
-        })
-        .collect();
+        };
+        links.iter().map(link).collect()
+    };
+    // Only a panic in there can fail, and then there is nothing to list.
+    let links = tokio::task::spawn_blocking(write).await.unwrap_or_default();
     let value = json!({"incoming": 0, "links": links});
+    let mut state = world.state.lock();
+    let state = &mut *state;
     let style = Style::of(&state.quirks, pretty);
     render(&value, style, &mut state.random)
 }

@@ -13,6 +13,7 @@ pub use end::result;
 pub use upload::upload;
 
 use super::clock::SimTime;
+use super::content::Content;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -58,10 +59,8 @@ pub struct UploadLink {
     pub url: String,
     /// Its name.
     pub name: String,
-    /// Its size.
-    pub size: u64,
-    /// Its digest.
-    pub whirlpool: String,
+    /// Its bytes, for size and digest.
+    pub content: Content,
 }
 
 impl Uploads {

@@ -51,8 +51,21 @@ pub async fn upload(world: &World, peer: &Peer, request: Request<Incoming>) -> A
         flush().await;
         return Err(peer.reset());
     }
-    let json = head.headers.contains_key("JSON");
-    Ok(success(&mut world.state.lock(), &xid, json, world))
+    if head.headers.contains_key("JSON") {
+        let links = {
+            let mut state = world.state.lock();
+            let answers = state.quirks.upload_answers_json;
+            let life = state.limits.table().upload_memory;
+            let result = state.uploads.result(&xid, world.clock.now(), life);
+            result
+                .filter(|_| answers)
+                .map(|result| result.links.clone())
+        };
+        if let Some(links) = links {
+            return Ok(http::json(200, links_json(world, links, false).await));
+        }
+    }
+    Ok(redirect(&xid))
 }
 
 enum Admission {
@@ -201,6 +214,10 @@ fn store(world: &World, account: Option<usize>, form: Form, id: &str) -> Result<
             .unwrap_or(0);
         let ready = world.clock.now() + world.config.storage_delay;
         for (name, content) in files {
+            // Begun now, the digest is ready sooner when end.pl needs it, and
+            // whoever asks meanwhile waits for it and reports errors.
+            let digest = content.clone();
+            tokio::task::spawn_blocking(move || digest.whirlpool());
             let infected = state.quirks.infected.as_deref();
             let vanishes = infected.is_some_and(|marker| name.contains(marker));
             let link = state.with_account(account, &world.clock, |account, when| {
@@ -255,22 +272,11 @@ fn link_of(file: &File) -> UploadLink {
     UploadLink {
         url: file.url(),
         name: file.name.clone(),
-        size: file.content.size(),
-        // Known from receiving it.
-        whirlpool: file.content.listed_checksum(0),
+        content: file.content.clone(),
     }
 }
 
-fn success(state: &mut State, xid: &str, json: bool, world: &World) -> Response<Body> {
-    if json && state.quirks.upload_answers_json {
-        let life = state.limits.table().upload_memory;
-        let links = state
-            .uploads
-            .result(xid, world.clock.now(), life)
-            .map(|result| result.links.clone())
-            .unwrap_or_default();
-        return http::json(200, links_json(state, &links, false));
-    }
+fn redirect(xid: &str) -> Response<Body> {
     let mut response = Response::new(http::full(""));
     *response.status_mut() = StatusCode::FOUND;
     if let Ok(location) = HeaderValue::from_str(&format!("/end.pl?xid={xid}")) {

@@ -14,7 +14,7 @@ pub mod tree;
 mod world;
 
 pub use mounted::Mounted;
-pub use world::{World, at_limits};
+pub use world::{World, at_limits, scaled};
 
 use std::path::Path;
 use std::time::{Duration, Instant};
