@@ -23,7 +23,7 @@ pub fn scaled() -> SimConfig {
 pub struct World {
     // Before the runtime, which it runs on.
     simulator: Simulator,
-    runtime: Runtime,
+    _runtime: Runtime,
     dir: tempfile::TempDir,
 }
 
@@ -53,7 +53,7 @@ impl World {
             .unwrap();
         let world = World {
             simulator,
-            runtime,
+            _runtime: runtime,
             dir,
         };
         let text = format!(
@@ -154,11 +154,6 @@ impl World {
             "violations of the service's rules: {report:#?}"
         );
         assert_eq!(report.key_leaks, 0, "the key went to a download host");
-    }
-
-    /// Runs something of the simulator's that waits.
-    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(future)
     }
 }
 
