@@ -1,4 +1,26 @@
 //! fichierfs: a 1fichier.com account as a local folder.
+//!
+//! A system call passes each room once on its way down:
+//!
+//! ```text
+//! kernel -> fuse -> vfs -> staging -> content -> api -> the service
+//!                    |        upload ----^  ^
+//!                    +-> tree --------------+        (tree, staging, content, upload -> store)
+//! ```
+//!
+//! - [`fuse`]: fuser behind one door: mounting, callbacks, errno, the notifier.
+//! - [`vfs`]: what system calls mean: inodes, handles, attributes, rules.
+//! - [`tree`]: the account as we know it, wanted and confirmed; the journal.
+//! - [`staging`]: what the user changed: versions as extents over a base.
+//! - [`content`]: what the service has: links, ranges, blocks, the clean cache.
+//! - [`upload`]: the journal's workers: order, batches, commit, recovery.
+//! - [`api`]: the service over HTTP: endpoints, errors, limits, the pace.
+//! - [`store`]: the SQLite file behind three doors.
+//! - [`config`], [`ids`]: options and the key; names of things.
+//! - [`daemon`], [`control`], [`cli`]: wiring, the socket, the verbs.
+//! - [`sim`]: a simulator of the service; it imports none of the others.
+//!
+//! docs/architecture.md is the long form.
 
 pub mod api;
 pub mod cli;

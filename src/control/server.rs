@@ -1,6 +1,7 @@
 //! The daemon's end of the socket.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -9,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 
 use super::error::{ControlError, Refusal, RefusalKind};
 use super::protocol::{Count, PathRequest, StopRequest, WaitRequest};
@@ -21,14 +22,14 @@ const QUEUE_ROWS: usize = 10_000;
 /// The longest that one request waits; who wants more asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// How long answers under way are waited for at the end.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long an ending daemon stays for its last answers.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// A socket that answers until it is dropped, which also removes it.
 pub struct Server {
     path: PathBuf,
     task: tokio::task::JoinHandle<()>,
-    stop: Option<oneshot::Sender<()>>,
+    closing: Arc<Notify>,
 }
 
 impl Server {
@@ -41,32 +42,31 @@ impl Server {
             source,
         })?;
         let app = router(target);
-        let (stop, stopped) = oneshot::channel();
+        let closing = Arc::new(Notify::new());
+        let closed = closing.clone();
         let task = tokio::spawn(async move {
-            // It never ends by itself: errors of accept are dealt with below.
+            // It ends when it is closed: errors of accept are dealt with below.
             let _ = axum::serve(Checked(listener), app)
-                .with_graceful_shutdown(async move {
-                    // Dropped or told, it is the end.
-                    let _ = stopped.await;
-                })
+                .with_graceful_shutdown(async move { closed.notified().await })
                 .await;
         });
         Ok(Server {
             path: path.to_owned(),
             task,
-            stop: Some(stop),
+            closing,
         })
     }
 
-    /// Ends it, after what was asked is answered: who ended the daemon is to hear that it
-    /// worked.
-    pub async fn stop(mut self) {
-        if let Some(stop) = self.stop.take() {
-            // The task has ended already if nobody listens.
-            let _ = stop.send(());
+    /// Takes no more callers and answers those that are there, as far as that takes no
+    /// time: who asked for the end shall hear of it.
+    pub async fn close(mut self) {
+        self.closing.notify_one();
+        if tokio::time::timeout(LAST_ANSWERS, &mut self.task)
+            .await
+            .is_err()
+        {
+            tracing::debug!("a caller of the control socket waits for longer than we do");
         }
-        // Who waits longer is hung up on.
-        let _ = tokio::time::timeout(LAST_WORDS, &mut self.task).await;
     }
 }
 

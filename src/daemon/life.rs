@@ -41,7 +41,7 @@ pub(super) async fn run(
     detach(&shared).await;
     save(&shared).await;
     let left = backlog(&shared);
-    server.stop().await;
+    server.close().await;
     drop(lock);
     Ended { left, failure }
 }

@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::node::{Attributes, Node};
 use super::rows::int;
-use super::{Tree, TreeError, rows};
+use super::{Tree, TreeError, merge, rows};
 use crate::ids::{Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
@@ -137,7 +137,8 @@ impl Tree {
 
 /// A new version of a file's content was closed: part of the transaction in
 /// which staging stores it. `content` tells whether it is to be sent; an empty
-/// file is not, and what the service has under its name is to go.
+/// file is not, and what the service has under its name is to go. One that
+/// vanished from the service while it was open is back with this.
 pub fn content_closed(
     tx: &Transaction<'_>,
     ino: Ino,
@@ -150,9 +151,11 @@ pub fn content_closed(
     node.attributes.mtime = mtime.unwrap_or(node.attributes.mtime);
     node.attributes.ctime = now;
     rows::set_attributes(tx, ino, &node.attributes)?;
-    if node.place.is_some() {
+    let unlinked = node.place.is_none() && rows::gone_from(tx, ino)?.is_none();
+    if !unlinked {
         node.pending.content = true;
         rows::set_pending(tx, ino, node.pending)?;
+        merge::revive(tx, ino)?;
     }
     Ok(())
 }

@@ -220,20 +220,21 @@ impl Tree {
         })
     }
 
-    /// Nodes without a place: unlinked ones to purge once nobody holds them, and
-    /// ones that vanished from the service.
-    pub fn detached(&self) -> Result<Vec<Node>> {
-        self.store.read(|c| Ok(rows::detached(c)?))
+    /// Nodes that were unlinked here: to be purged once nobody holds them. Those
+    /// that vanished from the service stay: they may turn up again elsewhere.
+    pub fn unlinked(&self) -> Result<Vec<Node>> {
+        self.store.read(|c| Ok(rows::unlinked(c)?))
     }
 
-    /// Forgets a detached node for good. Does nothing to one that hangs
-    /// somewhere, or whose upload has begun and is not yet settled.
+    /// Forgets an unlinked node for good, now or, where its upload has begun, once
+    /// that is settled. Does nothing to one that hangs somewhere or that vanished
+    /// from the service. Returns whether it is forgotten.
     pub fn purge(&self, ino: Ino) -> Result<bool> {
         self.store.write(|tx| {
             let purgeable: bool = tx
                 .prepare_cached(
                     "SELECT EXISTS (SELECT 1 FROM node WHERE ino = ?1 AND parent IS NULL
-                         AND ino <> 1
+                         AND gone_parent IS NULL AND ino <> 1
                          AND NOT EXISTS (SELECT 1 FROM node child WHERE child.parent = ?1)
                          AND NOT EXISTS (SELECT 1 FROM attempt
                              WHERE attempt.ino = ?1 AND attempt.node IS NOT NULL))",
@@ -241,6 +242,8 @@ impl Tree {
                 .query_row([rows::int(ino.0)], |row| row.get(0))?;
             if purgeable {
                 rows::delete(tx, ino)?;
+            } else {
+                rows::set_orphan(tx, ino)?;
             }
             Ok(purgeable)
         })
@@ -310,13 +313,13 @@ fn entry(c: &Connection, parent: Ino, name: &OsStr) -> Result<Node> {
     })
 }
 
-/// The folder `ino`, which must hang in the tree.
+/// The folder `ino`, which must hang in the tree with all that is above it.
 fn live_folder(c: &Connection, ino: Ino) -> Result<Node> {
     let folder = rows::by_ino(c, ino)?.ok_or(TreeError::NotFound)?;
     if folder.kind != Kind::Folder {
         return Err(TreeError::NotFolder);
     }
-    if folder.place.is_none() && folder.ino != ROOT {
+    if !rows::is_within(c, ino, ROOT)? {
         return Err(TreeError::NotFound);
     }
     Ok(folder)

@@ -501,13 +501,16 @@ impl Tree {
                 let remote = Remote::File(spoilt);
                 removals::queue(tx, &Node { remote, ..node }, None, now)?;
             }
-            Ok(())
+            Ok(rows::delete_orphan(tx, ino)?)
         })
     }
 
     /// An upload is known to have left nothing on the service.
     pub fn upload_failed(&self, ino: Ino) -> Result<()> {
-        self.store.write(|tx| Ok(clear_upload(tx, ino)?))
+        self.store.write(|tx| {
+            clear_upload(tx, ino)?;
+            Ok(rows::delete_orphan(tx, ino)?)
+        })
     }
 }
 
@@ -569,7 +572,8 @@ pub fn content_confirmed(
         Remote::File(file),
         |pending| pending.content = newer,
         now,
-    )
+    )?;
+    Ok(rows::delete_orphan(tx, ino)?)
 }
 
 /// A listing shows where the service has the node: what is left of the wish to put
@@ -612,8 +616,12 @@ fn confirm(
     rows::set_remote(tx, ino, &remote, Some(now))?;
     node.remote = remote;
     if node.place.is_none() {
-        // Unlinked while this was under way: it is to go from there too.
-        return Ok(detach(tx, &node, None, now)?);
+        // Unlinked while this was under way: it is to go from there too. One that
+        // vanished did so by a listing that is older than this fact.
+        return match rows::gone_from(tx, ino)? {
+            Some(_) => Ok(()),
+            None => Ok(detach(tx, &node, None, now)?),
+        };
     }
     settle(&mut node.pending);
     node.pending.place = wanted_place(tx, &node)?.as_ref() != node.remote.place();

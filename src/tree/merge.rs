@@ -19,7 +19,8 @@ use rusqlite::Transaction;
 use super::events::Change;
 use super::journal;
 use super::node::{
-    Attributes, Kind, Known, Node, Pending, Place, Remote, RemoteFile, RemoteFolder, RemotePlace,
+    Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
+    RemotePlace,
 };
 use super::{Tree, TreeError, names, removals, rows};
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
@@ -113,7 +114,7 @@ impl Tree {
     pub fn folder_vanished(&self, folder: Ino) -> Result<Vec<Change>> {
         self.store.write(|tx| {
             let node = rows::by_ino(tx, folder)?.ok_or(TreeError::NotFound)?;
-            Ok(vanish(tx, &node)?.into_iter().collect())
+            vanish(tx, &node)
         })
     }
 }
@@ -144,7 +145,10 @@ impl Merge<'_> {
                 continue;
             };
             let listed = seen.contains(&(node.kind == Kind::Folder, rid.as_str()));
-            if !listed && node.place.is_some() && !self.is_fresh(node.ino)? {
+            // What the user moved away may have left by our own call, of which we
+            // are yet to be told: how that ends decides.
+            let leaving = node.pending.place;
+            if !listed && !leaving && node.place.is_some() && !self.is_fresh(node.ino)? {
                 missing.push(node);
             }
         }
@@ -241,8 +245,13 @@ impl Merge<'_> {
             Remote::Folder(folder) => rows::by_folder_id(self.tx, folder.id)?,
             _ => rows::by_file_id(self.tx, &entry.rid)?,
         };
-        if let Some(node) = known {
-            return self.follow(&node, entry);
+        match known {
+            // Its removal was given up. The inode that was unlinked stays so.
+            Some(node) if node.place.is_none() && rows::gone_from(self.tx, node.ino)?.is_none() => {
+                rows::set_remote(self.tx, node.ino, &Remote::None, None)?;
+            }
+            Some(node) => return self.follow(&node, entry),
+            None => {}
         }
         match &entry.remote {
             // The result of an upload of ours, seen before we were told of it.
@@ -397,28 +406,86 @@ impl Merge<'_> {
 
 /// The service no longer has the node. Unsent content is kept: it goes as a new
 /// file, into a folder made anew where need be.
-fn vanish(tx: &Transaction<'_>, node: &Node) -> Result<Option<Change>> {
+fn vanish(tx: &Transaction<'_>, node: &Node) -> Result<Vec<Change>> {
     let keep = match node.kind {
         Kind::Folder => rows::has_pending_below(tx, node.ino)?,
         Kind::File | Kind::Symlink => node.pending.content,
     };
     if keep {
-        rows::set_remote(tx, node.ino, &Remote::None, None)?;
-        let pending = Pending {
-            content: node.pending.content,
-            place: false,
-            make: node.kind == Kind::Folder,
-        };
-        rows::set_pending(tx, node.ino, pending)?;
-        return Ok(None);
+        return begin_anew(tx, node);
     }
-    rows::set_place(tx, node.ino, None)?;
+    rows::set_gone(tx, node.ino)?;
     rows::set_pending(tx, node.ino, Pending::default())?;
-    Ok(node.place.as_ref().map(|place| Change::Gone {
-        parent: place.parent,
-        child: node.ino,
-        name: place.name.clone(),
-    }))
+    Ok(node
+        .place
+        .iter()
+        .map(|place| Change::Gone {
+            parent: place.parent,
+            child: node.ino,
+            name: place.name.clone(),
+        })
+        .collect())
+}
+
+/// The service has nothing of the node any more, and the user wants it all the
+/// same. What it had in a folder went with that, where it was not to leave it.
+fn begin_anew(tx: &Transaction<'_>, node: &Node) -> Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    if let Remote::Folder(folder) = &node.remote {
+        for child in rows::confirmed_in(tx, folder.id)? {
+            let stays = |place: &Place| place.parent == node.ino;
+            if child.place.as_ref().is_some_and(stays) {
+                changes.extend(vanish(tx, &child)?);
+            }
+        }
+        // The new one is empty, and our own.
+        rows::set_known(tx, node.ino, Known::Whole(Time(0)))?;
+    }
+    rows::set_remote(tx, node.ino, &Remote::None, None)?;
+    let pending = Pending {
+        content: node.pending.content,
+        place: false,
+        make: node.kind == Kind::Folder,
+    };
+    rows::set_pending(tx, node.ino, pending)?;
+    Ok(changes)
+}
+
+/// A node that has something to be sent, or a folder above it, vanished from the
+/// service, perhaps while it was open: all of them come back where they were,
+/// under another name where theirs is taken. What was unlinked here stays so.
+pub(super) fn revive(tx: &Transaction<'_>, ino: Ino) -> Result<()> {
+    let mut at = ino;
+    while at != ROOT {
+        let Some(node) = rows::by_ino(tx, at)? else {
+            return Ok(());
+        };
+        if let Some(place) = &node.place {
+            at = place.parent;
+            continue;
+        }
+        let Some(gone) = rows::gone_from(tx, at)? else {
+            return Ok(());
+        };
+        let parent = match rows::by_ino(tx, gone.parent)? {
+            Some(folder) if is_or_was_placed(tx, &folder)? => folder.ino,
+            _ => ROOT,
+        };
+        let mut name = gone.name.clone();
+        let mut tag = at.0;
+        while rows::name_taken(tx, parent, &name)? {
+            name = names::distinct(&gone.name, &tag.to_string());
+            tag += 1;
+        }
+        rows::set_place(tx, at, Some(&Place { parent, name }))?;
+        begin_anew(tx, &node)?;
+        at = parent;
+    }
+    Ok(())
+}
+
+fn is_or_was_placed(tx: &Transaction<'_>, folder: &Node) -> Result<bool> {
+    Ok(folder.ino == ROOT || folder.place.is_some() || rows::gone_from(tx, folder.ino)?.is_some())
 }
 
 /// The service refused for good to put the node where the user wants it: it is

@@ -162,9 +162,34 @@ pub(super) fn confirmed_in(c: &Connection, folder: FolderId) -> Result<Vec<Node>
     all(c, "rparent = ?1", [int(folder.0)])
 }
 
-/// Detached nodes: unlinked, or gone from the service.
-pub(super) fn detached(c: &Connection) -> Result<Vec<Node>> {
-    all(c, "parent IS NULL AND ino <> 1", [])
+/// Nodes that were unlinked here. Those that vanished from the service are none.
+pub(super) fn unlinked(c: &Connection) -> Result<Vec<Node>> {
+    all(c, "parent IS NULL AND gone_parent IS NULL AND ino <> 1", [])
+}
+
+/// Where a node hung that vanished from the service; `None` for any other.
+pub(super) fn gone_from(c: &Connection, ino: Ino) -> Result<Option<Place>> {
+    c.prepare_cached(
+        "SELECT gone_parent, gone_name FROM node
+         WHERE ino = ?1 AND gone_parent IS NOT NULL AND gone_name IS NOT NULL",
+    )?
+    .query_row([int(ino.0)], |row| {
+        Ok(Place {
+            parent: self::ino(row, 0)?,
+            name: OsString::from_vec(row.get(1)?),
+        })
+    })
+    .optional()
+}
+
+/// Detaches a node that vanished from the service, and notes where it hung.
+pub(super) fn set_gone(c: &Connection, ino: Ino) -> Result<()> {
+    c.prepare_cached(
+        "UPDATE node SET gone_parent = parent, gone_name = name, parent = NULL, name = NULL
+         WHERE ino = ?1 AND parent IS NOT NULL",
+    )?
+    .execute([int(ino.0)])?;
+    Ok(())
 }
 
 pub(super) fn has_children(c: &Connection, parent: Ino) -> Result<bool> {
@@ -297,12 +322,16 @@ pub(super) fn confirmed_at(c: &Connection, ino: Ino) -> Result<Option<Time>> {
 }
 
 pub(super) fn set_place(c: &Connection, ino: Ino, place: Option<&Place>) -> Result<()> {
-    c.prepare_cached("UPDATE node SET parent = ?2, name = ?3 WHERE ino = ?1")?
-        .execute(params![
-            int(ino.0),
-            place.map(|p| int(p.parent.0)),
-            place.map(|p| p.name.as_bytes()),
-        ])?;
+    c.prepare_cached(
+        "UPDATE node SET parent = ?2, name = ?3, gone_parent = NULL, gone_name = NULL,
+             orphan = iif(?2 IS NULL, orphan, 0)
+         WHERE ino = ?1",
+    )?
+    .execute(params![
+        int(ino.0),
+        place.map(|p| int(p.parent.0)),
+        place.map(|p| p.name.as_bytes()),
+    ])?;
     Ok(())
 }
 
@@ -373,6 +402,23 @@ pub(super) fn set_protected(c: &Connection, ino: Ino, protected: bool) -> Result
 
 pub(super) fn delete(c: &Connection, ino: Ino) -> Result<()> {
     c.prepare_cached("DELETE FROM node WHERE ino = ?1")?
+        .execute([int(ino.0)])?;
+    Ok(())
+}
+
+/// Nobody holds an unlinked node any more.
+pub(super) fn set_orphan(c: &Connection, ino: Ino) -> Result<()> {
+    c.prepare_cached(
+        "UPDATE node SET orphan = 1
+         WHERE ino = ?1 AND parent IS NULL AND gone_parent IS NULL AND ino <> 1",
+    )?
+    .execute([int(ino.0)])?;
+    Ok(())
+}
+
+/// Forgets an unlinked node that nobody holds.
+pub(super) fn delete_orphan(c: &Connection, ino: Ino) -> Result<()> {
+    c.prepare_cached("DELETE FROM node WHERE ino = ?1 AND parent IS NULL AND orphan = 1")?
         .execute([int(ino.0)])?;
     Ok(())
 }

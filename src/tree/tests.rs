@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::changes::{NewNode, Over, Ownership};
-use super::journal::{self, Object, Task};
+use super::journal::{self, Object, Task, Underway};
 use super::merge::{ListedFile, ListedFolder, Listing};
 use super::node::{Known, Node, ROOT};
 use super::{Change, Lookup, RemoteFile, RemotePlace, Tree, TreeError, attributes};
@@ -119,14 +119,39 @@ impl Bench {
             Lookup::Exists(node) => *node,
             _ => self.create(parent, name, &NewNode::File),
         };
+        self.close(node.ino, size);
+        node
+    }
+
+    /// Closes a version of `size` bytes.
+    fn close(&self, ino: Ino, size: u64) {
         self.tree
             .store
             .write(|tx| -> Result<(), TreeError> {
-                attributes::content_closed(tx, node.ino, size, None, self.now)?;
-                Ok(journal::content_due(tx, node.ino, self.now)?)
+                attributes::content_closed(tx, ino, size, None, self.now)?;
+                Ok(journal::content_due(tx, ino, self.now)?)
             })
             .unwrap();
-        node
+    }
+
+    /// The last closed version is on its way.
+    fn begin_upload(&self, ino: Ino, folder: u64, name: &str, size: u64) {
+        let upload = Underway {
+            ino,
+            version: 1,
+            at: RemotePlace {
+                folder: FolderId(folder),
+                name: name.to_owned(),
+            },
+            size,
+            whirlpool: None,
+            node: "up1.1fichier.com".to_owned(),
+            xid: "a1B2c3D4e5".to_owned(),
+            started: self.now,
+            not_before: Time(0),
+            attempts: 0,
+        };
+        self.tree.uploads_begin(&[upload]).unwrap();
     }
 
     /// The service has the node's content as file `n`.
@@ -572,4 +597,113 @@ fn files_survive_two_renames_of_their_folder() {
     bench.rename((ROOT, "e"), (ROOT, "f")).unwrap();
     assert_eq!(bench.names(bench.get(ROOT, "f").ino), ["x"]);
     assert_eq!(bench.todo(), ["rename 7 to f"]);
+}
+
+#[test]
+fn a_file_that_vanished_while_it_was_written_is_back_when_it_is_closed() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d"), folder(9, "e")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    let with_sub = listing(vec![folder(8, "s")], vec![file(1, "a", 1), file(2, "b", 1)]);
+    bench.list(d, with_sub);
+    let (a, s) = (bench.get(d, "a").ino, bench.get(d, "s").ino);
+    bench.pass(600);
+    // The file first, then the folder it was in.
+    let without_a = listing(vec![folder(8, "s")], vec![file(2, "b", 1)]);
+    bench.list(d, without_a);
+    bench.list(ROOT, listing(vec![folder(9, "e")], vec![]));
+    assert_eq!(bench.names(ROOT), ["e"]);
+    let refused = bench.tree.create(
+        s,
+        OsStr::new("x"),
+        &NewNode::File,
+        Ownership::default(),
+        bench.now,
+    );
+    assert!(matches!(refused, Err(TreeError::NotFound)));
+    // Somebody takes the name meanwhile.
+    bench.create(ROOT, "d", &NewNode::Folder);
+    bench.close(a, 9);
+    let back = format!("d ({d})");
+    assert_eq!(bench.names(ROOT), ["d", &back, "e"]);
+    assert_eq!(bench.names(bench.get(ROOT, &back).ino), ["a"]);
+    assert_eq!(bench.todo(), ["make 0/d", &format!("make 0/{back}")]);
+    let place = RemotePlace {
+        folder: FolderId::ROOT,
+        name: back,
+    };
+    bench.tree.made(d, FolderId(20), place, bench.now).unwrap();
+    assert_eq!(bench.todo(), ["make 0/d", "send 20/a 9"]);
+}
+
+#[test]
+fn a_file_that_was_unlinked_while_it_was_written_does_not_come_back() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));
+    let a = bench.get(ROOT, "a").ino;
+    bench.tree.unlink(ROOT, OsStr::new("a"), bench.now).unwrap();
+    bench.close(a, 9);
+    assert_eq!(bench.todo(), ["remove file1"]);
+    assert!(bench.names(ROOT).is_empty());
+    // Even if the service refuses to remove it: that is another inode then.
+    let [Task::Remove(removal)] = &bench.ready()[..] else {
+        panic!();
+    };
+    bench.tree.give_up_removal(removal).unwrap();
+    bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));
+    assert_ne!(bench.get(ROOT, "a").ino, a);
+}
+
+#[test]
+fn a_file_whose_move_is_under_way_is_not_lost_over_a_listing_of_its_old_folder() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![file(1, "a", 1)]));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, Listing::default());
+    let a = bench.get(ROOT, "a").ino;
+    bench.rename((ROOT, "a"), (d, "a")).unwrap();
+    bench.pass(600);
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    assert_eq!(bench.names(d), ["a"]);
+    bench.tree.moved(a, FolderId(7), bench.now).unwrap();
+    assert!(bench.todo().is_empty(), "nothing is removed");
+    assert_eq!(bench.get(d, "a").ino, a);
+}
+
+#[test]
+fn what_lay_in_a_folder_that_is_made_anew_is_not_taken_to_lie_there() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d"), folder(9, "e")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, listing(vec![folder(8, "s")], vec![file(1, "a", 1)]));
+    let s = bench.get(d, "s").ino;
+    bench.list(s, Listing::default());
+    bench.write(s, "new", 5);
+    bench.pass(600);
+    bench.list(ROOT, listing(vec![folder(9, "e")], vec![]));
+    assert_eq!(bench.names(d), ["s"]);
+    assert_eq!(bench.todo(), ["make 0/d"]);
+    let place = |folder, name: &str| RemotePlace {
+        folder,
+        name: name.to_owned(),
+    };
+    let made = place(FolderId::ROOT, "d");
+    bench.tree.made(d, FolderId(20), made, bench.now).unwrap();
+    assert_eq!(bench.todo(), ["make 20/s"]);
+    let made = place(FolderId(20), "s");
+    bench.tree.made(s, FolderId(21), made, bench.now).unwrap();
+    assert_eq!(bench.todo(), ["send 21/new 5"]);
+}
+
+#[test]
+fn an_unlinked_file_is_forgotten_once_its_upload_is_settled() {
+    let bench = Bench::new();
+    let f = bench.write(ROOT, "a", 9);
+    bench.begin_upload(f.ino, 0, "a", 9);
+    bench.tree.unlink(ROOT, OsStr::new("a"), bench.now).unwrap();
+    assert!(!bench.tree.purge(f.ino).unwrap());
+    assert!(bench.tree.node(f.ino).unwrap().is_some());
+    bench.sent(f.ino, 1, 0, "a", 9);
+    assert!(bench.tree.node(f.ino).unwrap().is_none());
+    assert_eq!(bench.todo(), ["remove file1"]);
 }

@@ -179,8 +179,12 @@ impl Vfs {
             // which a name is missing.
             RenameMode::Exchange => return Answer::Now(Err(ErrorKind::Invalid.into())),
         };
+        let unsaved = match self.tree().lookup(parent, name) {
+            Ok(Lookup::Exists(node)) => self.inner.inodes.unsaved(node.ino),
+            _ => None,
+        };
         let (name, new_name): (OsString, OsString) = (name.to_owned(), new_name.to_owned());
-        self.listing(move |vfs| {
+        let rename = move |vfs: &Vfs| {
             vfs.check_writable()?;
             let renamed =
                 vfs.tree()
@@ -190,6 +194,18 @@ impl Vfs {
                 None => vfs.wake(),
             }
             Ok(())
+        };
+        let Some(content) = unsaved else {
+            return self.listing(rename);
+        };
+        // What was written and not closed yet is stored first: what it replaces may
+        // go only once the service has it, and so it must be known to be sent.
+        let vfs = self.clone();
+        let saved = self.blocking(move || vfs.save_open(&content));
+        let vfs = self.clone();
+        Answer::later(async move {
+            saved.wait().await?;
+            vfs.listing(rename).wait().await
         })
     }
 
@@ -362,6 +378,19 @@ mod tests {
             house.error(house.vfs.lookup(ROOT, name("a"))),
             ErrorKind::NotFound
         );
+    }
+
+    #[test]
+    fn what_an_unclosed_file_replaces_stays_until_that_was_sent() {
+        let mut house = House::new();
+        house.remote("film", b"old");
+        let (_, fh) = house.create("new");
+        house.write(fh, 0, b"newer");
+        house.ok(house.rename("new", "film", RenameMode::Replace));
+        let ready = house.tree.ready(Time::now(), 10, &|_| false).unwrap();
+        assert_eq!(ready, [], "the old file is not removed yet");
+        house.next_process();
+        assert_eq!(house.content("film"), "newer");
     }
 
     #[test]

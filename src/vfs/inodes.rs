@@ -106,6 +106,11 @@ impl Inodes {
         self.table.lock().get(&ino)?.content.clone()
     }
 
+    /// The content, if something in it is unsaved.
+    pub(super) fn unsaved(&self, ino: Ino) -> Option<Arc<StagedFile>> {
+        self.content(ino).filter(|content| content.is_dirty())
+    }
+
     /// What memory knows of a file beyond the tree.
     pub(super) fn overlay(&self, ino: Ino) -> Option<Overlay> {
         let table = self.table.lock();

@@ -149,12 +149,8 @@ impl Vfs {
             }),
         };
         vfs.tree().nothing_is_open(Time::now())?;
-        for node in vfs.tree().detached()? {
-            // One that the service may still have can turn up again elsewhere, and
-            // is then to have its inode and attributes.
-            if node.remote.rid().is_none() {
-                vfs.settle(node.ino, Left::Orphan);
-            }
+        for node in vfs.tree().unlinked()? {
+            vfs.settle(node.ino, Left::Orphan);
         }
         Ok(vfs)
     }
@@ -213,7 +209,7 @@ impl Vfs {
             }
             Left::Orphan => match self.clear(ino) {
                 Ok(true) => {}
-                // An upload of it is not settled; the next start sees it again.
+                // An upload of it is not settled; the tree forgets it then.
                 Ok(false) => tracing::debug!(%ino, "unlinked inode is still being sent"),
                 Err(e) => {
                     tracing::warn!(%ino, error = ?e, "unlinked inode not cleared, next start will");

@@ -155,6 +155,12 @@ impl Vfs {
             .map(drop)
     }
 
+    /// Stores what was written to an open file.
+    pub(super) fn save_open(&self, content: &Arc<StagedFile>) -> Result<(), Error> {
+        self.save_content(content.ino(), content, Survive::Kill)
+            .map(drop)
+    }
+
     fn save_content(
         &self,
         ino: Ino,
@@ -236,7 +242,11 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
+
+    use crate::tree::ROOT;
     use crate::tree::journal::Task;
+    use crate::tree::merge::Listing;
     use crate::vfs::testing::{BOTH, House, READ, WRITE};
 
     fn due(house: &House, ino: Ino, later: std::time::Duration) -> bool {
@@ -354,5 +364,25 @@ mod tests {
         house.next_process();
         assert_eq!(house.content("a"), "a");
         assert_eq!(house.content("b"), "b");
+    }
+
+    #[test]
+    fn what_is_written_to_a_file_that_vanishes_meanwhile_is_kept() {
+        let mut house = House::new();
+        let ino = house.remote("film", b"0123").ino;
+        let fh = house.open(ino, BOTH);
+        house.write(fh, 0, b"x");
+        for _ in 0..2 {
+            // An empty answer is believed the second time.
+            house.list(ROOT, Listing::default());
+        }
+        let gone = house.vfs.lookup(ROOT, OsStr::new("film"));
+        assert_eq!(house.error(gone), ErrorKind::NotFound);
+        house.write(fh, 1, b"yz!");
+        house.close(fh);
+        assert_eq!(house.node("film").ino, ino);
+        assert!(house.node("film").pending.content);
+        house.next_process();
+        assert_eq!(house.content("film"), "xyz!");
     }
 }

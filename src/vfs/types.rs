@@ -30,6 +30,14 @@ impl<T> Answer<T> {
         Answer::Later(Box::pin(future))
     }
 
+    /// The answer, when it is there.
+    pub(super) async fn wait(self) -> Result<T, Error> {
+        match self {
+            Answer::Now(result) => result,
+            Answer::Later(future) => future.await,
+        }
+    }
+
     /// The same answer, with its value made into something else.
     pub fn map<U>(self, f: impl FnOnce(T) -> U + Send + 'static) -> Answer<U>
     where

@@ -30,6 +30,10 @@ CREATE TABLE node (
     listed_at    INTEGER,                    -- folders: last listing; NULL: never seen
     listing      INTEGER NOT NULL DEFAULT 0, -- folders: 0 whole, 1 cut off at the cap, 2 empty and doubted
     pending      INTEGER NOT NULL DEFAULT 0, -- 1 content, 2 place, 4 make
+
+    gone_parent  INTEGER,                    -- where a node hung that vanished from the service;
+    gone_name    BLOB,                       -- NULL: it hangs, or was unlinked here
+    orphan       INTEGER NOT NULL DEFAULT 0, -- unlinked and held by nobody; goes once its upload is settled
     CHECK ((parent IS NULL) = (name IS NULL))
 );
 CREATE UNIQUE INDEX node_by_name ON node(parent, name) WHERE parent IS NOT NULL;
@@ -37,6 +41,7 @@ CREATE UNIQUE INDEX node_by_name ON node(parent, name) WHERE parent IS NOT NULL;
 CREATE INDEX node_by_parent ON node(parent) WHERE parent IS NOT NULL;
 CREATE UNIQUE INDEX file_by_rid ON node(rid) WHERE rid IS NOT NULL AND kind <> 1;
 CREATE UNIQUE INDEX folder_by_rid ON node(rid) WHERE rid IS NOT NULL AND kind = 1;
+CREATE INDEX folder_by_parent ON node(parent) WHERE kind = 1 AND parent IS NOT NULL;
 CREATE INDEX node_by_rparent ON node(rparent) WHERE rparent IS NOT NULL;
 CREATE INDEX node_pending ON node(pending) WHERE pending <> 0;
 

@@ -131,11 +131,6 @@ impl World {
         self.simulator.unlock();
     }
 
-    /// The simulator.
-    pub fn simulator(&self) -> &Simulator {
-        &self.simulator
-    }
-
     /// The account as it truly is.
     pub fn account(&self) -> AccountHandle {
         self.simulator.account()

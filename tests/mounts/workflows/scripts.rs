@@ -286,7 +286,7 @@ with open(sys.argv[1], "r+b") as file, mmap.mmap(file.fileno(), 0) as view:
         "#,
     ),
     workflow(
-        "du and attributes of the user",
+        "du and extended attributes",
         r#"
         cp "$S/src/file 7.txt" "$D/large"
         setfattr -n user.note -v "to be kept" "$D/large"
