@@ -184,6 +184,7 @@ enum End {
 fn is_finished(state: &State) -> bool {
     state.closed.is_none()
         && state.doubtful.is_empty()
+        && state.sealing == 0
         && state.leftover.is_none()
         && state.map.data_places().is_empty()
 }

@@ -62,6 +62,9 @@ pub(super) struct State {
     pub closed: Option<Arc<Closed>>,
     /// Versions of which it is not known whether their row was committed.
     pub doubtful: Vec<Arc<Closed>>,
+    /// Versions that were sealed and whose row may be there already, though memory was
+    /// not told: their bytes are needed.
+    pub sealing: u32,
     /// What an earlier process wrote and did not close.
     pub leftover: Option<Hold>,
     /// Counts changes of the map, ...
@@ -91,6 +94,7 @@ impl StagedFile {
             data: None,
             closed: None,
             doubtful: Vec::new(),
+            sealing: 0,
             leftover: None,
             changes: 0,
             sealed_changes: 0,
@@ -125,6 +129,7 @@ impl StagedFile {
             data,
             closed: Some(Arc::new(closed)),
             doubtful: Vec::new(),
+            sealing: 0,
             changes: 0,
             sealed_changes: 0,
             next_version: row.version + 1,

@@ -69,18 +69,20 @@ impl StagedFile {
                 &**self.base(),
             );
             let sync = state.precious || survive == Survive::PowerCut;
+            state.sealing += 1;
             (Arc::new(closed), state.changes, sync)
         };
-        if sync && let Some(hold) = &closed.hold {
-            hold.data().sync()?;
-        }
-        Ok(Some(Sealing {
+        let sealing = Sealing {
             file: Arc::clone(self),
             closed,
             changes,
             survive,
             state: Phase::Sealed,
-        }))
+        };
+        if sync && let Some(hold) = &sealing.closed.hold {
+            hold.data().sync()?;
+        }
+        Ok(Some(sealing))
     }
 
     /// Prepares to let go of an unlinked file: its row goes, handles may go on
@@ -147,8 +149,9 @@ impl Sealing {
 
 impl Drop for Sealing {
     fn drop(&mut self) {
+        let mut state = self.file.state.lock();
+        state.sealing -= 1;
         if self.state == Phase::Stored {
-            let mut state = self.file.state.lock();
             state.doubtful.push(Arc::clone(&self.closed));
         }
     }

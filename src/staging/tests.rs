@@ -342,3 +342,23 @@ fn a_missing_data_file_is_an_error_and_not_zeros() {
     let refused = bench.staging.file(INO, None).err();
     assert!(matches!(refused, Some(StagingError::Disk { .. })));
 }
+
+#[test]
+fn a_version_whose_row_is_new_keeps_its_bytes_over_the_confirmation_of_the_one_before() {
+    let mut bench = Bench::new();
+    let file = bench.file(None);
+    file.write(0, b"first").unwrap();
+    bench.seal(&file).unwrap();
+    let first = file.snapshot().unwrap();
+    file.write(5, b" second").unwrap();
+    // Its row is committed, and before memory learns of that ...
+    let mut sealing = file.seal(Survive::Kill).unwrap().unwrap();
+    bench.store.write(|tx| sealing.store(tx)).unwrap();
+    // ... another handle empties the file, and the first version is confirmed.
+    file.truncate(0).unwrap();
+    bench.confirm(first);
+    sealing.committed();
+    bench.kill(&[&file]);
+    drop(file);
+    assert_eq!(bench.content(&bench.file(None)), "first second");
+}
