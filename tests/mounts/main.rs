@@ -2,7 +2,9 @@
 //! need, `tests/setup` installs; without it they fail.
 
 mod crash;
+mod faults;
 mod foreign;
 mod harness;
+mod secrets;
 mod semantics;
 mod workflows;

@@ -1,0 +1,227 @@
+//! The service fails, lies and falls silent: what is known stays, what is not known is
+//! never made up, and the work gets done once it can be.
+
+use crate::harness::{Mounted, World, errno, eventually, names, sample, tree};
+use fichierfs::sim::{Fault, FaultKind, LockKind};
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+const MIB: usize = 1 << 20;
+
+fn status(status: u16) -> FaultKind {
+    FaultKind::Status { status }
+}
+
+/// Short deadlines, so that what fails does so soon.
+const IMPATIENT: [&str; 4] = ["--metadata-deadline", "2s", "--data-deadline", "4s"];
+
+/// What a folder does that could not be listed: it fails, and says no more than that.
+fn assert_unknown(mounted: &Mounted<'_>, kind: &FaultKind) {
+    let allowed = [libc::EIO, libc::ETIMEDOUT];
+    for error in [
+        errno(
+            fs::read_dir(mounted.join("folder")).and_then(|mut entries| match entries.next() {
+                Some(Err(error)) => Err(error),
+                Some(Ok(_)) | None => Ok(()),
+            }),
+        ),
+        errno(fs::metadata(mounted.join("folder/file"))),
+        errno(File::open(mounted.join("folder/file"))),
+        // Whether that name is free is not known either.
+        errno(fs::metadata(mounted.join("folder/none"))),
+    ] {
+        assert!(allowed.contains(&error), "{kind:?}: error {error}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_listed_is_neither_empty_nor_gone() {
+    for kind in [
+        status(500),
+        FaultKind::Page,
+        FaultKind::CorruptJson,
+        FaultKind::Reset { after_bytes: 0 },
+        FaultKind::Ko {
+            message: "Something new #999".to_owned(),
+            status: 200,
+        },
+    ] {
+        let world = World::new();
+        let account = world.account();
+        account.add_file("folder/file", b"content").unwrap();
+        let folder = account.folder_id("folder").unwrap();
+        let mounted = world.mount_with("a", &IMPATIENT);
+        assert_eq!(names(mounted.path()), ["folder"]);
+        let fault = Fault::new("folder/ls", kind.clone()).always().only(folder);
+        world.simulator().faults().add(fault);
+        assert_unknown(&mounted, &kind);
+        world.simulator().faults().clear();
+        // Errors are not remembered as the folder's state.
+        eventually("the folder's listing", || {
+            fs::read(mounted.join("folder/file")).is_ok_and(|bytes| bytes == b"content")
+        });
+        assert_eq!(
+            errno(fs::metadata(mounted.join("folder/none"))),
+            libc::ENOENT
+        );
+        mounted.unmount();
+    }
+}
+
+/// A lock is waited out; meanwhile names work as far as they are known.
+#[test]
+fn during_a_lock_what_is_known_stays_and_changes_are_accepted() {
+    let world = World::new();
+    world.account().add_file("folder/file", b"content").unwrap();
+    let mounted = world.mount_with("a", &IMPATIENT);
+    assert_eq!(names(mounted.join("folder")), ["file"]);
+    assert_eq!(fs::read(mounted.join("folder/file")).unwrap(), b"content");
+    for endpoint in ["folder/*", "file/*"] {
+        let lock = FaultKind::Flood {
+            lock: LockKind::Ip,
+            seconds: None,
+        };
+        world.simulator().faults().add(Fault::new(endpoint, lock));
+    }
+    fs::create_dir(mounted.join("new")).unwrap();
+    fs::write(mounted.join("new/file"), "written").unwrap();
+    fs::rename(mounted.join("folder/file"), mounted.join("new/moved")).unwrap();
+    assert_eq!(names(mounted.join("new")), ["file", "moved"]);
+    assert_eq!(fs::read(mounted.join("new/moved")).unwrap(), b"content");
+    mounted.drain();
+    tree::assert_account_is(&world, mounted.path());
+    mounted.unmount();
+    let report = world.report();
+    // The locks were the test's; the client made none longer by calling during it.
+    assert_eq!(report.violation_count(), 0, "{report:#?}");
+}
+
+#[test]
+fn reads_are_right_through_all_that_goes_wrong_on_the_way() {
+    let world = World::new();
+    let size = 4 * MIB;
+    let faults = [
+        FaultKind::Reset {
+            after_bytes: 100_000,
+        },
+        FaultKind::Truncate {
+            after_bytes: 100_000,
+        },
+        FaultKind::Stall {
+            after_bytes: 1_000,
+            seconds: 1.0,
+        },
+        FaultKind::IgnoreRange,
+        FaultKind::WrongContentRange { shift: 4_096 },
+        FaultKind::TokenExpired,
+        FaultKind::Redirect,
+        FaultKind::Page,
+        status(503),
+    ];
+    for number in 0..faults.len() {
+        let name = format!("file {number}");
+        world
+            .account()
+            .add_synthetic(&name, number as u64, size as u64)
+            .unwrap();
+    }
+    let mounted = world.mount();
+    for (number, kind) in faults.into_iter().enumerate() {
+        let shown = format!("{kind:?}");
+        world
+            .simulator()
+            .faults()
+            .add(Fault::new("download", kind).times(2));
+        let file = File::open(mounted.join(format!("file {number}"))).unwrap();
+        let expected = sample::bytes(number as u64, size);
+        // From the middle, then from the start: ranges matter in both.
+        for at in [size / 2 + 17, 0] {
+            let mut bytes = vec![0; size / 2];
+            let end = bytes.len().min(size - at);
+            file.read_exact_at(&mut bytes[..end], at as u64)
+                .unwrap_or_else(|error| panic!("{shown}: {error}"));
+            assert!(bytes[..end] == expected[at..at + end], "{shown} at {at}");
+        }
+        world.simulator().faults().clear();
+    }
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+#[test]
+fn uploads_arrive_once_through_all_that_goes_wrong_on_the_way() {
+    let faults = [
+        ("upload/get_upload_server", status(500)),
+        ("upload/get_upload_server", FaultKind::CorruptJson),
+        (
+            "upload",
+            FaultKind::Reset {
+                after_bytes: 50_000,
+            },
+        ),
+        ("upload", FaultKind::LoseAnswer),
+        ("upload", status(502)),
+        (
+            "upload",
+            FaultKind::UploadRefused {
+                sentence: "Ne peut ouvrir le fichier destination".to_owned(),
+            },
+        ),
+        ("end.pl", FaultKind::LoseAnswer),
+        ("end.pl", FaultKind::EmptyLinks),
+        ("end.pl", FaultKind::SeveralLinks),
+        ("end.pl", FaultKind::CorruptJson),
+        ("end.pl", FaultKind::Page),
+        ("end.pl", FaultKind::WaitPage { seconds: 60.0 }),
+        ("folder/mkdir", FaultKind::LoseAnswer),
+        ("file/mv", FaultKind::LoseAnswer),
+        ("file/rename", FaultKind::LoseAnswer),
+        ("file/rm", FaultKind::LoseAnswer),
+        ("folder/rm", FaultKind::LoseAnswer),
+    ];
+    let world = World::new();
+    let account = world.account();
+    let mounted = world.mount();
+    let disk = world.folder("disk");
+    for (number, (endpoint, kind)) in faults.into_iter().enumerate() {
+        let shown = format!("{endpoint}: {kind:?}");
+        let name = format!("{number} {}", endpoint.replace('/', "-"));
+        account
+            .add_file(&format!("{name}/old/there"), b"already there")
+            .unwrap();
+        account
+            .add_file(&format!("{name}/edited"), b"before")
+            .unwrap();
+        fs::create_dir_all(disk.join(&name).join("old")).unwrap();
+        fs::write(disk.join(&name).join("old/there"), "already there").unwrap();
+        fs::write(disk.join(&name).join("edited"), "before").unwrap();
+        eventually("the new folder", || {
+            let listed = mounted.verb(&["refresh"]);
+            listed.status.success() && names(mounted.path()).contains(&name)
+        });
+        let fault = Fault::new(endpoint, kind).times(2);
+        world.simulator().faults().add(fault);
+        for root in [&disk, mounted.path()] {
+            let folder = root.join(&name);
+            fs::create_dir(folder.join("made")).unwrap();
+            fs::write(
+                folder.join("made/large"),
+                sample::bytes(number as u64, 200_000),
+            )
+            .unwrap();
+            fs::write(folder.join("edited"), "after").unwrap();
+            fs::rename(folder.join("old/there"), folder.join("renamed")).unwrap();
+            fs::remove_dir(folder.join("old")).unwrap();
+        }
+        mounted.drain();
+        world.simulator().faults().clear();
+        let (expected, found) = (tree::local(&disk), tree::account(&world));
+        tree::assert_same(&shown, &expected, &found);
+    }
+    tree::assert_same(
+        "the mount",
+        &tree::local(&disk),
+        &tree::local(mounted.path()),
+    );
+    mounted.unmount();
+}

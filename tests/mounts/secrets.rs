@@ -1,0 +1,116 @@
+//! The key and download links are in no output and no file but the one that the key
+//! is kept in, even where all is logged and everything goes wrong.
+
+use crate::harness::{Mounted, World, names, sample, shell};
+use fichierfs::sim::{Fault, FaultKind};
+use std::fs;
+
+/// Goes through reads, writes and failures of all sorts; their errors may quote addresses.
+fn live_through_trouble(world: &World, mounted: &Mounted<'_>) {
+    let ko = |message: &str| FaultKind::Ko {
+        message: message.to_owned(),
+        status: 403,
+    };
+    let faults = [
+        ("download/get_token", FaultKind::Status { status: 500 }),
+        ("download", FaultKind::TokenExpired),
+        ("download", FaultKind::Reset { after_bytes: 10 }),
+        ("download", FaultKind::Redirect),
+        ("download", FaultKind::Truncate { after_bytes: 10 }),
+        ("upload", FaultKind::Reset { after_bytes: 10 }),
+        ("end.pl", FaultKind::CorruptJson),
+        ("folder/ls", FaultKind::CorruptJson),
+        ("folder/ls", ko("Something new #1")),
+        ("file/rm", ko("Resource not allowed #631")),
+        ("folder/mkdir", FaultKind::Reset { after_bytes: 0 }),
+    ];
+    let strike = || {
+        for (endpoint, kind) in &faults {
+            let fault = Fault::new(endpoint, kind.clone()).times(1);
+            world.simulator().faults().add(fault);
+        }
+    };
+    // What is not known could not be written to during the trouble.
+    assert_eq!(names(mounted.path()), ["folder", "other"]);
+    assert_eq!(names(mounted.join("folder")).len(), 4);
+    strike();
+    let _ = fs::read_dir(mounted.join("other"));
+    for number in 0..4 {
+        let path = mounted.join(format!("folder/remote {number}"));
+        // Whether it succeeds is not the point here.
+        let _ = fs::read(&path);
+        fs::write(mounted.join(format!("local {number}")), "local").unwrap();
+    }
+    strike();
+    fs::create_dir(mounted.join("made")).unwrap();
+    fs::rename(mounted.join("local 1"), mounted.join("made/moved")).unwrap();
+    let _ = fs::remove_file(mounted.join("folder/remote 1"));
+}
+
+#[test]
+fn neither_the_key_nor_a_download_link_is_told() {
+    let world = World::new();
+    for number in 0..4 {
+        let path = format!("folder/remote {number}");
+        let bytes = sample::bytes(number, 300_000);
+        world.account().add_file(&path, &bytes).unwrap();
+    }
+    world.account().add_folder("other").unwrap();
+    let mounted = world.mount_with("a", &["--log-level", "trace"]);
+    let mut told = String::new();
+    let mut listen = || {
+        for words in [
+            &["status"][..],
+            &["status", "--json"],
+            &["queue", "list"],
+            &["queue", "list", "--json"],
+            &["account", "--json"],
+        ] {
+            told.push_str(&shell::show(&mounted.verb(words)));
+        }
+    };
+    live_through_trouble(&world, &mounted);
+    listen();
+    mounted.drain();
+    listen();
+    let process = format!("/proc/{}", mounted.pid());
+    for file in ["cmdline", "environ", "comm"] {
+        told.push_str(&fs::read_to_string(format!("{process}/{file}")).unwrap());
+    }
+    let limits = fs::read_to_string(format!("{process}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core"));
+    let sizes: Vec<&str> = core.unwrap().split_whitespace().skip(4).take(2).collect();
+    assert_eq!(sizes, ["0", "0"], "core dumps hold the key");
+    let report = world.report();
+    assert!(
+        report.faults > 10 && report.calls_of("download") > 4,
+        "{report:#?}"
+    );
+    mounted.unmount();
+    assert_eq!(world.report().key_leaks, 0);
+
+    // The log, the state and the cache lie below the place, and last longer than it.
+    let mut files = 0;
+    for entry in walkdir::WalkDir::new(world.path("a")) {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() {
+            files += 1;
+            let bytes = fs::read(entry.path()).unwrap();
+            told.push_str(&format!("\n{}\n", entry.path().display()));
+            told.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    }
+    assert!(files > 2 && told.contains("TRACE"), "nothing was looked at");
+    let link = format!("{}/p", world.simulator().site_url());
+    for secret in [
+        world.simulator().key(),
+        &link,
+        link.trim_start_matches("http://"),
+    ] {
+        if let Some(at) = told.find(secret) {
+            let from = told.floor_char_boundary(at.saturating_sub(300));
+            let to = told.ceil_char_boundary((at + 300).min(told.len()));
+            panic!("told {secret}: …{}…", &told[from..to]);
+        }
+    }
+}
