@@ -41,7 +41,7 @@ fn argument(option: &'static OptionSpec) -> Arg {
     }
 }
 
-fn heading(scope: Scope) -> &'static str {
+pub(super) fn heading(scope: Scope) -> &'static str {
     match scope {
         Scope::Service => "Service",
         Scope::Key => "API key",

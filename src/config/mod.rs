@@ -16,6 +16,8 @@ mod key;
 mod key_sources;
 mod options;
 mod paths;
+#[cfg(test)]
+mod reference;
 mod resolve;
 mod value;
 
