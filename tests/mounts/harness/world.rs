@@ -131,6 +131,11 @@ impl World {
         self.simulator.unlock();
     }
 
+    /// The simulator.
+    pub fn simulator(&self) -> &Simulator {
+        &self.simulator
+    }
+
     /// The account as it truly is.
     pub fn account(&self) -> AccountHandle {
         self.simulator.account()
