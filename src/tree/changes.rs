@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use rusqlite::Connection;
 
 use super::node::{Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemotePlace};
-use super::{Tree, TreeError, names, removals, rows};
+use super::{Tree, TreeError, journal, names, removals, rows};
 use crate::ids::{Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
@@ -213,6 +213,7 @@ impl Tree {
             node.pending.place = differs_there(tx, &node)?;
             rows::set_pending(tx, node.ino, node.pending)?;
             rows::set_changed(tx, node.ino, now)?;
+            journal::unpark(tx, node.ino)?;
             rows::touch(tx, parent, now)?;
             rows::touch(tx, new_parent, now)?;
             node.attributes.ctime = now;

@@ -21,7 +21,9 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::changes::{detach, wanted_place};
-use super::node::{Kind, Known, Node, Pending, Remote, RemoteFile, RemoteFolder, RemotePlace};
+use super::node::{
+    Kind, Known, Node, Pending, ROOT, Remote, RemoteFile, RemoteFolder, RemotePlace,
+};
 use super::removals::{self, Removal};
 use super::rows::{int, uint};
 use super::{Change, Tree, TreeError, merge, rows};
@@ -96,10 +98,10 @@ pub struct Backlog {
     pub bytes: u64,
     /// Folders to make, nodes to move or rename.
     pub changes: u64,
-    /// Objects to remove.
+    /// Objects to remove, and files unlinked while they were sent.
     pub removals: u64,
-    /// Nodes whose intent failed for good and waits for the user; counted above
-    /// too.
+    /// What failed for good and waits for the user, and what waits for that; counted
+    /// above too.
     pub failed: u64,
 }
 
@@ -207,10 +209,8 @@ impl Tree {
                 .prepare_cached(
                     "SELECT coalesce(sum(pending & 1), 0),
                             coalesce(sum(iif(pending & 1, node.size, 0)), 0),
-                            coalesce(sum((pending & 1) = 0), 0),
-                            coalesce(sum(coalesce(parked, 0)), 0)
-                     FROM node LEFT JOIN attempt USING (ino)
-                     WHERE pending <> 0 AND parent IS NOT NULL",
+                            coalesce(sum((pending & 1) = 0), 0)
+                     FROM node WHERE pending <> 0 AND parent IS NOT NULL",
                 )?
                 .query_row([], |row| {
                     Ok(Backlog {
@@ -218,10 +218,17 @@ impl Tree {
                         bytes: uint(row.get(1)?),
                         changes: uint(row.get(2)?),
                         removals: 0,
-                        failed: uint(row.get(3)?),
+                        failed: 0,
                     })
                 })?;
-            backlog.removals = removals::count(c)?;
+            let unsettled: i64 = c
+                .prepare_cached(
+                    "SELECT count(*) FROM attempt JOIN node USING (ino)
+                     WHERE attempt.node IS NOT NULL AND parent IS NULL",
+                )?
+                .query_row([], |row| row.get(0))?;
+            backlog.removals = removals::count(c)? + uint(unsettled);
+            backlog.failed = failed(c)?;
             Ok(backlog)
         })
     }
@@ -291,7 +298,7 @@ impl Tree {
     pub fn retry(&self, ino: Option<Ino>) -> Result<usize> {
         self.store.write(|tx| {
             Ok(tx.execute(
-                "UPDATE attempt SET parked = 0, not_before = 0
+                "UPDATE attempt SET parked = 0, not_before = 0, attempts = 0, vain = 0
                  WHERE parked = 1 AND (?1 IS NULL OR ino = ?1)",
                 [ino.map(|i| int(i.0))],
             )?)
@@ -505,6 +512,20 @@ impl Tree {
         })
     }
 
+    /// An upload that was sent whole left nothing of use on the service. Returns how
+    /// often that was so with this version.
+    pub fn upload_in_vain(&self, ino: Ino) -> Result<u32> {
+        self.store.write(|tx| {
+            clear_upload(tx, ino)?;
+            let times = tx
+                .prepare_cached("UPDATE attempt SET vain = vain + 1 WHERE ino = ?1 RETURNING vain")?
+                .query_row([int(ino.0)], |row| row.get(0))
+                .optional()?;
+            rows::delete_orphan(tx, ino)?;
+            Ok(times.unwrap_or(1))
+        })
+    }
+
     /// An upload is known to have left nothing on the service.
     pub fn upload_failed(&self, ino: Ino) -> Result<()> {
         self.store.write(|tx| {
@@ -523,7 +544,8 @@ pub const WHILE_OPEN: Time = Time(i64::MAX);
 pub fn content_due(tx: &Transaction<'_>, ino: Ino, not_before: Time) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO attempt (ino, not_before) VALUES (?1, ?2)
-         ON CONFLICT (ino) DO UPDATE SET not_before = ?2, attempts = 0, error = NULL, parked = 0",
+         ON CONFLICT (ino) DO UPDATE SET not_before = ?2, attempts = 0, vain = 0, error = NULL,
+             parked = 0",
     )?
     .execute(params![int(ino.0), not_before.0])?;
     Ok(())
@@ -536,11 +558,15 @@ pub fn content_due(tx: &Transaction<'_>, ino: Ino, not_before: Time) -> rusqlite
 pub fn content_confirmed(
     tx: &Transaction<'_>,
     ino: Ino,
-    file: RemoteFile,
+    mut file: RemoteFile,
     newer: bool,
     now: Time,
 ) -> Result<()> {
     clear_upload(tx, ino)?;
+    if has_vanished(tx, file.place.folder)? {
+        // Such uploads are stored in the root (API notes 3.2).
+        file.place.folder = FolderId::ROOT;
+    }
     let Some(node) = rows::by_ino(tx, ino)? else {
         return Ok(());
     };
@@ -574,6 +600,17 @@ pub fn content_confirmed(
         now,
     )?;
     Ok(rows::delete_orphan(tx, ino)?)
+}
+
+/// Whether a folder to which something was sent is gone from the service. We do not
+/// remove one before what is sent to it has arrived.
+fn has_vanished(c: &Connection, folder: FolderId) -> Result<bool> {
+    if let Some(node) = rows::by_folder_id(c, folder)?
+        && rows::is_within(c, node.ino, ROOT)?
+    {
+        return Ok(false);
+    }
+    Ok(!removals::is_queued(c, Kind::Folder, &folder.to_string())?)
 }
 
 /// A listing shows where the service has the node: what is left of the wish to put
@@ -647,6 +684,37 @@ fn queued(row: &rusqlite::Row<'_>) -> rusqlite::Result<Queued> {
     })
 }
 
+/// How many intents failed for good, or wait for one that did: what is in a folder
+/// that cannot be made, and what is to go once its successor was sent.
+fn failed(c: &Connection) -> rusqlite::Result<u64> {
+    c.prepare_cached(
+        "WITH RECURSIVE stuck(ino) AS (
+             SELECT ino FROM attempt JOIN node USING (ino)
+                 WHERE parked = 1 AND pending <> 0 AND parent IS NOT NULL
+             UNION
+             SELECT child.ino FROM stuck JOIN node folder USING (ino)
+                 JOIN node child ON child.parent = folder.ino WHERE folder.pending & 4)
+         SELECT (SELECT count(*) FROM stuck JOIN node USING (ino) WHERE pending <> 0)
+              + (SELECT count(*) FROM removal WHERE after_ino IN (SELECT ino FROM stuck))",
+    )?
+    .query_row([], |row| Ok(uint(row.get(0)?)))
+}
+
+/// The user changed what failed for good: it may go well now.
+pub(super) fn unpark(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "UPDATE attempt SET parked = 0, attempts = 0, vain = 0, not_before = 0, error = NULL
+         WHERE ino = ?1 AND parked = 1",
+    )?
+    .execute([int(ino.0)])?;
+    Ok(())
+}
+
+/// A listing showed that a folder to be made exists: nothing is left to try.
+pub(super) fn seen_made(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
+    clear_attempt(c, ino)
+}
+
 fn clear_attempt(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
     c.prepare_cached("DELETE FROM attempt WHERE ino = ?1 AND node IS NULL")?
         .execute([int(ino.0)])?;
@@ -666,11 +734,14 @@ fn clear_upload(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
 fn due(c: &Connection, now: Time, limit: usize) -> rusqlite::Result<Vec<Node>> {
     let inos: Vec<Ino> = c
         .prepare_cached(
-            "SELECT ino FROM node LEFT JOIN attempt USING (ino)
-             WHERE pending <> 0 AND parent IS NOT NULL
+            // What waits for its folder must not fill the window: that folder may
+            // have failed for good.
+            "SELECT node.ino FROM node JOIN node folder ON folder.ino = node.parent
+                 LEFT JOIN attempt ON attempt.ino = node.ino
+             WHERE node.pending <> 0 AND folder.rid IS NOT NULL
                AND coalesce(not_before, 0) <= ?1 AND coalesce(parked, 0) = 0
                AND attempt.node IS NULL
-             ORDER BY ino LIMIT ?2",
+             ORDER BY node.ino LIMIT ?2",
         )?
         .query_map(params![now.0, limit as i64], |row| rows::ino(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
@@ -800,7 +871,8 @@ fn removal_is_free(c: &Connection, removal: &Removal) -> Result<bool> {
     let occupied: bool = c
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM node WHERE rparent = ?1 AND parent IS NOT NULL)
-                 OR EXISTS (SELECT 1 FROM removal WHERE rparent = ?1)",
+                 OR EXISTS (SELECT 1 FROM removal WHERE rparent = ?1)
+                 OR EXISTS (SELECT 1 FROM attempt WHERE folder = ?1 AND node IS NOT NULL)",
         )?
         .query_row([int(id)], |row| row.get(0))?;
     Ok(!occupied)

@@ -110,8 +110,12 @@ impl Tree {
         })
     }
 
-    /// The service says that the folder itself does not exist.
+    /// The service says that the folder itself does not exist. Of the root that is
+    /// not believed.
     pub fn folder_vanished(&self, folder: Ino) -> Result<Vec<Change>> {
+        if folder == ROOT {
+            return Ok(Vec::new());
+        }
         self.store.write(|tx| {
             let node = rows::by_ino(tx, folder)?.ok_or(TreeError::NotFound)?;
             vanish(tx, &node)
@@ -171,6 +175,9 @@ impl Merge<'_> {
         } else {
             Known::Whole(self.now)
         };
+        if self.folder.ino == ROOT {
+            rows::date_root(self.tx, self.now)?;
+        }
         Ok(rows::set_known(self.tx, self.folder.ino, state)?)
     }
 
@@ -276,6 +283,7 @@ impl Merge<'_> {
     fn adopt(&mut self, node: &Node, entry: &Entry) -> Result<()> {
         rows::set_remote(self.tx, node.ino, &entry.remote, None)?;
         rows::set_pending(self.tx, node.ino, Pending::default())?;
+        journal::seen_made(self.tx, node.ino)?;
         Ok(rows::set_known(self.tx, node.ino, Known::Never)?)
     }
 

@@ -113,14 +113,16 @@ pub(super) fn postpone(c: &Connection, id: i64, not_before: Time, error: &str) -
     Ok(())
 }
 
+/// Whether this object is to be removed.
+pub(super) fn is_queued(c: &Connection, kind: Kind, rid: &str) -> Result<bool> {
+    c.prepare_cached("SELECT EXISTS (SELECT 1 FROM removal WHERE kind = ?1 AND rid = ?2)")?
+        .query_row(params![kind_number(kind), rid], |row| row.get(0))
+}
+
 /// Whether a listing that shows this object must not be believed: we removed it
 /// or are about to.
 pub(super) fn hides(c: &Connection, kind: Kind, rid: &str, now: Time) -> Result<bool> {
-    let queued = c
-        .prepare_cached("SELECT 1 FROM removal WHERE kind = ?1 AND rid = ?2")?
-        .query_row(params![kind_number(kind), rid], |_| Ok(()))
-        .optional()?;
-    if queued.is_some() {
+    if is_queued(c, kind, rid)? {
         return Ok(true);
     }
     let until: Option<i64> = c

@@ -365,6 +365,16 @@ pub(super) fn touch(c: &Connection, ino: Ino, now: Time) -> Result<()> {
     Ok(())
 }
 
+/// The service tells no times of its root: they begin when it is first seen.
+pub(super) fn date_root(c: &Connection, now: Time) -> Result<()> {
+    c.prepare_cached(
+        "UPDATE node SET atime = max(atime, ?1), mtime = max(mtime, ?1), ctime = max(ctime, ?1),
+             btime = ?1 WHERE ino = 1 AND btime = 0",
+    )?
+    .execute([now.0])?;
+    Ok(())
+}
+
 pub(super) fn set_changed(c: &Connection, ino: Ino, now: Time) -> Result<()> {
     c.prepare_cached("UPDATE node SET ctime = ?2 WHERE ino = ?1")?
         .execute(params![int(ino.0), now.0])?;

@@ -707,3 +707,91 @@ fn an_unlinked_file_is_forgotten_once_its_upload_is_settled() {
     assert!(bench.tree.node(f.ino).unwrap().is_none());
     assert_eq!(bench.todo(), ["remove file1"]);
 }
+
+#[test]
+fn what_waits_for_something_that_failed_for_good_does_not_hold_up_the_rest() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "doc", 3)]));
+    let d = bench.create(ROOT, "d", &NewNode::Folder).ino;
+    bench.write(d, "in d", 1);
+    bench.create(d, "sub", &NewNode::Folder);
+    let tmp = bench.write(ROOT, "tmp", 4);
+    bench.rename((ROOT, "tmp"), (ROOT, "doc")).unwrap();
+    bench.tree.park(d, "a name").unwrap();
+    bench.tree.park(tmp.ino, "too large").unwrap();
+    let backlog = bench.tree.backlog().unwrap();
+    // The folder, what is in it, the file, and what that replaces.
+    assert_eq!((backlog.failed, backlog.removals), (5, 1));
+    assert!(backlog.is_drained());
+    // And in a window of one there is room for others.
+    bench.write(ROOT, "other", 2);
+    assert!(!bench.tree.backlog().unwrap().is_drained());
+    let ready = bench.tree.ready(bench.now, 1, &|_| false).unwrap();
+    assert!(matches!(&ready[..], [Task::Send { .. }]), "{ready:?}");
+}
+
+#[test]
+fn a_new_name_is_a_new_try() {
+    let bench = Bench::new();
+    let d = bench.create(ROOT, "bad", &NewNode::Folder).ino;
+    bench.tree.park(d, "a name").unwrap();
+    assert!(bench.todo().is_empty());
+    bench.rename((ROOT, "bad"), (ROOT, "good")).unwrap();
+    assert_eq!(bench.todo(), ["make 0/good"]);
+}
+
+#[test]
+fn a_folder_goes_after_what_is_still_being_sent_to_it() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, Listing::default());
+    let f = bench.write(d, "a", 5);
+    bench.begin_upload(f.ino, 7, "a", 5);
+    bench.rename((d, "a"), (ROOT, "a")).unwrap();
+    bench.tree.rmdir(ROOT, OsStr::new("d"), bench.now).unwrap();
+    assert!(bench.todo().is_empty());
+    assert!(!bench.tree.backlog().unwrap().is_drained());
+    bench.sent(f.ino, 1, 7, "a", 5);
+    assert_eq!(bench.todo(), ["move file1 to 0"]);
+    bench.tree.moved(f.ino, FolderId::ROOT, bench.now).unwrap();
+    assert_eq!(bench.todo(), ["remove 7"]);
+}
+
+#[test]
+fn what_was_sent_to_a_folder_that_vanished_lies_in_the_root() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d"), folder(9, "e")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, Listing::default());
+    let f = bench.write(d, "a", 5);
+    bench.begin_upload(f.ino, 7, "a", 5);
+    bench.pass(600);
+    bench.list(ROOT, listing(vec![folder(9, "e")], vec![]));
+    assert_eq!(bench.names(ROOT), ["d", "e"]);
+    bench.sent(f.ino, 1, 7, "a", 5);
+    let place = RemotePlace {
+        folder: FolderId::ROOT,
+        name: "d".to_owned(),
+    };
+    bench.tree.made(d, FolderId(20), place, bench.now).unwrap();
+    assert_eq!(bench.todo(), ["move file1 to 20"]);
+}
+
+#[test]
+fn the_root_is_as_old_as_its_first_listing() {
+    let mut bench = Bench::new();
+    let first = bench.now;
+    bench.pass(600);
+    bench.list(ROOT, Listing::default());
+    let root = bench.tree.node(ROOT).unwrap().unwrap().attributes;
+    assert_eq!((root.btime, root.mtime), (first, first));
+}
+
+#[test]
+fn the_root_never_vanishes() {
+    let bench = Bench::new();
+    bench.write(ROOT, "a", 1);
+    assert!(bench.tree.folder_vanished(ROOT).unwrap().is_empty());
+    assert_eq!(bench.todo(), ["send 0/a 1"]);
+}

@@ -52,15 +52,55 @@ impl Context {
                 let at = RemotePlace { name, ..at };
                 Ok(self.tree.made(ino, id, at, Time::now())?)
             }
-            Err(e) => {
-                // It may exist: made by somebody else, or by us before a crash. The
-                // listing of the folder tells, and takes it as this one.
-                if judge(&e) == Failure::Permanent {
-                    self.look_again(at.folder);
-                }
-                self.intent_failed(ino, &e)
-            }
+            Err(e) => self.make_failed(ino, at.folder, &e).await,
         }
+    }
+
+    /// A folder was not made. It may exist: made by somebody else, or by us before a
+    /// crash. The listing of the folder above tells, and takes it as this one; where
+    /// it is late, the next one.
+    async fn make_failed(
+        &self,
+        ino: Ino,
+        above: FolderId,
+        e: &ApiError,
+    ) -> Result<(), UploadError> {
+        if judge(e) == Failure::Passing || matches!(e, ApiError::RefusedName(_)) {
+            return self.intent_failed(ino, e);
+        }
+        if matches!(e, ApiError::NotFound(_)) {
+            // It is made anew first, and this one in it.
+            return self.folder_is_gone(above);
+        }
+        if let Some(folder) = self.tree.by_folder_id(above)? {
+            self.list_after_refusal(folder.ino).await;
+        }
+        if !self.tree.node(ino)?.is_some_and(|node| node.pending.make) {
+            return Ok(());
+        }
+        let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+        let text = format!("{e}. {}", e.advice());
+        if attempts < self.options.refusal_tries {
+            return Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?);
+        }
+        tracing::error!(path = %self.path(ino), "failed for good: {text}");
+        Ok(self.tree.park(ino, &text)?)
+    }
+
+    async fn list_after_refusal(&self, folder: Ino) {
+        let deadline = Instant::now() + self.api.limits().folder_gap * 4;
+        let listed = self.refresher.refresh(folder, Class::Upload, deadline);
+        if let Err(e) = listed.await {
+            tracing::debug!(%folder, "not listed after a refusal: {e}");
+        }
+    }
+
+    /// The service says that a folder does not exist.
+    pub(super) fn folder_is_gone(&self, folder: FolderId) -> Result<(), UploadError> {
+        if let Some(node) = self.tree.by_folder_id(folder)? {
+            self.tell(self.tree.folder_vanished(node.ino)?);
+        }
+        Ok(())
     }
 
     async fn move_files(&self, to: FolderId, files: Vec<(Ino, FileId)>) -> Result<(), UploadError> {
@@ -187,11 +227,7 @@ impl Context {
             folders.extend(self.tree.node(ino)?.and_then(|n| n.place).map(|p| p.parent));
         }
         for folder in folders {
-            let deadline = Instant::now() + self.api.limits().folder_gap * 4;
-            let listed = self.refresher.refresh(folder, Class::Upload, deadline);
-            if let Err(e) = listed.await {
-                tracing::debug!(%folder, "not listed after a refusal: {e}");
-            }
+            self.list_after_refusal(folder).await;
         }
         for &ino in inos {
             let Some(node) = self.tree.node(ino)?.filter(|node| node.pending.place) else {
@@ -241,7 +277,7 @@ impl Context {
         }
     }
 
-    fn tell(&self, changes: Vec<Change>) {
+    pub(super) fn tell(&self, changes: Vec<Change>) {
         for change in changes {
             // The receiver goes first when the mount ends; nobody caches then.
             let _ = self.changes.send(change);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
+use tokio::task::block_in_place;
 use whirlpool::Digest;
 
 use super::plan::Sending;
@@ -14,7 +15,7 @@ use super::{Context, UploadError};
 use crate::api::limits::FILE_SIZE;
 use crate::api::{Class, Fate, PartStream, UploadForm, UploadPart};
 use crate::ids::{Ino, Time, Whirlpool};
-use crate::staging::Version;
+use crate::staging::{StagingError, Version};
 use crate::tree::journal::Underway;
 
 /// A file of a request: what is sent of it.
@@ -22,6 +23,8 @@ struct Part {
     sending: Sending,
     content: Content,
     digest: Arc<Mutex<whirlpool::Whirlpool>>,
+    /// Why its bytes could not be read on our side, if so.
+    unreadable: Arc<Mutex<Option<String>>>,
 }
 
 /// Where a part's bytes come from.
@@ -51,11 +54,16 @@ impl Part {
     /// The bytes, hashed and counted as they are taken.
     fn stream(&self, meter: Meter) -> PartStream {
         let digest = self.digest.clone();
+        let unreadable = self.unreadable.clone();
         let bytes: PartStream = match &self.content {
             Content::Version(version) => version
                 .clone()
                 .read_stream()
-                .map_err(|e| io::Error::other(e.to_string()))
+                .map_err(move |e| {
+                    let why = e.to_string();
+                    *unreadable.lock() = Some(why.clone());
+                    io::Error::other(why)
+                })
                 .boxed(),
             Content::Link(target) => stream::iter([Ok(target.clone())]).boxed(),
         };
@@ -65,6 +73,14 @@ impl Part {
                 meter.add(chunk.len());
             })
             .boxed()
+    }
+
+    /// Brings the bytes to the disk. Blocks.
+    fn sync(&self) -> Result<(), StagingError> {
+        match &self.content {
+            Content::Version(version) => version.sync(),
+            Content::Link(_) => Ok(()),
+        }
     }
 
     fn whirlpool(&self) -> Whirlpool {
@@ -94,10 +110,7 @@ impl Context {
         let Some(folder) = sends.first().map(|s| s.at.folder) else {
             return Ok(());
         };
-        let mut parts = Vec::with_capacity(sends.len());
-        for sending in sends {
-            parts.extend(self.part(sending)?);
-        }
+        let parts = block_in_place(|| self.parts(sends))?;
         if parts.is_empty() {
             return Ok(());
         }
@@ -123,7 +136,8 @@ impl Context {
                 attempts: 0,
             })
             .collect();
-        self.tree.uploads_begin(&underway)?;
+        // Waits for the disk.
+        block_in_place(|| self.tree.uploads_begin(&underway))?;
 
         let form = UploadForm {
             folder,
@@ -142,7 +156,7 @@ impl Context {
                 for &ino in &inos {
                     self.tree.upload_failed(ino)?;
                 }
-                return self.all_failed(&inos, &failure.error);
+                return self.not_stored(&parts, &failure.error);
             }
             Err(failure) => {
                 tracing::info!("an upload broke off, its result is unknown: {failure}");
@@ -182,6 +196,28 @@ impl Context {
         }
     }
 
+    /// What is to be sent, with its staged bytes on the disk: they must outlast a
+    /// power cut as the journal does, or what arrives whole would be compared with
+    /// what the cut left of them. What cannot be sent at all is left out. Blocks for
+    /// the disk.
+    fn parts(&self, sends: Vec<Sending>) -> Result<Vec<Part>, UploadError> {
+        let mut parts = Vec::with_capacity(sends.len());
+        for sending in sends {
+            let ino = sending.ino;
+            let synced = match self.part(sending) {
+                Ok(Some(part)) => part.sync().map(|()| part),
+                Ok(None) => continue,
+                Err(UploadError::Staging(e)) => Err(e),
+                Err(e) => return Err(e),
+            };
+            match synced {
+                Ok(part) => parts.push(part),
+                Err(e) => self.unreadable(ino, &e.to_string())?,
+            }
+        }
+        Ok(parts)
+    }
+
     /// What is to be sent of a node; `None` when there is nothing, or it cannot
     /// be sent at all.
     fn part(&self, sending: Sending) -> Result<Option<Part>, UploadError> {
@@ -215,7 +251,38 @@ impl Context {
             sending,
             content,
             digest: Arc::default(),
+            unreadable: Arc::default(),
         }))
+    }
+
+    /// The service has nothing of a request. Where that is the fault of files which
+    /// cannot be read on our side, the others of the request are not to blame.
+    fn not_stored(&self, parts: &[Part], e: &crate::api::ApiError) -> Result<(), UploadError> {
+        let inos: Vec<Ino> = parts.iter().map(|part| part.sending.ino).collect();
+        let mut ours = false;
+        for part in parts {
+            if let Some(why) = part.unreadable.lock().take() {
+                ours = true;
+                self.unreadable(part.sending.ino, &why)?;
+            }
+        }
+        if ours {
+            return Ok(());
+        }
+        self.all_failed(&inos, e)
+    }
+
+    /// The content of a file cannot be read here: tried again some times, for it may
+    /// be the network or the disk, and then left to the user.
+    fn unreadable(&self, ino: Ino, why: &str) -> Result<(), UploadError> {
+        let text = format!("its content cannot be read: {why}");
+        let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+        tracing::error!(path = %self.path(ino), attempts, "{text}");
+        if attempts >= self.options.refusal_tries {
+            Ok(self.tree.park(ino, &text)?)
+        } else {
+            Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
+        }
     }
 
     fn all_failed(&self, inos: &[Ino], e: &crate::api::ApiError) -> Result<(), UploadError> {

@@ -8,6 +8,7 @@
 //! before listings have caught up, and a file of the same name, size and
 //! checksum is taken for the one that was sent.
 
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -16,9 +17,9 @@ use whirlpool::Digest;
 
 use super::failure::{Failure, judge};
 use super::{Context, UploadError};
-use crate::api::{Class, UploadOutcome, UploadTicket, UploadedFile};
+use crate::api::{ApiError, Class, UploadOutcome, UploadTicket, UploadedFile};
 use crate::content;
-use crate::ids::{Time, Whirlpool};
+use crate::ids::{FolderId, Time, Whirlpool};
 use crate::staging::{self, Version};
 use crate::tree::journal::{self, Underway};
 use crate::tree::{RemoteFile, RemotePlace};
@@ -114,7 +115,16 @@ impl Context {
             }
             return Ok(());
         }
-        let listing = match self.api.list_folder(folder, Class::Upload).await {
+        // What is sent to a folder that does not exist is stored in the root (API
+        // notes 3.2).
+        let mut folder = folder;
+        let mut listing = self.api.list_folder(folder, Class::Upload).await;
+        if folder != FolderId::ROOT && matches!(listing, Err(ApiError::NotFound(_))) {
+            self.folder_is_gone(folder)?;
+            folder = FolderId::ROOT;
+            listing = self.api.list_folder(folder, Class::Upload).await;
+        }
+        let listing = match listing {
             Ok(listing) => listing,
             Err(e) => {
                 for upload in group {
@@ -147,21 +157,48 @@ impl Context {
                 }
             }
             match arrived {
-                Some(file) => found.push((upload.clone(), file)),
-                None => {
-                    tracing::info!(path = %self.path(upload.ino), "did not arrive, sent again");
-                    self.tree.upload_failed(upload.ino)?;
+                Some(file) => {
+                    let mut upload = upload.clone();
+                    upload.at.folder = folder;
+                    found.push((upload, file));
                 }
+                None => self.sent_in_vain(upload, "it did not arrive")?,
             }
         }
         self.confirm(found).await
+    }
+
+    /// An upload left nothing of use. It is sent again some times; content that never
+    /// arrives (a name that the service drops, say) is left to the user.
+    fn sent_in_vain(&self, upload: &Underway, why: &str) -> Result<(), UploadError> {
+        let path = self.path(upload.ino);
+        let times = self.tree.upload_in_vain(upload.ino)?;
+        if times >= self.options.refusal_tries {
+            tracing::error!(path, times, "given up: {why}");
+            let text = format!("{why}, {times} times. Another name may help.");
+            Ok(self.tree.park(upload.ino, &text)?)
+        } else {
+            tracing::warn!(path, times, "sent again: {why}");
+            Ok(self.tree.postpone(upload.ino, self.later(times), why)?)
+        }
     }
 
     /// Compares what arrived with what was sent, and commits what is right.
     async fn confirm(&self, arrived: Vec<(Underway, UploadedFile)>) -> Result<(), UploadError> {
         let now = Time::now();
         let mut right = Vec::new();
-        for (upload, file) in arrived {
+        for (upload, mut file) in arrived {
+            if file.checksum.is_none() {
+                match self.api.file_info(&file.id, Class::Upload).await {
+                    Ok(info) => file.checksum = info.checksum,
+                    Err(e) => {
+                        // Nothing is let go of on the size alone.
+                        let later = self.later(upload.attempts + 1);
+                        self.tree.postpone(upload.ino, later, &e.to_string())?;
+                        continue;
+                    }
+                }
+            }
             let sent = match upload.whirlpool {
                 Some(whirlpool) => Some(whirlpool),
                 // Sent by a process that died before it could note the checksum.
@@ -188,11 +225,7 @@ impl Context {
                     "arrived with other content than was sent; removed there and sent again"
                 );
                 self.tree.upload_was_spoilt(upload.ino, remote, now)?;
-                self.tree.postpone(
-                    upload.ino,
-                    self.later(upload.attempts + 1),
-                    "it arrived damaged",
-                )?;
+                self.sent_in_vain(&upload, "it arrived damaged")?;
             }
         }
         if right.is_empty() {
@@ -246,12 +279,16 @@ impl Context {
         Ok(file.snapshot().filter(same))
     }
 
-    /// The checksum of the version that was sent, if it still exists.
+    /// The checksum of what was sent, if that still exists.
     async fn digest(&self, upload: &Underway) -> Result<Option<Whirlpool>, UploadError> {
+        let mut digest = whirlpool::Whirlpool::new();
+        if let Some(target) = self.tree.node(upload.ino)?.and_then(|node| node.target) {
+            digest.update(target.as_bytes());
+            return Ok(Some(Whirlpool(digest.finalize().into())));
+        }
         let Some(version) = self.version(upload)? else {
             return Ok(None);
         };
-        let mut digest = whirlpool::Whirlpool::new();
         let mut bytes = std::pin::pin!(version.read_stream());
         while let Some(chunk) = bytes.try_next().await? {
             digest.update(&chunk);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::{self, JoinSet};
@@ -54,19 +54,29 @@ pub(super) async fn run(
 ) {
     let mut busy = Busy::default();
     let mut running = Running::default();
+    // After a failure inside, nothing is begun until then.
+    let mut rest: Option<Instant> = None;
     loop {
-        let started = match context.start_ready(&mut busy, &mut running) {
-            Ok(started) => started,
-            Err(e) => {
-                tracing::error!("the queue cannot be read: {e}");
-                0
-            }
+        rest = rest.filter(|until| *until > Instant::now());
+        let started = match rest {
+            Some(_) => 0,
+            None => match context.start_ready(&mut busy, &mut running) {
+                Ok(started) => started,
+                Err(e) => {
+                    tracing::error!("the queue cannot be read: {e}");
+                    rest = Some(Instant::now() + TICK);
+                    0
+                }
+            },
         };
         let pause = match context.tree.next_due(Time::now()) {
             Ok(Some(due)) => due.since(Time::now()).min(TICK),
             _ => TICK,
         };
         // A full round may have left some behind.
+        let pause = rest.map_or(pause, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
         let pause = if started > 0 {
             pause.min(Duration::from_millis(500))
         } else {
@@ -76,7 +86,16 @@ pub(super) async fn run(
             () = wake.notified() => {}
             () = tokio::time::sleep(pause) => {}
             _ = stopped.changed() => break,
-            Some(claim) = running.next() => busy.release(&claim),
+            Some(finished) = running.next() => {
+                if let Some(claim) = finished.claim {
+                    busy.release(&claim);
+                }
+                if !finished.well {
+                    // The journal holds the same intents as before: at once they
+                    // would fail in the same way, and repeat calls that were made.
+                    rest = Some(Instant::now() + TICK);
+                }
+            }
         }
     }
     running.tasks.shutdown().await;
@@ -85,28 +104,37 @@ pub(super) async fn run(
 /// Batches in work, and what each has claimed.
 #[derive(Default)]
 struct Running {
-    tasks: JoinSet<()>,
+    tasks: JoinSet<bool>,
     claims: HashMap<task::Id, Claim>,
 }
 
 impl Running {
-    fn start(&mut self, claim: Claim, work: impl Future<Output = ()> + Send + 'static) {
+    fn start(&mut self, claim: Claim, work: impl Future<Output = bool> + Send + 'static) {
         let id = self.tasks.spawn(work).id();
         self.claims.insert(id, claim);
     }
 
-    /// The claim of a batch that ended, also of one that panicked; `None` when
-    /// none is in work.
-    async fn next(&mut self) -> Option<Claim> {
-        let id = match self.tasks.join_next_with_id().await? {
-            Ok((id, ())) => id,
+    /// The next batch that ends, also by a panic; `None` when none is in work.
+    async fn next(&mut self) -> Option<Finished> {
+        let (id, well) = match self.tasks.join_next_with_id().await? {
+            Ok((id, well)) => (id, well),
             Err(e) => {
                 tracing::error!("a worker failed: {e}");
-                e.id()
+                (e.id(), false)
             }
         };
-        self.claims.remove(&id)
+        Some(Finished {
+            claim: self.claims.remove(&id),
+            well,
+        })
     }
+}
+
+/// A batch that ended.
+struct Finished {
+    claim: Option<Claim>,
+    /// Whether its outcome is in the journal.
+    well: bool,
 }
 
 impl Busy {
@@ -178,7 +206,7 @@ impl Context {
                 report(match batch {
                     Batch::Upload(sends) => context.upload(sends).await,
                     change => context.change(change).await,
-                });
+                })
             });
             started += 1;
         }
@@ -256,9 +284,11 @@ fn claim(batch: &Batch) -> Claim {
     }
 }
 
-/// What went wrong inside is said; the journal still holds the intent.
-fn report(outcome: Result<(), UploadError>) {
-    if let Err(e) = outcome {
+/// What went wrong inside is said; the journal still holds the intent. Returns
+/// whether nothing did.
+fn report(outcome: Result<(), UploadError>) -> bool {
+    if let Err(e) = &outcome {
         tracing::error!("the queue: {e}");
     }
+    outcome.is_ok()
 }

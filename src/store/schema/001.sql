@@ -96,6 +96,7 @@ CREATE TABLE attempt (
     ino        INTEGER PRIMARY KEY REFERENCES node(ino) ON DELETE CASCADE,
     not_before INTEGER NOT NULL DEFAULT 0,   -- write-back delay or back-off
     attempts   INTEGER NOT NULL DEFAULT 0,
+    vain       INTEGER NOT NULL DEFAULT 0,   -- times that this version was sent and did not arrive whole
     error      TEXT,                         -- why the last one failed
     parked     INTEGER NOT NULL DEFAULT 0,   -- 1: failed for good, waits for the user
     -- an upload under way: what was sent where, to ask for its result after a crash

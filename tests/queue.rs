@@ -1,0 +1,292 @@
+//! The queue over the simulator, without a kernel: what is closed here ends there,
+//! once, whatever goes wrong in between.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fichierfs::api::{Api, ApiConfig, Endpoints, Limits, Pace};
+use fichierfs::config::{AddressFamily, ApiKey, KeyStore};
+use fichierfs::content::{Content, ContentOptions};
+use fichierfs::ids::Ino;
+use fichierfs::sim::{self, Fault, FaultKind, SimConfig, Simulator};
+use fichierfs::staging::{Staging, StagingOptions};
+use fichierfs::store::Store;
+use fichierfs::tree::refresh::Refresher;
+use fichierfs::tree::{ROOT, Tree};
+use fichierfs::upload::{self, UploadOptions, Uploader};
+use fichierfs::vfs::{self, Answer, Caller, Error, OpenAccess, OpenFlags, Vfs, VfsOptions};
+use tokio::runtime::Handle;
+
+const SCALE: f64 = 100.0;
+
+const ANN: Caller = Caller {
+    uid: 1000,
+    gid: 1000,
+    pid: 1,
+};
+
+const BOTH: OpenFlags = OpenFlags {
+    access: OpenAccess::ReadWrite,
+    append: false,
+    truncate: true,
+    exclusive: false,
+    sync: false,
+};
+
+/// One process: the rooms over a state directory.
+struct Process {
+    vfs: Vfs,
+    tree: Tree,
+    uploader: Uploader,
+}
+
+impl Process {
+    fn start(sim: &Simulator, dir: &Path) -> Process {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let limits = Limits::scaled(SCALE);
+        let api = Api::new(ApiConfig {
+            endpoints: Endpoints::new(&sim.api_url(), &sim.site_url()).unwrap(),
+            keys: KeyStore::new(ApiKey::new(sim::DEFAULT_KEY.to_owned()).unwrap()),
+            pace: Pace::open(&dir.join("pace"), limits.clone()).unwrap(),
+            limits: limits.clone(),
+            address_family: AddressFamily::Ipv4,
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(5),
+        })
+        .unwrap();
+        let store = Store::open(&dir.join("db")).unwrap();
+        let content = Content::open(
+            api.clone(),
+            store.clone(),
+            &dir.join("cache"),
+            ContentOptions::default(),
+            Handle::current(),
+        )
+        .unwrap();
+        let options = StagingOptions { budget: 1 << 30 };
+        let staging = Staging::open(
+            store.clone(),
+            content.clone(),
+            &dir.join("staging"),
+            options,
+        )
+        .unwrap();
+        let tree = Tree::new(store.clone(), limits.listing_lag);
+        let (changes, _) = tokio::sync::mpsc::unbounded_channel();
+        let refresher = Refresher::new(
+            tree.clone(),
+            api.clone(),
+            Duration::from_secs(600),
+            changes.clone(),
+            Handle::current(),
+        );
+        let parts = vfs::Parts {
+            store: store.clone(),
+            tree: tree.clone(),
+            staging: staging.clone(),
+            refresher: refresher.clone(),
+            wake: Arc::new(|| ()),
+        };
+        let options = VfsOptions {
+            write_back: Duration::ZERO,
+            ..VfsOptions::default()
+        };
+        let vfs = Vfs::new(parts, options).unwrap();
+        let parts = upload::Parts {
+            store,
+            tree: tree.clone(),
+            staging,
+            content,
+            api,
+            refresher,
+            changes,
+        };
+        let options = UploadOptions {
+            speed: SCALE,
+            ..UploadOptions::default()
+        };
+        let uploader = Uploader::start(parts, options, &Handle::current());
+        Process {
+            vfs,
+            tree,
+            uploader,
+        }
+    }
+
+    async fn list(&self, folder: Ino) {
+        let fh = wait(self.vfs.opendir(folder)).await.unwrap();
+        wait(self.vfs.releasedir(fh)).await.unwrap();
+    }
+
+    async fn mkdir(&self, parent: Ino, name: &str) -> Ino {
+        let made = self.vfs.mkdir(parent, OsStr::new(name), 0o755, ANN);
+        wait(made).await.unwrap().attr.ino
+    }
+
+    async fn write(&self, parent: Ino, name: &str, content: &[u8]) {
+        let created = self.vfs.create(parent, OsStr::new(name), 0o644, BOTH, ANN);
+        let fh = wait(created).await.unwrap().1.fh;
+        wait(self.vfs.write(fh, 0, content)).await.unwrap();
+        wait(self.vfs.flush(fh)).await.unwrap();
+        wait(self.vfs.release(fh)).await.unwrap();
+        self.uploader.wake_handle().notify_one();
+    }
+
+    async fn drained(&self) {
+        until(|| self.tree.backlog().unwrap().is_drained()).await;
+    }
+
+    fn failed(&self) -> u64 {
+        self.tree.backlog().unwrap().failed
+    }
+}
+
+async fn wait<T>(answer: Answer<T>) -> Result<T, Error> {
+    match answer {
+        Answer::Now(result) => result,
+        Answer::Later(future) => future.await,
+    }
+}
+
+async fn until(mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < end, "it takes too long");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn simulator() -> Simulator {
+    Simulator::start(SimConfig {
+        time_scale: SCALE,
+        ..SimConfig::default()
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_whose_upload_was_cut_by_the_end_of_the_process_arrives_once() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    sim.faults()
+        .add(Fault::new("upload.cgi", FaultKind::LoseAnswer));
+    sim.faults()
+        .add(Fault::new("end.pl", FaultKind::WaitPage { seconds: 60.0 }));
+    let first = Process::start(&sim, dir.path());
+    first.list(ROOT).await;
+    let made = first
+        .vfs
+        .symlink(ROOT, OsStr::new("l"), OsStr::new("../there"), ANN);
+    wait(made).await.unwrap();
+    first.uploader.wake_handle().notify_one();
+    until(|| sim.account().file_id("l.rclonelink").is_some()).await;
+    first.uploader.stop().await;
+    let second = Process::start(&sim, dir.path());
+    second.drained().await;
+    assert_eq!(second.failed(), 0);
+    assert_eq!(sim.account().file_paths(), ["l.rclonelink"]);
+    let content = sim.account().content("l.rclonelink").unwrap();
+    assert_eq!(content, b"../there");
+    assert_eq!(
+        sim.report().violation_count(),
+        0,
+        "{:?}",
+        sim.report().violations
+    );
+    second.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_to_a_folder_that_somebody_removes_is_found_and_put_back() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    sim.account().add_folder("d").unwrap();
+    sim.account().add_file("other", b"x").unwrap();
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let d = wait(process.vfs.lookup(ROOT, OsStr::new("d")))
+        .await
+        .unwrap();
+    process.list(d.attr.ino).await;
+    sim.account().delete("d").unwrap();
+    // Its result is lost too, so that it is looked for.
+    sim.faults()
+        .add(Fault::new("end.pl", FaultKind::EmptyLinks).always());
+    process.write(d.attr.ino, "note", b"kept").await;
+    process.drained().await;
+    assert_eq!(process.failed(), 0);
+    let mut paths = sim.account().file_paths();
+    paths.sort();
+    assert_eq!(paths, ["d/note", "other"]);
+    assert_eq!(sim.account().content("d/note").unwrap(), b"kept");
+    assert_eq!(
+        sim.report().violation_count(),
+        0,
+        "{:?}",
+        sim.report().violations
+    );
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_exists_already_is_taken_for_the_one_made_here() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let there = sim.account().add_folder("d").unwrap();
+    sim.account().add_file("d/theirs", b"1").unwrap();
+    let d = process.mkdir(ROOT, "d").await;
+    process.write(d, "ours", b"2").await;
+    process.drained().await;
+    assert_eq!(process.failed(), 0);
+    assert_eq!(sim.account().folder_id("d"), Some(there));
+    let mut paths = sim.account().file_paths();
+    paths.sort();
+    assert_eq!(paths, ["d/ours", "d/theirs"]);
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_never_arrives_is_not_sent_for_ever() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    // The service says nothing of it and does not keep it.
+    sim.change_quirks(|quirks| quirks.infected = Some("virus".to_owned()));
+    sim.faults()
+        .add(Fault::new("end.pl", FaultKind::EmptyLinks).always());
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    process.write(ROOT, "virus", b"content").await;
+    until(|| process.failed() == 1).await;
+    let sent = sim.report().calls_of("upload/get_upload_server");
+    assert_eq!(sent, u64::from(UploadOptions::default().refusal_tries));
+    let kept = wait(process.vfs.lookup(ROOT, OsStr::new("virus"))).await;
+    assert_eq!(kept.unwrap().attr.size, 7);
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_here_does_not_stop_the_others() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    {
+        let first = Process::start(&sim, dir.path());
+        first.uploader.stop().await;
+        wait(first.vfs.opendir(ROOT)).await.unwrap();
+        for name in ["a", "b", "c"] {
+            let created = first.vfs.create(ROOT, OsStr::new(name), 0o644, BOTH, ANN);
+            let fh = wait(created).await.unwrap().1.fh;
+            wait(first.vfs.write(fh, 0, name.as_bytes())).await.unwrap();
+            wait(first.vfs.flush(fh)).await.unwrap();
+            wait(first.vfs.release(fh)).await.unwrap();
+        }
+    }
+    let staged = std::fs::read_dir(dir.path().join("staging")).unwrap();
+    let mut staged: Vec<_> = staged.map(|entry| entry.unwrap().path()).collect();
+    staged.sort();
+    std::fs::remove_file(&staged[0]).unwrap();
+    let second = Process::start(&sim, dir.path());
+    until(|| second.failed() == 1).await;
+    second.drained().await;
+    assert_eq!(sim.account().file_paths().len(), 2);
+    second.uploader.stop().await;
+}
