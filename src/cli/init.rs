@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::args::InitArgs;
 use super::exit::{Exit, Failure};
-use super::load::{self, Loaded};
+use super::load::{self, Loaded, NamedFile};
 use super::show::{self, Paint};
 use super::{Outcome, account};
 use crate::api::{ApiError, Ask, Class};
@@ -24,7 +24,7 @@ The API key is on https://1fichier.com/console/params.pl, for Premium and Access
 Take one for fichierfs alone: a program that shares it can get it locked.";
 
 pub(super) async fn run(args: &InitArgs) -> Outcome {
-    let loaded = load::load(&args.config, &args.options, &[])?;
+    let loaded = load::load(&args.config, NamedFile::MayBeNew, &args.options, &[])?;
     let key = ask_for_key()?;
     let checked = check(&loaded, &key).await?;
     let profile = args.config.profile.as_deref();

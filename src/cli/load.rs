@@ -29,9 +29,19 @@ impl From<ConfigError> for Failure {
     }
 }
 
+/// What a configuration file that was named on the command line has to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NamedFile {
+    /// There: a mistyped name must not pass for an empty file.
+    Exists,
+    /// There, or about to be made.
+    MayBeNew,
+}
+
 /// Reads the configuration with all its layers.
 pub fn load(
     args: &ConfigArgs,
+    named: NamedFile,
     flags: &OptionFlags,
     mount_options: &[String],
 ) -> Result<Loaded, Failure> {
@@ -40,7 +50,7 @@ pub fn load(
         None => config_file()?,
     };
     let text = read_config(&file)?;
-    if text.is_none() && args.config.is_some() {
+    if text.is_none() && args.config.is_some() && named == NamedFile::Exists {
         return Err(missing(&file).into());
     }
     let layers = Layers {

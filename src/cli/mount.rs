@@ -21,7 +21,12 @@ pub(super) fn run(args: &MountArgs) -> Outcome {
 }
 
 fn serve(args: &MountArgs, report: &mut Option<background::Report>) -> Outcome {
-    let loaded = load::load(&args.config, &args.options, &args.mount_options)?;
+    let loaded = load::load(
+        &args.config,
+        load::NamedFile::Exists,
+        &args.options,
+        &args.mount_options,
+    )?;
     let mountpoint = std::path::absolute(&args.mountpoint)?;
     if args.background && report.is_none() {
         daemon::check_mountpoint(&mountpoint, &loaded.paths)?;

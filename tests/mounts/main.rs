@@ -3,6 +3,7 @@
 
 mod crash;
 mod faults;
+mod first_contact;
 mod foreign;
 mod harness;
 mod secrets;
