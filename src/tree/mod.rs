@@ -21,6 +21,7 @@
 //! [`refresh`] waits for the service. `vfs` and `upload` call it; it calls `api`
 //! and `store`, and tells of changes that it found through [`events`].
 
+mod attempts;
 pub mod attributes;
 pub mod changes;
 mod error;
@@ -34,6 +35,7 @@ pub mod removals;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::ffi::OsStr;
 use std::time::Duration;
