@@ -94,6 +94,18 @@ impl Tree {
         })
     }
 
+    /// What failed for good, oldest first, for people.
+    pub fn parked(&self, limit: usize) -> Result<Vec<Queued>> {
+        self.store.read(|c| {
+            Ok(c.prepare_cached(&format!(
+                "{QUEUED} WHERE pending <> 0 AND parent IS NOT NULL AND parked = 1
+                 ORDER BY ino LIMIT ?1"
+            ))?
+            .query_map([limit as i64], queued)?
+            .collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// The state of one node's intent.
     pub fn queued(&self, ino: Ino) -> Result<Option<Queued>> {
         self.store.read(|c| {
