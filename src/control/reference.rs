@@ -6,7 +6,7 @@ use std::path::Path;
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 
-use super::protocol::{Account, Queue, SCHEMA, Status};
+use super::protocol::{Account, Cancelled, Queue, SCHEMA, Status};
 
 /// What stands before the tables.
 const INTRODUCTION: &str = include_str!("reference.md");
@@ -15,6 +15,7 @@ fn reference() -> String {
     let mut text = INTRODUCTION.replace("{SCHEMA}", &SCHEMA.to_string());
     table::<Status>(&mut text, "status --json");
     table::<Queue>(&mut text, "queue list --json");
+    table::<Cancelled>(&mut text, "queue cancel --json");
     table::<Account>(&mut text, "account --json");
     text
 }

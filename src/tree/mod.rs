@@ -23,6 +23,7 @@
 
 mod attempts;
 pub mod attributes;
+pub mod cancel;
 pub mod changes;
 mod error;
 pub mod events;
