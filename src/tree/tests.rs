@@ -53,7 +53,7 @@ fn listing(folders: Vec<ListedFolder>, files: Vec<ListedFile>) -> Listing {
     Listing {
         folders,
         files,
-        cut: false,
+        ..Listing::default()
     }
 }
 
