@@ -61,17 +61,18 @@ impl Plan {
     /// The next slice and how to ask for it; `None` when all are known.
     pub fn next(&mut self) -> Option<(Slice, DateWindow)> {
         let slice = self.open.pop()?;
-        // A second alone must not bring its neighbours' files where that can be helped.
-        let alone = slice.is_one_second() && self.inclusive && !slice.from.is_some_and(is_repeated);
-        let window = match alone {
-            true => DateWindow {
-                after: slice.from,
-                before: slice.to,
-            },
-            false => DateWindow {
-                after: slice.from.and_then(|from| from.checked_sub(1.second()).ok()),
-                before: slice.to.and_then(|to| to.checked_add(1.second()).ok()),
-            },
+        // Where bounds are within, no more is asked for than is wanted: a neighbouring
+        // second with very many files would fill the answer.
+        let wider = |bound: &DateTime| !self.inclusive || is_repeated(*bound);
+        let window = DateWindow {
+            after: slice.from.map(|from| match wider(&from) {
+                true => from.saturating_sub(1.second()),
+                false => from,
+            }),
+            before: slice.to.map(|to| match wider(&to) {
+                true => to.saturating_add(1.second()),
+                false => to,
+            }),
         };
         Some((slice, window))
     }
@@ -90,12 +91,13 @@ impl Plan {
     pub fn cut(&mut self, slice: Slice, window: DateWindow, dates: &[DateTime]) {
         let knew = self.inclusive;
         self.learn(window, dates);
-        if !slice.is_one_second() {
-            self.halve(slice, dates);
-        } else if self.inclusive && !knew {
+        let neighbours = slice.is_one_second() || !dates.iter().any(|date| slice.holds(*date));
+        if neighbours && self.inclusive && !knew {
             self.open.push(slice);
-        } else {
+        } else if slice.is_one_second() {
             self.overfull += 1;
+        } else {
+            self.halve(slice, dates);
         }
     }
 
