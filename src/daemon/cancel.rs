@@ -57,7 +57,7 @@ impl Handle {
     /// Gives up what is queued of these, once nothing of them is being sent.
     async fn cancel_quiet(
         &self,
-        inos: &mut Vec<(usize, Ino)>,
+        inos: &mut [(usize, Ino)],
         losses: Vec<Loss>,
     ) -> Result<Cancelled, Refusal> {
         let shared = &self.shared;
