@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::timetable::Timetable;
 use super::value::{AddressFamily, Factor, Kind, LogFormat, LogLevel, Size, Umask, Value};
 use super::{ApiKey, ConfigError};
 
@@ -170,6 +171,9 @@ options! {
     cache_size: Size = "10GiB", Reading, AtRunTime;
     /// Most connections for downloads at a time; the service allows 30 for all programs together.
     connections: usize = "8", Reading, AtRunTime;
+    /// Most bytes a second of all downloads together, by local time where wanted: the first span
+    /// that holds decides.
+    download_limit: Timetable = "", Reading, AtStart;
 
     /// Where changes wait for their upload, with the database; below the user's data
     /// directory if empty.

@@ -22,6 +22,7 @@ use super::blocks;
 use super::error::{ContentError, Reason};
 use super::file::{CacheFile, Stored};
 use super::flight::{Flight, Progress};
+use super::lines::Line;
 use super::links::Issued;
 use super::origin::{Chunks, Fault};
 
@@ -45,10 +46,12 @@ pub(super) fn launch(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight
         assembler: Assembler::new(flight.run().start, file.size),
         core: Arc::clone(core),
         file: Arc::clone(file),
+        asked: blocks::len_of(&flight.run(), file.size),
         flight,
         over: None,
     };
     core.counters.flights.add(1);
+    core.counters.ahead_bytes.add(pilot.asked);
     core.runtime.spawn(pilot.fly());
 }
 
@@ -56,6 +59,8 @@ pub(super) fn launch(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight
 enum Stop {
     /// Nobody wants the flight; it is off the table.
     GivenUp,
+    /// A reader has taken the connection; the flight waits for another one.
+    HandedOver,
     /// Something failed.
     Fault(Fault),
 }
@@ -72,6 +77,8 @@ struct Pilot {
     flight: Arc<Flight>,
     waiters: watch::Receiver<usize>,
     assembler: Assembler,
+    /// Bytes of the run when it was launched.
+    asked: u64,
     over: Option<Progress>,
 }
 
@@ -89,6 +96,7 @@ impl Pilot {
                     return;
                 }
                 Err(Stop::GivenUp) => return,
+                Err(Stop::HandedOver) => continue,
                 Err(Stop::Fault(fault)) => fault,
             };
             if self.assembler.position() > before {
@@ -154,13 +162,13 @@ impl Pilot {
             .get(&id, core.origin.as_ref(), deadline, &core.counters);
         let link = self.unless_given_up(link).await??;
         let mut waiters = self.waiters.clone();
-        let _line = self
+        let mut line = self
             .unless_given_up(core.lines.acquire(&mut waiters))
             .await?;
         core.counters.requests.add(1);
         let opened = link.link.open(range.clone(), self.file.size);
         let streamed = match self.unless_given_up(opened).await? {
-            Ok(chunks) => self.take_in(range, chunks, &link).await,
+            Ok(chunks) => self.take_in(range, chunks, &link, &mut line).await,
             Err(fault) => Err(fault.into()),
         };
         if let Err(Stop::Fault(Fault::BadLink(_))) = &streamed {
@@ -174,6 +182,7 @@ impl Pilot {
         range: Range<u64>,
         mut chunks: Chunks,
         link: &Issued,
+        line: &mut Line,
     ) -> Result<(), Stop> {
         while !self.left().is_empty() {
             let Some(chunk) = self.unless_given_up(chunks.next()).await? else {
@@ -193,14 +202,34 @@ impl Pilot {
                 return Err(Fault::Again(reason).into());
             }
             self.core.counters.fetched_bytes.add(chunk.len() as u64);
+            if !self.core.options.throttle.is_off() {
+                let turn = self.core.options.throttle.take(chunk.len() as u64);
+                self.unless_given_up(turn).await?;
+            }
             self.assembler.push(chunk);
             let arrived = self.assembler.whole_blocks();
             if let Some(last) = arrived.last().map(|last| last.block) {
                 self.store(arrived).await;
                 self.flight.landed(last + 1);
+                self.reconsider(line)?;
             }
         }
         Ok(())
+    }
+
+    /// What nobody waits for is given up when nobody counts on it any more, and
+    /// makes way for a reader who waits for a connection.
+    fn reconsider(&self, line: &mut Line) -> Result<(), Stop> {
+        if *self.waiters.borrow() > 0 {
+            return Ok(());
+        }
+        if self.file.give_up(&self.flight) {
+            return Err(Stop::GivenUp);
+        }
+        match line.hand_over() {
+            true => Err(Stop::HandedOver),
+            false => Ok(()),
+        }
     }
 
     /// The bytes of the run that have not come. The end of a run can come
@@ -259,6 +288,7 @@ impl Drop for Pilot {
         let how = self.over.take().unwrap_or(Progress::Ended);
         self.file.end_flight(&self.flight, how);
         self.core.counters.flights.sub(1);
+        self.core.counters.ahead_bytes.sub(self.asked);
     }
 }
 

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 use super::assemble::Arrived;
 use super::blocks::{self, Block, BlockMap};
-use super::cursor::{Cursors, Met, Window};
+use super::cursor::{Cursors, Met, Room, Window};
 use super::error::ContentError;
 use super::flight::{Flight, Flights, Plan, Progress};
 use super::memory::MemoryTier;
@@ -200,13 +200,13 @@ impl CacheFile {
     }
 
     /// Notes a read, and returns flights to be started ahead of it.
-    pub(super) fn note_read(&self, range: &Range<u64>, met: Met) -> Vec<Arc<Flight>> {
+    pub(super) fn note_read(&self, range: &Range<u64>, met: Met, room: Room) -> Vec<Arc<Flight>> {
         self.used.store(now_ns(), Ordering::Relaxed);
         if self.map.is_full() {
             return Vec::new();
         }
         let mut state = self.state.lock();
-        let runs = state.cursors.on_read(range, met, Instant::now());
+        let runs = state.cursors.on_read(range, met, room, Instant::now());
         // What has no place on disk would push what is wanted out of memory.
         if runs.is_empty() || self.is_spilling() || state.denied.is_some() {
             return Vec::new();
@@ -215,7 +215,8 @@ impl CacheFile {
         state.flights.plan_ahead(&missing)
     }
 
-    /// Finds or makes the flights for the absent blocks of `range`.
+    /// Finds or makes the flights for the absent blocks of `range` and of what the
+    /// reader is expected to go on to.
     ///
     /// # Errors
     /// The service denied this file a moment ago.
@@ -226,8 +227,8 @@ impl CacheFile {
         longest: u64,
         now: Instant,
     ) -> Result<Plan, ContentError> {
-        let wanted = blocks::covering(range);
         let mut state = self.state.lock();
+        let wanted = blocks::covering(&state.cursors.expected(range));
         if let Some((at, error)) = &state.denied {
             if now.duration_since(*at) < DENIAL_KEPT {
                 return Err(error.clone());

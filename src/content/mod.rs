@@ -57,7 +57,8 @@ pub use stats::ContentStats;
 use crate::api::Api;
 use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
-use cursor::{Met, Window};
+use crate::throttle::Throttle;
+use cursor::{Met, Room, Window};
 use file::CacheFile;
 use lines::Lines;
 use links::{LinkLife, Links};
@@ -67,11 +68,19 @@ use pins::Pins;
 use shelf::Shelf;
 use stats::Counters;
 
-/// Most bytes of one range request.
-const LONGEST_RUN: u64 = 8 * 1024 * 1024;
+/// Most bytes of one range request: long enough that the wait for its first byte
+/// is a small part of it.
+const LONGEST_RUN: u64 = 16 * 1024 * 1024;
 
-/// Most bytes fetched ahead of one reader.
-const LONGEST_WINDOW: u64 = 64 * 1024 * 1024;
+/// Most bytes fetched ahead of one reader, on disk: a run for each of the usual
+/// connections and half as many that wait, so that none stands idle.
+const LONGEST_WINDOW: u64 = 12 * LONGEST_RUN;
+
+/// Bytes asked ahead of all readers together beyond which windows shrink.
+const MOST_AHEAD: u64 = 2 * LONGEST_WINDOW;
+
+/// The service's limit for an account, whatever was configured (API notes 4.4).
+const MOST_CONNECTIONS: usize = 30;
 
 /// Bytes of blocks kept in memory when the disk does not take them.
 const MEMORY: u64 = 64 * 1024 * 1024;
@@ -91,7 +100,7 @@ pub struct RemoteFile {
 }
 
 /// How the room is to behave.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ContentOptions {
     /// Bytes that the cache folder may take; 0 keeps nothing on disk.
     pub cache_size: u64,
@@ -104,6 +113,8 @@ pub struct ContentOptions {
     pub retry_pause: Duration,
     /// How long a reader that paused is counted on to go on reading.
     pub attention: Duration,
+    /// The limit on bytes a second of all downloads.
+    pub throttle: Throttle,
 }
 
 impl Default for ContentOptions {
@@ -114,6 +125,7 @@ impl Default for ContentOptions {
             data_deadline: Duration::from_secs(30),
             retry_pause: Duration::from_millis(100),
             attention: Duration::from_secs(5),
+            throttle: Throttle::default(),
         }
     }
 }
@@ -169,7 +181,7 @@ impl Content {
         let window = Window {
             run: LONGEST_RUN.min(options.cache_size / 16).max(BLOCK_SIZE),
             ahead: LONGEST_WINDOW
-                .min(options.cache_size / 8)
+                .min(options.cache_size / 4)
                 .max(2 * BLOCK_SIZE),
             attention: options.attention,
         };
@@ -183,7 +195,7 @@ impl Content {
             )?,
             memory: MemoryTier::new(MEMORY),
             links: Links::new(life),
-            lines: Lines::new(options.connections),
+            lines: Lines::new(options.connections.min(MOST_CONNECTIONS)),
             pins: Pins::default(),
             counters,
             origin,
@@ -380,7 +392,11 @@ impl Core {
     }
 
     fn note_read(self: &Arc<Self>, cached: &Arc<CacheFile>, range: &Range<u64>, met: Met) {
-        for flight in cached.note_read(range, met) {
+        let room = match self.counters.ahead_bytes.get() {
+            ..MOST_AHEAD => Room::Plenty,
+            _ => Room::Short,
+        };
+        for flight in cached.note_read(range, met, room) {
             fetch::launch(self, cached, flight);
         }
     }

@@ -170,6 +170,7 @@ impl House {
                 data_deadline: Duration::from_secs(20),
                 retry_pause: Duration::from_millis(1),
                 attention: Duration::from_millis(50),
+                ..ContentOptions::default()
             },
         }
     }

@@ -15,6 +15,7 @@ use crate::fuse;
 use crate::ids::Ino;
 use crate::staging::{Staging, StagingOptions};
 use crate::store::Store;
+use crate::throttle::Throttle;
 use crate::tree::refresh::Refresher;
 use crate::tree::{self, Tree};
 use crate::upload::{self, UploadOptions, Uploader};
@@ -100,6 +101,7 @@ impl Below {
                 cache_size: settings.cache_size.0,
                 connections: settings.connections,
                 data_deadline: settings.data_deadline,
+                throttle: Throttle::new(settings.download_limit.clone()),
                 ..ContentOptions::default()
             },
             runtime.clone(),
