@@ -251,7 +251,7 @@ mod tests {
     const MIB: u64 = 1024 * 1024;
     const LIMITS: Window = Window {
         run: 8 * MIB,
-        ahead: 32 * MIB,
+        ahead: 64 * MIB,
         attention: Duration::from_secs(5),
     };
 
@@ -296,7 +296,7 @@ mod tests {
     fn who_read_a_megabyte_at_two_places_is_expected_to_do_so_at_the_third() {
         let mut cursors = Cursors::new(1000 * MIB, LIMITS);
         let now = Instant::now();
-        for place in [100 * MIB, 500 * MIB, 300 * MIB] {
+        for place in [100 * MIB, 500 * MIB] {
             assert_eq!(cursors.expected(&(place..place + 10)), place..place + 10);
             read_on(&mut cursors, place, 8, Met::Waited);
         }

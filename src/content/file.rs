@@ -4,7 +4,7 @@
 //! There is at most one [`CacheFile`] for a cache file on disk (the shelf sees
 //! to it). Invariants, in the order in which they protect a reader:
 //!
-//! - a bit of the map is set after the block's bytes were written, by a flight
+//! - a bit of the map is set after the block's bytes and checksum were written, by a flight
 //!   that is still on the table;
 //! - the row in the database follows the data: bytes, `fdatasync`, row;
 //! - a punch clears the bits, makes the row durable, and punches then; a flight
@@ -35,6 +35,7 @@ use super::error::ContentError;
 use super::flight::{Flight, Flights, Plan, Progress};
 use super::memory::MemoryTier;
 use super::rows::{self, Row};
+use super::sums::Sums;
 use crate::ids::FileId;
 use crate::store::Store;
 
@@ -51,6 +52,7 @@ pub(super) struct CacheFile {
     /// `None` where the disk did not give us a file: memory has to do.
     disk: Option<File>,
     map: BlockMap,
+    sums: Sums,
     used: AtomicU64,
     used_saved: AtomicU64,
     unsaved: AtomicU64,
@@ -94,6 +96,7 @@ impl CacheFile {
             }),
             id: row.id,
             size: row.size,
+            sums: Sums::new(row.size),
             number: row.number,
             path,
             disk,
@@ -188,14 +191,19 @@ impl CacheFile {
         let filled = out.len();
         // What a reader asks for at once fits in memory, so in usize.
         out.resize(filled + (end - range.start) as usize, 0);
-        let read = disk.read_exact_at(&mut out[filled..], range.start);
+        let read = disk
+            .read_exact_at(&mut out[filled..], range.start)
+            .and_then(|()| self.sums.check(disk, range.start, &out[filled..]));
         // Blocks that were punched out while we read may have been read as
         // zeros; see `BlockMap::era`.
-        if read.is_err() || self.map.era() != era {
+        let punched = self.map.era() != era;
+        if punched || read.is_err() {
             out.truncate(filled);
-            read?;
+        }
+        if punched {
             return Ok(range.start);
         }
+        read?;
         Ok(end)
     }
 
@@ -266,6 +274,9 @@ impl CacheFile {
                 return Stored::Refused(error);
             }
             at += piece.len() as u64;
+        }
+        if let Err(error) = self.sums.store(disk, arrived) {
+            return Stored::Refused(error);
         }
         let state = self.state.lock();
         // Off the table, our blocks may be another flight's by now, or be punched.

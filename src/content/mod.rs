@@ -35,6 +35,7 @@ mod rows;
 mod service;
 mod shelf;
 mod stats;
+mod sums;
 #[cfg(test)]
 mod tests;
 

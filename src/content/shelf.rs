@@ -34,6 +34,7 @@ use super::error::ContentError;
 use super::file::{CacheFile, now_ns};
 use super::rows::{self, Row};
 use super::stats::Counters;
+use super::sums::Sums;
 use crate::ids::FileId;
 use crate::store::Store;
 
@@ -192,7 +193,15 @@ impl Shelf {
         };
         let path = self.path(&row.id, row.number);
         let disk = File::options().read(true).write(true).open(&path);
-        let whole = |disk: &File| disk.metadata().is_ok_and(|meta| meta.len() == row.size);
+        let whole = |disk: &File| {
+            let len = disk.metadata().map(|meta| meta.len());
+            match len {
+                Ok(len) if len == Sums::file_len(row.size) => true,
+                // From before there were checksums.
+                Ok(len) if len == row.size => disk.set_len(Sums::file_len(row.size)).is_ok(),
+                _ => false,
+            }
+        };
         Ok(disk
             .ok()
             .filter(whole)
@@ -211,7 +220,7 @@ impl Shelf {
                     .write(true)
                     .mode(0o600)
                     .open(&path)
-                    .and_then(|disk| disk.set_len(file.size).map(|()| disk));
+                    .and_then(|disk| disk.set_len(Sums::file_len(file.size)).map(|()| disk));
                 made.inspect_err(|error| {
                     tracing::warn!(%error, "cannot make a cache file: reading without the cache");
                     remove_file(&path);
@@ -276,7 +285,10 @@ impl Shelf {
         }
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let target = self.path(&file.id, number);
-        if let Err(error) = fs::rename(path, &target) {
+        let kept = data
+            .set_len(Sums::file_len(file.size))
+            .and_then(|()| fs::rename(path, &target));
+        if let Err(error) = kept {
             tracing::debug!(%error, "the sent file is not kept as cache");
             self.added(file.size, 0);
             remove_file(path);

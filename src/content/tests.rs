@@ -449,6 +449,29 @@ fn a_cache_file_of_another_size_or_number_is_not_believed() {
 }
 
 #[test]
+fn a_bit_that_the_cache_disk_lost_is_noticed_and_fetched_again() {
+    let house = House::new();
+    let film = file("film0", MIB);
+    let content = house.open();
+    house.read(&content, &film, 0..MIB).unwrap();
+    house.settle(&content);
+    content.save();
+    drop(content);
+    let only = std::fs::read_dir(house.cache()).unwrap().next();
+    let disk = File::options()
+        .write(true)
+        .open(only.unwrap().unwrap().path());
+    let [byte] = *expect(&film, 5000..5001) else {
+        panic!("one byte");
+    };
+    disk.unwrap().write_all_at(&[byte ^ 1], 5000).unwrap();
+    let content = house.open();
+    let before = house.requests().len();
+    assert!(house.read(&content, &film, 4990..5010).unwrap() == expect(&film, 4990..5010));
+    assert!(house.requests().len() > before);
+}
+
+#[test]
 fn the_cache_keeps_its_size_and_drops_the_least_recently_used() {
     let mut house = House::new();
     house.options.cache_size = 8 * MIB;
