@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -22,16 +22,17 @@ use super::blocks;
 use super::error::{ContentError, Reason};
 use super::file::{CacheFile, Stored};
 use super::flight::{Flight, Progress};
+use super::hedge::Hedged;
 use super::lines::Line;
-use super::links::Issued;
+use super::links::{Issued, Refused};
 use super::origin::{Chunks, Fault};
 
 /// How often a flight looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Links tried without a byte coming: the one at hand and its replacements.
-/// Each costs a call of the API, so the reader's patience is not the limit.
-const MOST_LINKS: u32 = 3;
+/// Fresh links tried without a byte coming. Each costs a call of the API, so
+/// the reader's patience is not the limit.
+const MOST_LINKS: u32 = 2;
 
 /// Longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
@@ -165,27 +166,50 @@ impl Pilot {
         let mut line = self
             .unless_given_up(core.lines.acquire(&mut waiters))
             .await?;
-        core.counters.requests.add(1);
-        let opened = link.link.open(range.clone(), self.file.size);
-        let streamed = match self.unless_given_up(opened).await? {
-            Ok(chunks) => self.take_in(range, chunks, &link, &mut line).await,
-            Err(fault) => Err(fault.into()),
-        };
-        if let Err(Stop::Fault(Fault::BadLink(_))) = &streamed {
-            core.links.discard(&id, &link).await;
+        let nth = link.open();
+        let chunks = Hedged::new(self.request(&link, range.clone()));
+        let streamed = self.take_in(range, chunks, (&link, nth), &mut line).await;
+        match streamed {
+            Err(Stop::Fault(Fault::BadLink(reason))) => {
+                Err(match core.links.refused(&id, &link, nth).await {
+                    Refused::Fresh => Fault::BadLink(reason),
+                    Refused::Used => Fault::Again(reason),
+                }
+                .into())
+            }
+            other => other,
         }
-        streamed
+    }
+
+    /// The bytes of a range, asked for once they are looked at.
+    fn request(&self, link: &Issued, range: Range<u64>) -> Chunks {
+        self.core.counters.requests.add(1);
+        let opened = link.link.open(range, self.file.size);
+        stream::once(opened).try_flatten().boxed()
+    }
+
+    /// The rest of the run on another connection, where somebody waits for it and a
+    /// connection is free.
+    fn second_request(&self, link: &Issued) -> Option<(Chunks, Line)> {
+        if *self.waiters.borrow() == 0 || self.core.links.are_single() {
+            return None;
+        }
+        let line = self.core.lines.try_acquire()?;
+        tracing::debug!(file = %self.file.id, "a download stands still and is asked for once more");
+        link.open();
+        Some((self.request(link, self.left()), line))
     }
 
     async fn take_in(
         &mut self,
         range: Range<u64>,
-        mut chunks: Chunks,
-        link: &Issued,
+        mut chunks: Hedged,
+        (link, nth): (&Issued, u32),
         line: &mut Line,
     ) -> Result<(), Stop> {
         while !self.left().is_empty() {
-            let Some(chunk) = self.unless_given_up(chunks.next()).await? else {
+            let next = chunks.next(self.core.options.hedge_after, || self.second_request(link));
+            let Some(chunk) = self.unless_given_up(next).await? else {
                 let reason = Reason::new(
                     &"the answer ended too early",
                     "It is tried again by itself.",
@@ -193,7 +217,7 @@ impl Pilot {
                 return Err(Fault::Again(reason).into());
             };
             let chunk = chunk?;
-            link.prove();
+            self.core.links.gave(link, nth);
             if self.assembler.position() + chunk.len() as u64 > range.end {
                 let reason = Reason::new(
                     &"the answer is longer than the range",

@@ -75,11 +75,8 @@ impl Lines {
 
     fn ask(&self, who: Who) -> Result<Line, oneshot::Receiver<Line>> {
         let mut queue = self.queue.lock();
-        if queue.free > 0 {
-            queue.free -= 1;
-            return Ok(Line {
-                queue: Some(Arc::clone(&self.queue)),
-            });
+        if let Some(line) = self.free(&mut queue) {
+            return Ok(line);
         }
         let (grant, granted) = oneshot::channel();
         match who {
@@ -87,6 +84,18 @@ impl Lines {
             Who::Ahead => queue.ahead.push_back(grant),
         }
         Err(granted)
+    }
+
+    /// A connection, if one is free.
+    pub(super) fn try_acquire(&self) -> Option<Line> {
+        self.free(&mut self.queue.lock())
+    }
+
+    fn free(&self, queue: &mut Queue) -> Option<Line> {
+        queue.free = queue.free.checked_sub(1)?;
+        Some(Line {
+            queue: Some(Arc::clone(&self.queue)),
+        })
     }
 
     /// Connections in use.

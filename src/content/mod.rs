@@ -26,6 +26,7 @@ mod error;
 mod fetch;
 mod file;
 mod flight;
+mod hedge;
 mod lines;
 mod links;
 mod memory;
@@ -66,7 +67,7 @@ use links::{LinkLife, Links};
 use memory::MemoryTier;
 use origin::Origin;
 use pins::Pins;
-use shelf::Shelf;
+use shelf::{Keep, Shelf};
 use stats::Counters;
 
 /// Most bytes of one range request: long enough that the wait for its first byte
@@ -105,6 +106,10 @@ pub struct RemoteFile {
 pub struct ContentOptions {
     /// Bytes that the cache folder may take; 0 keeps nothing on disk.
     pub cache_size: u64,
+    /// How long a cached file is kept after its last use; zero for ever.
+    pub cache_max_age: Duration,
+    /// Bytes that the cache leaves free on its disk.
+    pub cache_min_free: u64,
     /// Connections to download hosts at the same time.
     pub connections: usize,
     /// How long a read waits for its bytes.
@@ -112,6 +117,9 @@ pub struct ContentOptions {
     /// The pause before a failed download is taken up again; it doubles while it
     /// fails.
     pub retry_pause: Duration,
+    /// How long a download may stand still while a reader waits before the rest
+    /// is asked for on another connection as well.
+    pub hedge_after: Duration,
     /// How long a reader that paused is counted on to go on reading.
     pub attention: Duration,
     /// The limit on bytes a second of all downloads.
@@ -122,9 +130,12 @@ impl Default for ContentOptions {
     fn default() -> Self {
         ContentOptions {
             cache_size: 20 << 30,
+            cache_max_age: Duration::ZERO,
+            cache_min_free: 0,
             connections: 8,
             data_deadline: Duration::from_secs(30),
             retry_pause: Duration::from_millis(100),
+            hedge_after: Duration::from_secs(2),
             attention: Duration::from_secs(5),
             throttle: Throttle::default(),
         }
@@ -190,7 +201,11 @@ impl Content {
             shelf: Shelf::open(
                 dir,
                 store,
-                options.cache_size,
+                Keep {
+                    size: options.cache_size,
+                    age: options.cache_max_age,
+                    free: options.cache_min_free,
+                },
                 window,
                 Arc::clone(&counters),
             )?,
@@ -421,7 +436,7 @@ impl Drop for Core {
     }
 }
 
-/// Brings the rows up to date every few seconds, as long as the room lives.
+/// Keeps the limits and brings the rows up to date every few seconds, as long as the room lives.
 async fn keep_rows(core: std::sync::Weak<Core>) {
     loop {
         tokio::time::sleep(SAVE_INTERVAL).await;
@@ -430,7 +445,12 @@ async fn keep_rows(core: std::sync::Weak<Core>) {
         };
         let runtime = core.runtime.clone();
         // It fails only if the process is about to end.
-        let _ = runtime.spawn_blocking(move || core.shelf.save_all()).await;
+        let _ = runtime
+            .spawn_blocking(move || {
+                core.shelf.tidy();
+                core.shelf.save_all();
+            })
+            .await;
     }
 }
 

@@ -99,6 +99,8 @@ impl Below {
             &paths.cache_dir()?,
             ContentOptions {
                 cache_size: settings.cache_size.0,
+                cache_max_age: settings.cache_max_age,
+                cache_min_free: settings.cache_min_free.0,
                 connections: settings.connections,
                 data_deadline: settings.data_deadline,
                 throttle: Throttle::new(settings.download_limit.clone()),
