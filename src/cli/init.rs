@@ -13,8 +13,7 @@ use super::{Outcome, account};
 use crate::api::{ApiError, Ask, Class};
 use crate::config::{ApiKey, BadKey, write_key};
 use crate::control::protocol::Account;
-use crate::daemon::{self, StartError};
-use crate::store::Store;
+use crate::daemon;
 
 /// How long the check may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -113,10 +112,17 @@ async fn check(loaded: &Loaded, key: &ApiKey) -> Result<Checked, Failure> {
     let ask = Ask::until(Class::Interactive, Instant::now() + PATIENCE);
     match api.account(ask).await {
         Ok(account) => {
-            let path = loaded.paths.state_dir()?.join(daemon::DATABASE);
-            let store = Store::open(&path).map_err(StartError::from)?;
-            let told = daemon::account::save(&store, &account).map_err(StartError::from)?;
-            Ok(Checked::Good(told))
+            let state = loaded.paths.state_dir()?;
+            if let Some(owner) = daemon::account::owner(&state)
+                && owner != account.email
+            {
+                let line = format!(
+                    "nothing was stored: this state belongs to the account {owner}, the key to {}; for several accounts use --profile NAME",
+                    account.email
+                );
+                return Err(Failure::new(Exit::Failed, line));
+            }
+            Ok(Checked::Good(daemon::account::note(&state, &account)?))
         }
         Err(error) if error.is_passing() => Ok(Checked::NotNow(error)),
         Err(error) => {

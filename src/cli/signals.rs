@@ -23,9 +23,13 @@ pub(super) async fn serve(running: &mut Running, drain_timeout: Duration) -> io:
             asked = signals.next() => asked,
         };
         if asked == Asked::HangUp && !has_terminal {
-            if let Err(refusal) = handle.reload().await {
-                tracing::error!("the configuration stays as it was: {refusal}");
-            }
+            // Beside the wait for signals: a command for the key may take its time.
+            let handle = handle.clone();
+            tokio::spawn(async move {
+                if let Err(refusal) = handle.reload().await {
+                    tracing::error!("the configuration stays as it was: {refusal}");
+                }
+            });
             continue;
         }
         tracing::info!("{asked:?}: unmounting; once more ends at once and keeps what is queued");
