@@ -19,13 +19,14 @@ use rangemap::RangeSet;
 
 use super::StagingError;
 use super::base::{Base, Pin};
+use super::closed::{Closed, pins};
 use super::data_file::{DataFile, FileNumber, Hold};
 use super::extents::{Extent, ExtentMap, MAX_SIZE, Source, bytes_in};
 use super::places::{Fresh, Placement};
 use super::read::{self, Read};
 use super::room::Room;
 use super::rows::Row;
-use super::version::{Closed, Version, pins};
+use super::slots::Slots;
 use crate::content::RemoteFile;
 use crate::ids::Ino;
 
@@ -45,12 +46,30 @@ pub enum Grow {
     KeepSize,
 }
 
+/// Whether a write may take more than the budget has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Within {
+    /// It is refused then.
+    Budget,
+    /// It is counted, and the next one pays. For what cannot be refused (pages of a
+    /// mapping that are changed already), and for little.
+    Anything,
+}
+
 /// What an inode's content is now, shared by all its handles.
 pub struct StagedFile {
     ino: Ino,
     room: Arc<Room>,
+    slots: Arc<Slots<StagedFile>>,
     pub(super) io: RwLock<()>,
     pub(super) state: Mutex<State>,
+}
+
+/// What a file is a part of.
+#[derive(Clone)]
+pub(super) struct Home {
+    pub room: Arc<Room>,
+    pub slots: Arc<Slots<StagedFile>>,
 }
 
 pub(super) struct State {
@@ -85,7 +104,8 @@ pub(super) struct State {
 
 impl StagedFile {
     /// A file that nobody has changed: all of `base`, or empty.
-    pub(super) fn clean(ino: Ino, room: Arc<Room>, base: Option<RemoteFile>) -> StagedFile {
+    pub(super) fn clean(ino: Ino, home: Home, base: Option<RemoteFile>) -> StagedFile {
+        let room = &home.room;
         let precious = base.is_some();
         let map = base.map(ExtentMap::whole).unwrap_or_default();
         let state = State {
@@ -103,11 +123,12 @@ impl StagedFile {
             precious,
             discarded: false,
         };
-        StagedFile::with(ino, room, state)
+        StagedFile::with(ino, home, state)
     }
 
     /// A file whose last closed version is stored.
-    pub(super) fn stored(ino: Ino, room: Arc<Room>, row: Row) -> Result<StagedFile, StagingError> {
+    pub(super) fn stored(ino: Ino, home: Home, row: Row) -> Result<StagedFile, StagingError> {
+        let room = &home.room;
         let map = Arc::new(row.map);
         let places = map.data_places();
         let data = match row.data_file {
@@ -137,13 +158,14 @@ impl StagedFile {
             precious: true,
             discarded: false,
         };
-        Ok(StagedFile::with(ino, room, state))
+        Ok(StagedFile::with(ino, home, state))
     }
 
-    fn with(ino: Ino, room: Arc<Room>, state: State) -> StagedFile {
+    fn with(ino: Ino, home: Home, state: State) -> StagedFile {
         StagedFile {
             ino,
-            room,
+            room: home.room,
+            slots: home.slots,
             io: RwLock::new(()),
             state: Mutex::new(state),
         }
@@ -175,15 +197,6 @@ impl StagedFile {
         state.leftover.as_ref().map_or(0, Hold::bytes)
     }
 
-    /// The last closed version, if the service does not have it yet.
-    pub fn snapshot(self: &Arc<Self>) -> Option<Version> {
-        let closed = self.state.lock().closed.clone()?;
-        Some(Version {
-            closed,
-            file: Arc::clone(self),
-        })
-    }
-
     /// Up to `len` bytes from `offset` on, short only at the end of the file:
     /// the file as it is at one moment during this call.
     pub fn read(&self, offset: u64, len: usize) -> Read {
@@ -202,19 +215,39 @@ impl StagedFile {
     /// # Errors
     /// [`StagingError::Budget`] before anything is written; those of the disk.
     pub fn write(&self, offset: u64, data: &[u8]) -> Result<(), StagingError> {
+        self.write_within(Within::Budget, offset, data)
+    }
+
+    /// As [`StagedFile::write`], within the budget or not.
+    ///
+    /// # Errors
+    /// As [`StagedFile::write`].
+    pub fn write_within(
+        &self,
+        within: Within,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), StagingError> {
         let _io = self.io.write();
-        self.write_locked(offset, data)
+        self.write_locked(within, offset, data)
     }
 
     /// Writes `data` at the end and returns where the file ends now.
     ///
     /// # Errors
     /// As [`StagedFile::write`].
-    pub fn append(&self, data: &[u8]) -> Result<u64, StagingError> {
+    pub fn append(&self, within: Within, data: &[u8]) -> Result<u64, StagingError> {
         let _io = self.io.write();
         let end = self.size();
-        self.write_locked(end, data)?;
+        self.write_locked(within, end, data)?;
         Ok(end + data.len() as u64)
+    }
+
+    /// Whether `more` bytes would make what is staged of this file alone more than the
+    /// whole budget. That ends with no upload: the file cannot be sent before it is closed.
+    pub fn outgrows_budget(&self, more: u64) -> bool {
+        let staged = bytes_in(&self.state.lock().map.data_places());
+        staged.saturating_add(more) > self.room.budget.limit()
     }
 
     /// Makes the file `size` bytes long: cuts it, or adds zeros.
@@ -304,6 +337,7 @@ impl StagedFile {
         src_off: u64,
         dst_off: u64,
         len: u64,
+        within: Within,
     ) -> Result<u64, StagingError> {
         check(src_off, len)?;
         check(dst_off, len)?;
@@ -317,7 +351,12 @@ impl StagedFile {
             match (&source, &hold) {
                 (Source::Data { offset }, Some(hold)) => {
                     let length = length.min(COPY_AT_ONCE - moved);
-                    self.copy_staged(hold.data(), *offset, to, length)?;
+                    match self.copy_staged(hold.data(), *offset, to, length, within) {
+                        Ok(()) => {}
+                        // What was copied before counts; the caller asks for the rest.
+                        Err(error) if copied > 0 && error.is_full() => break,
+                        Err(error) => return Err(error),
+                    }
                     moved += length;
                     copied += length;
                     if moved == COPY_AT_ONCE {
@@ -374,20 +413,21 @@ impl StagedFile {
         place: u64,
         to: u64,
         length: u64,
+        within: Within,
     ) -> Result<(), StagingError> {
         let mut buffer = vec![0; length.min(COPY_CHUNK) as usize];
         let mut done = 0;
         while done < length {
             buffer.truncate((length - done).min(COPY_CHUNK) as usize);
             from.read(&mut buffer, place + done)?;
-            self.write(to + done, &buffer)?;
+            self.write_within(within, to + done, &buffer)?;
             done += buffer.len() as u64;
         }
         Ok(())
     }
 
     /// The caller has `io` exclusively.
-    fn write_locked(&self, offset: u64, data: &[u8]) -> Result<(), StagingError> {
+    fn write_locked(&self, within: Within, offset: u64, data: &[u8]) -> Result<(), StagingError> {
         check(offset, data.len() as u64)?;
         if data.is_empty() {
             return Ok(());
@@ -402,7 +442,12 @@ impl StagedFile {
             let taken = placements.iter().filter(|p| p.fresh == Fresh::Yes);
             taken.map(|p| p.logical.end - p.logical.start).sum()
         };
-        self.room.budget.try_reserve(fresh(&plan))?;
+        let needed = fresh(&plan);
+        self.room.check_disk(needed)?;
+        match within {
+            Within::Budget => self.room.budget.try_reserve(needed)?,
+            Within::Anything => self.room.budget.count(needed),
+        }
         let mut rest = data;
         for (index, placement) in plan.iter().enumerate() {
             let length = (placement.logical.end - placement.logical.start) as usize;
@@ -499,7 +544,7 @@ impl Drop for StagedFile {
             };
             self.room.budget.release(used.saturating_sub(kept));
         }
-        self.room.left(self.ino);
+        self.slots.left(self.ino);
     }
 }
 
