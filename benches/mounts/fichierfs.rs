@@ -25,6 +25,20 @@ impl Fichierfs {
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
         }
     }
+
+    /// The mount of a place that was mounted before, whether its service is there or not.
+    pub fn offline(&self, place: &Place) -> Command {
+        let mut command = program(place);
+        command
+            .arg("mount")
+            .arg("--state-dir")
+            .arg(place.state())
+            .arg("--cache-dir")
+            .arg(place.cache())
+            .args(&self.flags)
+            .arg(place.point());
+        command
+    }
 }
 
 /// A verb of the program, for the mount of a place.
@@ -58,16 +72,8 @@ impl Peer for Fichierfs {
             .mode(0o600)
             .open(place.dir().join("config.toml"))?;
         file.write_all(service.configuration().as_bytes())?;
-        let mut command = program(place);
-        command
-            .arg("mount")
-            .arg("--state-dir")
-            .arg(place.state())
-            .arg("--cache-dir")
-            .arg(place.cache())
-            .args(&self.flags)
-            .arg(place.point())
-            .env("SSL_CERT_FILE", service.authority());
+        let mut command = self.offline(place);
+        command.env("SSL_CERT_FILE", service.authority());
         Ok(command)
     }
 

@@ -104,10 +104,6 @@ impl Mount {
         &self.place
     }
 
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.process.signal(signal)
     }

@@ -92,7 +92,7 @@ struct Greeting {
 
 /// A running service. Dropping it kills it.
 pub struct Service {
-    process: Running,
+    _process: Running,
     greeting: Greeting,
     dir: PathBuf,
     scale: u32,
@@ -142,7 +142,7 @@ impl Service {
             .enable_all()
             .build()?;
         Ok(Service {
-            process,
+            _process: process,
             greeting,
             dir: dir.to_owned(),
             scale: plan.scale,
@@ -237,10 +237,5 @@ impl Service {
             request.send().await?.error_for_status()?;
             Ok(())
         })
-    }
-
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
     }
 }

@@ -110,3 +110,15 @@ pub fn until(patience: Duration, mut done: impl FnMut() -> Result<bool>) -> Resu
     }
     Ok(true)
 }
+
+/// Bytes of all files below a folder.
+pub fn size_below(dir: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for item in walkdir::WalkDir::new(dir) {
+        let facts = item?.metadata()?;
+        if facts.is_file() {
+            bytes += facts.len();
+        }
+    }
+    Ok(bytes)
+}

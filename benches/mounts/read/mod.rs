@@ -9,6 +9,8 @@ mod streams;
 
 use super::rows::{Family, Row};
 
+pub use scan::{FILM, look};
+
 pub const ROWS: Family = Family {
     title: "Reading",
     rows: &[
