@@ -8,7 +8,10 @@ use super::super::outcome::{Outcome, number, rate};
 use super::super::peer::Mount;
 use super::super::peers::{all, two};
 use super::super::service::{Plan, Shape};
-use super::super::work::{drop_pages, random_direct as direct_reads, read_rate, read_through};
+use super::super::work::{
+    READ, drop_pages, drop_pages_below, random_direct as direct_reads, read_rate, read_through,
+    read_timed,
+};
 use super::file;
 use super::streams::warm;
 use nix::sys::signal::Signal;
@@ -38,7 +41,7 @@ pub fn from_disk(bench: &Bench) -> Result<Outcome> {
             drop_pages(&underneath)?;
             disk.push(read_rate(&underneath, PATIENCE)?);
             drop_pages(&film)?;
-            super::super::work::drop_pages_below(&stage.mount.place().cache())?;
+            drop_pages_below(&stage.mount.place().cache())?;
             read_rate(&film, PATIENCE)
         },
     )?;
@@ -100,15 +103,23 @@ fn reads_while_stopped(stage: &Stage) -> Result<bool> {
     let (tell, told) = std::sync::mpsc::channel();
     let read = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let outcome = super::super::work::read_on(&film, 0, PATIENCE);
             // Nobody may be listening any more.
-            let _ = tell.send(outcome.is_ok());
+            let _ = tell.send(read_exactly(&film).is_ok());
         });
         let read = told.recv_timeout(Duration::from_secs(10));
         stage.mount.signal(Signal::SIGCONT)?;
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(read)
+        Result::Ok(read)
     })?;
     Ok(read.unwrap_or(false))
+}
+
+/// Reads all bytes and does not look for more: at the end the kernel may ask for the size.
+fn read_exactly(film: &File) -> Result<()> {
+    let size = film.metadata()?.len();
+    for offset in (0..size).step_by(READ) {
+        read_timed(film, offset, READ.min((size - offset) as usize))?;
+    }
+    Ok(())
 }
 
 pub fn random_direct(bench: &Bench) -> Result<Outcome> {
