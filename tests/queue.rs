@@ -102,6 +102,7 @@ impl Process {
             api,
             refresher,
             changes,
+            throttle: fichierfs::throttle::Throttle::default(),
         };
         let options = UploadOptions {
             speed: SCALE,

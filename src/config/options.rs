@@ -198,6 +198,9 @@ options! {
     write_back: Duration = "5s", Writing, AtRunTime;
     /// Uploads at a time.
     uploads: usize = "2", Writing, AtRunTime;
+    /// Most bytes a second of all uploads together, by local time where wanted: the first span
+    /// that holds decides. An upload that would last longer than the service allows is freed from it.
+    upload_limit: Timetable = "", Writing, AtStart;
     /// How long the queue is worked off after a signal took the mount away.
     drain_timeout: Duration = "10m", Writing, AtRunTime;
 

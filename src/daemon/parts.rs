@@ -181,6 +181,7 @@ impl Parts {
             api: below.api.clone(),
             refresher: below.refresher.clone(),
             changes: below.changes.clone(),
+            throttle: Throttle::new(settings.upload_limit.clone()),
         };
         let options = UploadOptions {
             workers: settings.uploads.max(1),

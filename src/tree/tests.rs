@@ -863,3 +863,26 @@ fn what_a_row_says_once_reads_back_after_either_half_changed() {
     assert_eq!(back.ino, node.ino);
     assert_eq!(back.remote.place().unwrap().name, "other");
 }
+
+#[test]
+fn a_forgotten_file_does_not_keep_the_others_of_its_request_from_being_sent() {
+    let bench = Bench::new();
+    let node = bench.write(ROOT, "a", 4);
+    let underway = |ino: Ino| Underway {
+        ino,
+        version: 1,
+        at: RemotePlace {
+            folder: FolderId(0),
+            name: "a".to_owned(),
+        },
+        size: 4,
+        whirlpool: None,
+        node: "up".to_owned(),
+        xid: "x".to_owned(),
+        started: bench.now,
+        not_before: Time(0),
+        attempts: 0,
+    };
+    let both = [underway(node.ino), underway(Ino(4711))];
+    assert_eq!(bench.tree.uploads_begin(&both).unwrap(), [node.ino]);
+}

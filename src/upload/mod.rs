@@ -20,6 +20,7 @@ mod plan;
 mod send;
 mod settle;
 mod transfers;
+mod uplink;
 mod worker;
 
 use std::collections::{HashMap, HashSet};
@@ -37,11 +38,13 @@ use crate::content::Content;
 use crate::ids::{Ino, Time};
 use crate::staging::{Staging, StagingError, Version};
 use crate::store::{Store, StoreError};
+use crate::throttle::Throttle;
 use crate::tree::refresh::Refresher;
 use crate::tree::{Change, Tree, TreeError};
 
 pub use transfers::Transfer;
 use transfers::Transfers;
+use uplink::Uplink;
 
 /// How the queue behaves.
 #[derive(Clone, Debug)]
@@ -82,6 +85,8 @@ pub struct Parts {
     pub api: Api,
     /// Lists folders again where the service disagrees.
     pub refresher: Refresher,
+    /// Our own limit.
+    pub throttle: Throttle,
     /// News for the kernel.
     pub changes: UnboundedSender<Change>,
 }
@@ -139,6 +144,7 @@ struct Context {
     changes: UnboundedSender<Change>,
     options: UploadOptions,
     transfers: Arc<Transfers>,
+    uplink: Arc<Uplink>,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
@@ -153,7 +159,10 @@ impl Uploader {
         let transfers = Arc::new(Transfers::default());
         let abandoned = Abandoned::default();
         let (stop, stopped) = watch::channel(false);
+        let longest = parts.api.limits().upload_time;
+        let uplink = Arc::new(Uplink::new(parts.throttle, longest));
         let context = Arc::new(Context {
+            uplink,
             store: parts.store,
             tree: parts.tree,
             staging: parts.staging,

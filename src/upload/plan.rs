@@ -19,7 +19,7 @@ pub const MAX_FILES: usize = 500;
 /// Files up to this size share a request, in bytes.
 const SMALL: u64 = 16 << 20;
 /// Bytes of one shared request: what is lost when it breaks.
-const MAX_SHARED: u64 = 128 << 20;
+pub const MAX_SHARED: u64 = 128 << 20;
 
 /// Removals wait so long for company: `rm -r` asks for them one by one, and calls are
 /// counted. In the user's time, so it is not scaled.
@@ -85,9 +85,9 @@ pub enum Batch {
     RemoveFolder(Removal),
 }
 
-/// Groups `tasks`. Folders are made first, since others wait for them; removals
+/// Groups `tasks`; `shared` bounds the bytes of one shared request. Folders are made first, since others wait for them; removals
 /// come last.
-pub fn batches(tasks: Vec<Task>) -> Vec<Batch> {
+pub fn batches(tasks: Vec<Task>, shared: u64) -> Vec<Batch> {
     let mut makes = Vec::new();
     let mut changes = Vec::new();
     let mut moves: HashMap<FolderId, Vec<(Ino, FileId)>> = HashMap::new();
@@ -131,7 +131,7 @@ pub fn batches(tasks: Vec<Task>) -> Vec<Batch> {
     }
     batches.extend(arrays(renames).map(Batch::RenameFiles));
     for (_, sends) in sends {
-        batches.extend(requests(sends).into_iter().map(Batch::Upload));
+        batches.extend(requests(sends, shared).into_iter().map(Batch::Upload));
     }
     batches.extend(arrays(files).map(Batch::RemoveFiles));
     batches.append(&mut folders);
@@ -160,7 +160,7 @@ fn arrays<T>(items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
 }
 
 /// Small files together, large ones alone.
-fn requests(sends: Vec<Sending>) -> Vec<Vec<Sending>> {
+fn requests(sends: Vec<Sending>, most: u64) -> Vec<Vec<Sending>> {
     let mut requests = Vec::new();
     let mut shared: Vec<Sending> = Vec::new();
     let mut bytes = 0;
@@ -169,7 +169,7 @@ fn requests(sends: Vec<Sending>) -> Vec<Vec<Sending>> {
             requests.push(vec![send]);
             continue;
         }
-        if shared.len() == MAX_FILES || bytes + send.size > MAX_SHARED {
+        if shared.len() == MAX_FILES || (bytes + send.size > most && !shared.is_empty()) {
             requests.push(std::mem::take(&mut shared));
             bytes = 0;
         }
@@ -185,6 +185,10 @@ fn requests(sends: Vec<Sending>) -> Vec<Vec<Sending>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn group(tasks: Vec<Task>) -> Vec<Batch> {
+        batches(tasks, MAX_SHARED)
+    }
 
     fn at(folder: u64, name: &str) -> RemotePlace {
         RemotePlace {
@@ -222,7 +226,7 @@ mod tests {
             send(3, 8, 10),
             send(4, 7, SMALL + 1),
         ];
-        let mut sizes: Vec<usize> = batches(tasks)
+        let mut sizes: Vec<usize> = group(tasks)
             .iter()
             .map(|b| match b {
                 Batch::Upload(sends) => sends.len(),
@@ -235,9 +239,9 @@ mod tests {
 
     #[test]
     fn a_request_is_bounded_in_files_and_bytes() {
-        let many = batches((0..1001).map(|i| send(i, 7, 1)).collect());
+        let many = group((0..1001).map(|i| send(i, 7, 1)).collect());
         assert_eq!(many.len(), 3);
-        let big = batches((0..20).map(|i| send(i, 7, SMALL)).collect());
+        let big = group((0..20).map(|i| send(i, 7, SMALL)).collect());
         for batch in &big {
             let Batch::Upload(sends) = batch else {
                 panic!("{batch:?}")
@@ -251,19 +255,19 @@ mod tests {
     fn removals_travel_in_arrays_and_folders_after_files() {
         let mut tasks: Vec<Task> = (0..120).map(|i| removal(i, Kind::File)).collect();
         tasks.insert(0, removal(500, Kind::Folder));
-        let batches = batches(tasks);
+        let batches = group(tasks);
         assert_eq!(batches.len(), 4);
         assert!(matches!(batches[3], Batch::RemoveFolder(_)));
     }
 
     #[test]
     fn removals_wait_a_moment_for_company() {
-        let some = batches((0..3).map(|i| removal(i, Kind::File)).collect());
+        let some = group((0..3).map(|i| removal(i, Kind::File)).collect());
         assert!(some[0].gathers(Time(0)));
         assert!(!some[0].gathers(Time(0).after(GATHER)));
-        let full = batches((0..50).map(|i| removal(i, Kind::File)).collect());
+        let full = group((0..50).map(|i| removal(i, Kind::File)).collect());
         assert!(!full[0].gathers(Time(0)));
-        assert!(!batches(vec![removal(1, Kind::Folder)])[0].gathers(Time(0)));
+        assert!(!group(vec![removal(1, Kind::Folder)])[0].gathers(Time(0)));
     }
 
     #[test]
@@ -275,6 +279,6 @@ mod tests {
                 at: at(0, "d"),
             },
         ];
-        assert!(matches!(batches(tasks)[0], Batch::Make { .. }));
+        assert!(matches!(group(tasks)[0], Batch::Make { .. }));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -11,6 +13,7 @@ use whirlpool::Digest;
 
 use super::plan::Sending;
 use super::transfers::Meter;
+use super::uplink::PIECE;
 use super::{Context, UploadError};
 use crate::api::limits::FILE_SIZE;
 use crate::api::{Class, Fate, PartStream, UploadForm, UploadPart};
@@ -115,6 +118,14 @@ impl Drop for Held<'_> {
     }
 }
 
+/// A chunk in pieces that share it.
+fn pieces(mut chunk: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let size = chunk.len().min(PIECE);
+        (size > 0).then(|| chunk.split_to(size))
+    })
+}
+
 impl Context {
     /// Sends one request. Its result is journaled as unknown before the first
     /// byte leaves, and settled at the end.
@@ -122,11 +133,11 @@ impl Context {
         let Some(folder) = sends.first().map(|s| s.at.folder) else {
             return Ok(());
         };
-        let parts = block_in_place(|| self.parts(sends))?;
+        let mut parts = block_in_place(|| self.parts(sends))?;
         if parts.is_empty() {
             return Ok(());
         }
-        let inos: Vec<Ino> = parts.iter().map(|part| part.sending.ino).collect();
+        let mut inos: Vec<Ino> = parts.iter().map(|part| part.sending.ino).collect();
 
         let node = match self.api.upload_node(Class::Upload).await {
             Ok(node) => node,
@@ -149,9 +160,18 @@ impl Context {
             })
             .collect();
         // Waits for the disk.
-        block_in_place(|| self.tree.uploads_begin(&underway))?;
+        let begun = block_in_place(|| self.tree.uploads_begin(&underway))?;
+        parts.retain(|part| begun.contains(&part.sending.ino));
+        underway.retain(|upload| begun.contains(&upload.ino));
+        inos.retain(|ino| begun.contains(ino));
+        if parts.is_empty() {
+            return Ok(());
+        }
 
         let alone = parts.len() == 1;
+        let began = Instant::now();
+        let bytes: u64 = parts.iter().map(|part| part.content.size()).sum();
+        let left = Arc::new(AtomicU64::new(bytes));
         let form = UploadForm {
             folder,
             parts: parts
@@ -159,14 +179,21 @@ impl Context {
                 .map(|part| UploadPart {
                     name: part.sending.at.name.clone(),
                     len: part.content.size(),
-                    body: part.stream(
-                        self.transfers.begin(part.sending.ino, part.content.size()),
-                        self.stop(part.sending.ino, alone),
+                    body: self.paced(
+                        part.stream(
+                            self.transfers.begin(part.sending.ino, part.content.size()),
+                            self.stop(part.sending.ino, alone),
+                        ),
+                        left.clone(),
+                        began,
                     ),
                 })
                 .collect(),
         };
-        let ticket = match self.api.upload(&node, form).await {
+        let sent = self.api.upload(&node, form).await;
+        let moved = bytes - left.load(Ordering::Relaxed).min(bytes);
+        self.uplink.measured(moved, began.elapsed());
+        let ticket = match sent {
             Ok(ticket) => ticket,
             Err(failure) if failure.fate == Fate::NotStored => {
                 for &ino in &inos {
@@ -193,6 +220,25 @@ impl Context {
             upload.started = Time::now();
         }
         self.settle(&underway).await
+    }
+
+    /// The same bytes, as our own limit lets them through. `left` are those of the whole
+    /// request.
+    fn paced(&self, bytes: PartStream, left: Arc<AtomicU64>, began: Instant) -> PartStream {
+        let uplink = self.uplink.clone();
+        bytes
+            .map_ok(|chunk| stream::iter(pieces(chunk).map(Ok)))
+            .try_flatten()
+            .and_then(move |piece: Bytes| {
+                let (uplink, left) = (uplink.clone(), left.clone());
+                async move {
+                    let size = piece.len() as u64;
+                    let before = left.fetch_sub(size, Ordering::Relaxed);
+                    uplink.pass(size, before, began).await;
+                    Ok(piece)
+                }
+            })
+            .boxed()
     }
 
     /// Says when a file that is sent `alone` is not wanted any more. Where others travel
@@ -273,12 +319,36 @@ impl Context {
                 .park(sending.ino, "larger than the service takes (300 GB)")?;
             return Ok(None);
         }
+        if self.is_hopeless(&sending, content.size())? {
+            return Ok(None);
+        }
         Ok(Some(Part {
             sending,
             content,
             digest: Arc::default(),
             withheld: Arc::default(),
         }))
+    }
+
+    /// Parks a file that the line cannot carry in the time that the service allows. One
+    /// that the user has taken up again is tried all the same.
+    fn is_hopeless(&self, sending: &Sending, size: u64) -> Result<bool, UploadError> {
+        let Some(time) = self.uplink.too_long(size) else {
+            return Ok(false);
+        };
+        let queued = self.tree.queued(sending.ino)?;
+        if queued.is_some_and(|queued| queued.attempts == 0 && queued.error.is_some()) {
+            return Ok(false);
+        }
+        let text = format!(
+            "at the rate of the uploads so far it would take {} minutes, and the service ends \
+             an upload after {}. `fichierfs queue retry` tries it all the same",
+            time.as_secs() / 60,
+            self.api.limits().upload_time.as_secs() / 60,
+        );
+        tracing::error!(path = %self.path(sending.ino), "not sent: {text}");
+        self.tree.park(sending.ino, &text)?;
+        Ok(true)
     }
 
     /// The service has nothing of a request. Where that is the fault of files which

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::task::{self, JoinSet};
 
-use super::plan::{Batch, GATHER, batches};
+use super::plan::{Batch, GATHER, MAX_SHARED, batches};
 use super::{Context, UploadError};
 use crate::ids::{FileId, Ino, Time};
 use crate::tree::Kind;
@@ -202,7 +202,7 @@ impl Context {
         let is_busy = |ino: Ino| busy.nodes.contains(&ino) || abandoned.contains(&ino);
         let mut tasks = self.tree.ready(now, ROUND, &is_busy)?;
         tasks.retain(|task| !self.is_held(task, busy));
-        for batch in batches(tasks) {
+        for batch in batches(tasks, self.uplink.shared(MAX_SHARED)) {
             if batch.gathers(now) {
                 started.gathering = true;
                 continue;

@@ -135,13 +135,19 @@ impl Vfs {
         self.inner.handles.remove_folder(fh).map(drop).into()
     }
 
-    /// Brings the changes of a folder to the disk.
+    /// Brings the changes of a folder to the disk, and lets what rests in it be sent now.
     pub fn fsyncdir(&self, fh: DirFh, _scope: SyncScope) -> Answer<()> {
-        if let Err(e) = self.inner.handles.folder(fh) {
-            return Answer::Now(Err(e));
-        }
+        let folder = match self.inner.handles.folder(fh) {
+            Ok(folder) => folder,
+            Err(e) => return Answer::Now(Err(e)),
+        };
         let vfs = self.clone();
-        self.blocking(move || Ok(vfs.store().sync()?))
+        self.blocking(move || {
+            vfs.tree().hurry_folder(folder)?;
+            vfs.store().sync()?;
+            vfs.wake();
+            Ok(())
+        })
     }
 }
 
@@ -194,6 +200,17 @@ mod tests {
         house.ok(house.vfs.releasedir(fh));
         let gone = house.vfs.readdir(fh, 0, &mut |_| Fill::Added);
         assert_eq!(gone.unwrap_err().kind(), ErrorKind::BadHandle);
+    }
+
+    #[test]
+    fn a_sync_of_a_folder_lets_what_rests_in_it_be_sent() {
+        let house = House::new();
+        house.file("a", b"x");
+        let now = crate::ids::Time::now();
+        assert_eq!(house.tree.ready(now, 10, &|_| false).unwrap(), []);
+        let fh = house.ok(house.vfs.opendir(ROOT));
+        house.ok(house.vfs.fsyncdir(fh, SyncScope::All));
+        assert_eq!(house.tree.ready(now, 10, &|_| false).unwrap().len(), 1);
     }
 
     #[test]

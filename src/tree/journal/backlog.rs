@@ -132,6 +132,20 @@ impl Tree {
         })
     }
 
+    /// Ends the write-back delays of the closed files in a folder, but no wait after a
+    /// failure.
+    pub fn hurry_folder(&self, folder: Ino) -> Result<()> {
+        self.store.write(|tx| {
+            tx.execute(
+                "UPDATE attempt SET not_before = 0
+                 WHERE not_before BETWEEN 1 AND ?2 - 1 AND attempts = 0
+                   AND ino IN (SELECT ino FROM node WHERE parent = ?1)",
+                params![int(folder.0), WHILE_OPEN.0],
+            )?;
+            Ok(())
+        })
+    }
+
     /// Ends the write-back delays of closed files, but no wait after a failure: for
     /// who waits and calls this again and again. Returns how many.
     pub fn hurry_closed(&self) -> Result<usize> {

@@ -89,28 +89,35 @@ impl Tree {
     }
 
     /// Journals uploads before their first byte is sent, so that their result can
-    /// be asked for after a crash.
-    pub fn uploads_begin(&self, uploads: &[Underway]) -> Result<()> {
+    /// be asked for after a crash. Returns the nodes of those that may be sent: one that was
+    /// forgotten meanwhile has nobody to be sent for.
+    pub fn uploads_begin(&self, uploads: &[Underway]) -> Result<Vec<Ino>> {
         self.store.write_durable(|tx| {
+            let mut begun = Vec::with_capacity(uploads.len());
             for upload in uploads {
-                tx.prepare_cached(
-                    "INSERT INTO attempt (ino, version, folder, name, size, node, xid, sent_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                let rows = tx
+                    .prepare_cached(
+                        "INSERT INTO attempt (ino, version, folder, name, size, node, xid, sent_at)
+                     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
+                         WHERE EXISTS (SELECT 1 FROM node WHERE ino = ?1)
                      ON CONFLICT (ino) DO UPDATE SET version = ?2, folder = ?3, name = ?4,
                          size = ?5, whirlpool = NULL, node = ?6, xid = ?7, sent_at = ?8",
-                )?
-                .execute(params![
-                    int(upload.ino.0),
-                    int(upload.version),
-                    int(upload.at.folder.0),
-                    upload.at.name,
-                    int(upload.size),
-                    upload.node,
-                    upload.xid,
-                    upload.started.0,
-                ])?;
+                    )?
+                    .execute(params![
+                        int(upload.ino.0),
+                        int(upload.version),
+                        int(upload.at.folder.0),
+                        upload.at.name,
+                        int(upload.size),
+                        upload.node,
+                        upload.xid,
+                        upload.started.0,
+                    ])?;
+                if rows > 0 {
+                    begun.push(upload.ino);
+                }
             }
-            Ok(())
+            Ok(begun)
         })
     }
 
