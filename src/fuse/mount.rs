@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, umount2};
@@ -25,6 +26,14 @@ pub const FS_TYPE: &str = "fuse.fichierfs";
 const FS_NAME: &str = "fichierfs";
 
 const DEVICE: &str = "/dev/fuse";
+
+/// How long a mount in use may settle before an unmount gives up. A thumbnailer that
+/// has just been closed, or a child of some process between fork and exec, holds a file
+/// for a moment that nobody sees.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// How often it is tried again meanwhile.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// What the person may choose. Set-uid bits and devices never count here, access
 /// times are ours, and the kernel always checks the permission bits.
@@ -68,7 +77,8 @@ impl MountOptions {
 /// How to unmount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unmount {
-    /// Refuse with [`MountError::Busy`] while anything is open in it.
+    /// Refuse with [`MountError::Busy`] if anything stays open in it for longer than
+    /// about two seconds.
     IfIdle,
     /// Take it out of sight at once; what is open goes on until it is closed.
     Detach,
@@ -132,10 +142,18 @@ impl Mount {
         if self.over.load(Ordering::Relaxed) {
             return Ok(());
         }
-        match self.find()? {
-            Found::OnTop => unmount_at(&self.point, how),
-            Found::Covered => Err(MountError::Covered(self.point.clone())),
-            Found::Gone => Ok(()),
+        let give_up = Instant::now() + SETTLING;
+        loop {
+            // Anew each time: somebody else may unmount it, or mount over it.
+            let unmounted = match self.find()? {
+                Found::OnTop => unmount_at(&self.point, how),
+                Found::Covered => Err(MountError::Covered(self.point.clone())),
+                Found::Gone => Ok(()),
+            };
+            match unmounted {
+                Err(MountError::Busy(_)) if Instant::now() < give_up => std::thread::sleep(AGAIN),
+                unmounted => return unmounted,
+            }
         }
     }
 
