@@ -189,6 +189,8 @@ pub enum Work {
     Move,
     /// The folder is to be made.
     Make,
+    /// What the service has of it is to be removed.
+    Remove,
 }
 
 /// Where a row of the queue stands.
@@ -345,6 +347,13 @@ pub struct PathRequest {
 pub struct StopRequest {
     /// What becomes of the queue.
     pub queue: Parting,
+}
+
+/// The daemon is on its way to the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stopping {
+    /// For how long the queue may be worked off, as its user configured; milliseconds.
+    pub drain_timeout_ms: u64,
 }
 
 /// How many things a request touched.

@@ -18,6 +18,7 @@
 //! left to do follows from them. So a user's change while a step is under way
 
 mod backlog;
+mod leaving;
 mod outcomes;
 mod ready;
 mod uploads;
@@ -26,6 +27,7 @@ use super::TreeError;
 
 pub use super::attempts::{WHILE_OPEN, content_due};
 pub use backlog::{Backlog, Queued};
+pub use leaving::Leaving;
 pub use outcomes::content_confirmed;
 pub use ready::{Object, Task};
 pub use uploads::Underway;
