@@ -170,7 +170,7 @@ pub struct MountpointArg {
 /// `unmount`.
 #[derive(Args, Debug)]
 pub struct UnmountArgs {
-    /// How long to wait for the queue [default: 10m]
+    /// How long to wait for the queue [default: the mount's drain_timeout]
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "no_wait")]
     pub drain_timeout: Option<Duration>,
     /// Leave the queue for the next mount

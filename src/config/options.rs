@@ -180,7 +180,7 @@ options! {
     write_back: Duration = "5s", Writing, AtRunTime;
     /// Uploads at a time.
     uploads: usize = "2", Writing, AtRunTime;
-    /// How long the queue is worked off after a signal took the mount away.
+    /// How long the queue is worked off after `unmount` or a signal took the mount away.
     drain_timeout: Duration = "10m", Writing, AtRunTime;
 
     /// How much is logged.

@@ -14,7 +14,8 @@ use tokio::net::UnixStream;
 
 use super::error::{ControlError, Refusal};
 use super::protocol::{
-    Account, Backlog, Count, Hello, Parting, PathRequest, Queue, Status, StopRequest, WaitRequest,
+    Account, Backlog, Count, Hello, Parting, PathRequest, Queue, Status, StopRequest, Stopping,
+    WaitRequest,
 };
 use super::socket;
 
@@ -124,9 +125,11 @@ impl Client {
         self.post("/refresh", &PathRequest { path }).await
     }
 
-    /// Asks the daemon to take its mount away and to end.
-    pub async fn stop(&self, queue: Parting) -> Result<()> {
-        self.post("/stop", &StopRequest { queue }).await
+    /// Asks the daemon to take its mount away and to end. Gives the time that its user
+    /// allows for the queue.
+    pub async fn stop(&self, queue: Parting) -> Result<Duration> {
+        let stopping: Stopping = self.post("/stop", &StopRequest { queue }).await?;
+        Ok(Duration::from_millis(stopping.drain_timeout_ms))
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A> {

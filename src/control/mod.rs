@@ -46,6 +46,7 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     /// The account's figures as last told by the service.
     fn account(&self) -> impl Future<Output = Result<Account, Refusal>> + Send;
     /// Takes the mount away and, after the queue as `parting` says, ends the
-    /// daemon. Returns once the mount is gone; a busy mount is refused.
-    fn stop(&self, parting: Parting) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// daemon. Returns once the mount is gone, with the time that the user allows for
+    /// the queue; a busy mount is refused.
+    fn stop(&self, parting: Parting) -> impl Future<Output = Result<Duration, Refusal>> + Send;
 }

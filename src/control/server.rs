@@ -13,7 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
 use super::error::{ControlError, Refusal, RefusalKind};
-use super::protocol::{Count, PathRequest, StopRequest, WaitRequest};
+use super::protocol::{Count, PathRequest, StopRequest, Stopping, WaitRequest};
 use super::{Controlled, socket};
 
 /// How many rows of the queue are told.
@@ -154,7 +154,13 @@ async fn refresh<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>
 }
 
 async fn stop<T: Controlled>(State(t): State<T>, Json(ask): Json<StopRequest>) -> Response {
-    answer(t.stop(ask.queue).await)
+    answer(t.stop(ask.queue).await.map(stopping))
+}
+
+fn stopping(drain_timeout: Duration) -> Stopping {
+    Stopping {
+        drain_timeout_ms: u64::try_from(drain_timeout.as_millis()).unwrap_or(u64::MAX),
+    }
 }
 
 fn answer<A: serde::Serialize>(result: Result<A, Refusal>) -> Response {

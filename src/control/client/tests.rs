@@ -74,9 +74,9 @@ impl Controlled for Fake {
     async fn account(&self) -> std::result::Result<Account, Refusal> {
         Err(Refusal::new(RefusalKind::NotNow, "locked"))
     }
-    async fn stop(&self, parting: Parting) -> std::result::Result<(), Refusal> {
+    async fn stop(&self, parting: Parting) -> std::result::Result<Duration, Refusal> {
         self.note(format!("stop {parting:?}"));
-        Ok(())
+        Ok(Duration::from_secs(7))
     }
 }
 
@@ -96,7 +96,10 @@ async fn questions_arrive_and_answers_come_back() {
     client.flush(Some("x/y".into())).await.unwrap();
     client.flush(None).await.unwrap();
     assert_eq!(client.retry(None).await.unwrap(), 5);
-    client.stop(Parting::Leave).await.unwrap();
+    assert_eq!(
+        client.stop(Parting::Leave).await.unwrap(),
+        Duration::from_secs(7)
+    );
     assert_eq!(client.queue().await.unwrap().items, []);
     assert_eq!(
         *fake.asked.lock(),
