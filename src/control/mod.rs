@@ -12,8 +12,6 @@
 pub mod client;
 mod error;
 pub mod protocol;
-#[cfg(test)]
-mod reference;
 pub mod server;
 pub mod socket;
 
