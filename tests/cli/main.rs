@@ -6,6 +6,7 @@ mod doctor;
 mod json;
 mod user;
 
+use fichierfs::sim::{Fault, FaultKind};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use user::{HIGH_SPEED, SPEED, User, assert_line, ran, wait_until};
