@@ -27,6 +27,9 @@ const LARGEST_ANSWER: usize = 64 << 20;
 /// A daemon answers at once, but for what waits on purpose.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a daemon allows for its queue that does not tell.
+const DRAIN: Duration = Duration::from_secs(600);
+
 /// Who does not even answer a greeting in this time hangs.
 const GREETING: Duration = Duration::from_secs(3);
 
@@ -128,8 +131,9 @@ impl Client {
     /// Asks the daemon to take its mount away and to end. Gives the time that its user
     /// allows for the queue.
     pub async fn stop(&self, queue: Parting) -> Result<Duration> {
-        let stopping: Stopping = self.post("/stop", &StopRequest { queue }).await?;
-        Ok(Duration::from_millis(stopping.drain_timeout_ms))
+        // A daemon that was started before an upgrade may say nothing.
+        let stopping: Option<Stopping> = self.post("/stop", &StopRequest { queue }).await?;
+        Ok(stopping.map_or(DRAIN, |s| Duration::from_millis(s.drain_timeout_ms)))
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A> {

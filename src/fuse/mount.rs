@@ -10,17 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::mount::{MntFlags, MsFlags, umount2};
+use nix::mount::MsFlags;
 use nix::unistd::{getegid, geteuid};
 
 use super::error::MountError;
-use super::fusermount::{self, Lazy};
-use super::mountinfo::{self, MountEntry, MountedDevice};
+use super::fusermount;
+use super::mountinfo::{self, FS_TYPE, MountEntry, MountedDevice};
 use super::mountpoint::{Life, Mountpoint, probe};
 use super::options::MAX_REQUEST;
-
-/// The type under which the mount is listed, and by which `updatedb` and others know to leave it alone.
-pub const FS_TYPE: &str = "fuse.fichierfs";
+use super::unmount::{Unmount, detach_at, unmount_at};
 
 /// What `df` and `mount` show as the source.
 const FS_NAME: &str = "fichierfs";
@@ -33,7 +31,7 @@ const DEVICE: &str = "/dev/fuse";
 const SETTLING: Duration = Duration::from_secs(2);
 
 /// How often it is tried again meanwhile.
-const AGAIN: Duration = Duration::from_millis(20);
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// What the person may choose. Set-uid bits and devices never count here, access
 /// times are ours, and the kernel always checks the permission bits.
@@ -72,16 +70,6 @@ impl MountOptions {
         words.push_str(&self.fuse_options());
         words
     }
-}
-
-/// How to unmount.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unmount {
-    /// Refuse with [`MountError::Busy`] if anything stays open in it for longer than
-    /// about two seconds.
-    IfIdle,
-    /// Take it out of sight at once; what is open goes on until it is closed.
-    Detach,
 }
 
 /// A mount that we made. Dropping it detaches it, so that no start that fails
@@ -242,24 +230,6 @@ fn mount_directly(point: &Path, options: MountOptions) -> Result<Option<OwnedFd>
         Err(Errno::ENODEV) => Err(MountError::NoDevice),
         Err(errno) => Err(MountError::system("mounting on", point)(errno.into())),
     }
-}
-
-fn unmount_at(point: &Path, how: Unmount) -> Result<(), MountError> {
-    let (flags, lazy) = match how {
-        Unmount::IfIdle => (MntFlags::empty(), Lazy::No),
-        Unmount::Detach => (MntFlags::MNT_DETACH, Lazy::Yes),
-    };
-    match umount2(point, flags | MntFlags::UMOUNT_NOFOLLOW) {
-        Ok(()) => Ok(()),
-        Err(Errno::EPERM) => fusermount::unmount(point, lazy),
-        Err(Errno::EBUSY) => Err(MountError::Busy(point.to_path_buf())),
-        Err(errno) => Err(MountError::system("unmounting", point)(errno.into())),
-    }
-}
-
-/// Detaches whatever is uppermost at `point`: the caller has looked what that is.
-pub(super) fn detach_at(point: &Path) -> Result<(), MountError> {
-    unmount_at(point, Unmount::Detach)
 }
 
 #[cfg(test)]
