@@ -15,6 +15,7 @@ use crate::fuse;
 use crate::ids::Ino;
 use crate::staging::{Staging, StagingOptions};
 use crate::store::Store;
+use crate::throttle::Throttle;
 use crate::tree::refresh::Refresher;
 use crate::tree::{self, Tree};
 use crate::upload::{self, UploadOptions, Uploader};
@@ -98,8 +99,11 @@ impl Below {
             &paths.cache_dir()?,
             ContentOptions {
                 cache_size: settings.cache_size.0,
+                cache_max_age: settings.cache_max_age,
+                cache_min_free: settings.cache_min_free.0,
                 connections: settings.connections,
                 data_deadline: settings.data_deadline,
+                throttle: Throttle::new(settings.download_limit.clone()),
                 ..ContentOptions::default()
             },
             runtime.clone(),
@@ -192,6 +196,21 @@ impl Parts {
     /// Tells the workers that there is something to do.
     pub fn wake_uploads(&self) {
         self.uploads.ring();
+    }
+
+    /// Breaks off the upload of a file and begins none, or lets that be so no longer.
+    pub fn abandon(&self, ino: Ino, abandoned: bool) {
+        if let Some(uploader) = self.uploads.uploader.lock().as_ref() {
+            uploader.abandon(ino, abandoned);
+        }
+    }
+
+    /// Tells the kernel what changed.
+    pub fn tell(&self, changes: Vec<tree::Change>) {
+        for change in changes {
+            // The receiver goes first when the mount ends; nobody caches then.
+            let _ = self.below.changes.send(change);
+        }
     }
 
     /// Somebody waits for the queue: closed files are sent without delay.
