@@ -633,6 +633,12 @@ fn restore_place(tree: &Tree, ino: Ino) -> Result<Vec<Change>> {
             name,
         };
         rows::set_place(tx, ino, Some(&place))?;
+        // It has replaced nothing: what it was to replace stays, and shows again.
+        for folder in removals::withdraw(tx, ino)? {
+            if let Some(folder) = rows::by_folder_id(tx, folder)? {
+                rows::expire(tx, folder.ino)?;
+            }
+        }
         rows::set_pending(
             tx,
             ino,

@@ -70,14 +70,6 @@ pub(super) fn hand_on(c: &Connection, from: Ino, to: Ino) -> Result<()> {
     Ok(())
 }
 
-/// Removals that wait for a node wait no longer. Returns whether there are any.
-pub(super) fn let_go(c: &Connection, after: Ino) -> Result<bool> {
-    let changed = c
-        .prepare_cached("UPDATE removal SET after_ino = NULL WHERE after_ino = ?1")?
-        .execute([int(after.0)])?;
-    Ok(changed > 0)
-}
-
 /// Removals that may be tried by `now`, oldest first.
 pub(super) fn due(c: &Connection, now: Time, limit: usize) -> Result<Vec<Removal>> {
     c.prepare_cached(&format!(

@@ -566,6 +566,20 @@ fn a_refused_rename_shows_the_truth_again() {
 }
 
 #[test]
+fn what_a_refused_rename_was_to_replace_stays() {
+    let bench = Bench::new();
+    let both = || listing(vec![], vec![file(1, "a", 1), file(2, "b", 2)]);
+    bench.list(ROOT, both());
+    bench.rename((ROOT, "a"), (ROOT, "b")).unwrap();
+    let b = bench.get(ROOT, "b").ino;
+    bench.tree.restore_place(b).unwrap();
+    assert!(bench.todo().is_empty());
+    bench.list(ROOT, both());
+    assert_eq!(bench.names(ROOT), ["a", "b"]);
+    assert_eq!(bench.get(ROOT, "a").ino, b);
+}
+
+#[test]
 fn rename_follows_posix() {
     let bench = Bench::new();
     bench.list(

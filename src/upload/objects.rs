@@ -239,10 +239,6 @@ impl Context {
                     .postpone(ino, self.later(attempts + 1), &e.to_string())?;
                 continue;
             }
-            if self.tree.make_way(ino)? {
-                tracing::info!(path = %self.path(ino), "what it replaces is removed first: {e}");
-                continue;
-            }
             tracing::warn!(
                 path = %self.path(ino),
                 "not moved or renamed on the service, shown where it is: {e}"

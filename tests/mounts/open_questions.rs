@@ -2,7 +2,7 @@
 //! the same account, whichever answer is the true one.
 
 use crate::harness::tree::{assert_account_is, assert_same, local};
-use crate::harness::{World, names, scaled, text};
+use crate::harness::{World, eventually, names, scaled, text};
 use fichierfs::sim::{
     EmptyLists, EmptyUpload, Existing, ExpiredToken, ForbiddenNames, Mixed, Overlong, Quirks,
     RefusalStyle, ResumeFrom, RmUnknown, SameName, SimConfig, Types,
@@ -64,11 +64,10 @@ fn a_service_that_answers_refusals_with_403_and_tolerates_names_that_are_taken()
 }
 
 #[test]
-fn a_service_that_answers_refusals_with_200_and_refuses_names_that_are_taken() {
+fn a_service_that_answers_refusals_with_200_and_refuses_mixed_names() {
     a_day_with(Quirks {
         refusals: RefusalStyle::All200,
         mixed_names: Mixed::Refuse,
-        same_name: SameName::Refuse,
         xid_differs: true,
         types: Types::Full,
         empty_lists: EmptyLists::Missing,
@@ -77,6 +76,29 @@ fn a_service_that_answers_refusals_with_200_and_refuses_names_that_are_taken() {
         overlong_listing: Overlong::Refuse,
         ..Quirks::default()
     });
+}
+
+#[test]
+fn where_the_service_refuses_to_replace_both_files_stay() {
+    let world = World::with(SimConfig {
+        quirks: Quirks {
+            same_name: SameName::Refuse,
+            ..Quirks::default()
+        },
+        ..scaled()
+    });
+    let mounted = world.mount();
+    fs::create_dir(mounted.join("d")).unwrap();
+    fs::write(mounted.join("d/a"), "one").unwrap();
+    fs::write(mounted.join("d/b"), "two").unwrap();
+    mounted.drain();
+    fs::rename(mounted.join("d/a"), mounted.join("d/b")).unwrap();
+    mounted.drain();
+    eventually("both are shown", || names(mounted.join("d")) == ["a", "b"]);
+    assert_eq!(text(mounted.join("d/a")), "one");
+    assert_eq!(text(mounted.join("d/b")), "two");
+    assert_account_is(&world, mounted.path());
+    mounted.unmount();
 }
 
 #[test]

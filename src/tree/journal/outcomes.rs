@@ -98,25 +98,6 @@ impl Tree {
             .write(|tx| Ok(removals::postpone(tx, removal.id, not_before, error)?))
     }
 
-    /// The service does not take a confirmed file to where another one is that it
-    /// replaces (API notes 10.5): that one goes first, and then it is tried anew. Both
-    /// were to happen, and its content is on the service all the while. Returns whether
-    /// there is such a one.
-    pub fn make_way(&self, ino: Ino) -> Result<bool> {
-        self.store.write(|tx| {
-            let confirmed = rows::by_ino(tx, ino)?
-                .is_some_and(|node| node.remote.rid().is_some() && !node.pending.content);
-            if !confirmed || !removals::let_go(tx, ino)? {
-                return Ok(false);
-            }
-            tx.execute(
-                "UPDATE attempt SET attempts = 0, not_before = 0 WHERE ino = ?1",
-                [int(ino.0)],
-            )?;
-            Ok(true)
-        })
-    }
-
     /// The service refused a removal for good: the wish is given up, and the
     /// folder is listed again so that the object shows.
     pub fn give_up_removal(&self, removal: &Removal) -> Result<()> {
