@@ -16,6 +16,7 @@ mod init;
 mod load;
 mod log;
 mod mount;
+mod pin;
 mod queue;
 #[cfg(test)]
 mod reference;
@@ -57,6 +58,8 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Status(args) => brief(status::run(&args)),
         Verb::Queue(args) => brief(queue::run(args.verb)),
         Verb::Refresh { paths } => brief(refresh::run(&paths)),
+        Verb::Pin(args) => brief(pin::pin(&args)),
+        Verb::Unpin { paths } => brief(pin::unpin(&paths)),
         Verb::Account { json, mount } => brief(account::run(json, mount.mountpoint.as_deref())),
         Verb::Init(args) => brief(init::run(&args)),
         Verb::Doctor(args) => brief(doctor::run(&args)),

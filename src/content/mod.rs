@@ -25,6 +25,7 @@ mod cursor;
 mod error;
 mod fetch;
 mod file;
+mod fill;
 mod flight;
 mod hedge;
 mod lines;
@@ -300,7 +301,7 @@ impl Content {
         self.core.shelf.forget(id);
     }
 
-    /// Drops everything that is cached, and returns how many bytes that were.
+    /// Drops everything that is cached but not kept ([`Content::keep`]), and returns how many bytes that were.
     /// Readers go on and fetch anew. Blocks for the removal of the files.
     pub fn clear(&self) -> u64 {
         self.core.memory.clear();

@@ -625,6 +625,35 @@ fn a_sent_file_becomes_cache_and_a_forgotten_one_goes() {
 }
 
 #[test]
+fn a_filled_and_kept_file_is_whole_and_outlives_what_pushes_others_out() {
+    let mut house = House::new();
+    house.options.cache_size = 8 * MIB;
+    house.options.attention = Duration::ZERO;
+    let content = house.open();
+    let (film, big) = (file("film0", 4 * MIB + 5), file("film9", 64 * MIB));
+    content.keep([film.id.clone(), big.id.clone()].into());
+    house.read(&content, &film, MIB..2 * MIB).unwrap();
+    house.runtime.block_on(content.fill(&film)).unwrap();
+    house.settle(&content);
+    assert_eq!(content.cached(&film), film.size);
+    assert_eq!(content.stats().fetched_bytes, film.size);
+    for n in 1..9 {
+        let other = file(&format!("film{n}"), MIB);
+        assert!(house.read(&content, &other, 0..MIB).unwrap() == expect(&other, 0..MIB));
+        house.settle(&content);
+    }
+    content.clear();
+    let before = house.requests().len();
+    assert!(house.read(&content, &film, 0..film.size).unwrap() == expect(&film, 0..film.size));
+    assert_eq!(house.requests().len(), before);
+    let failed = house.runtime.block_on(content.fill(&big)).unwrap_err();
+    assert!(failed.to_string().contains("no room"), "{failed}");
+    content.keep(std::collections::HashSet::new());
+    content.clear();
+    assert_eq!(content.stats().cached_bytes, 0);
+}
+
+#[test]
 fn pins_are_counted() {
     let house = House::new();
     let content = house.open();

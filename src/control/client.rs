@@ -14,7 +14,8 @@ use tokio::net::UnixStream;
 
 use super::error::{ControlError, Refusal};
 use super::protocol::{
-    Account, Backlog, Count, Hello, Parting, PathRequest, Queue, Status, StopRequest, WaitRequest,
+    Account, Backlog, Count, Hello, Parting, PathRequest, Pin, Pins, Queue, Status, StopRequest,
+    WaitRequest,
 };
 use super::socket;
 
@@ -122,6 +123,23 @@ impl Client {
     pub async fn refresh(&self, path: PathBuf) -> Result<()> {
         let path = Some(path);
         self.post("/refresh", &PathRequest { path }).await
+    }
+
+    /// Pins a file or folder.
+    pub async fn pin(&self, path: PathBuf) -> Result<Pin> {
+        let path = Some(path);
+        self.post("/pin", &PathRequest { path }).await
+    }
+
+    /// Releases what was pinned.
+    pub async fn unpin(&self, path: PathBuf) -> Result<()> {
+        let path = Some(path);
+        self.post("/unpin", &PathRequest { path }).await
+    }
+
+    /// All pins and how far they are.
+    pub async fn pins(&self) -> Result<Pins> {
+        self.get("/pins").await
     }
 
     /// Asks the daemon to take its mount away and to end.

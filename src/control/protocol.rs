@@ -323,6 +323,34 @@ pub struct Api {
     pub key_refused: bool,
 }
 
+/// What is pinned.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Pins {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Each file and folder that was pinned.
+    pub pins: Vec<Pin>,
+}
+
+/// A pinned file or folder.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Pin {
+    /// The path, from the mount's root.
+    pub path: PathBuf,
+    /// Files in it that the service has.
+    pub files: u64,
+    /// Their bytes.
+    pub size: u64,
+    /// Bytes that are at hand.
+    pub cached: u64,
+    /// Whether all of it is at hand.
+    pub complete: bool,
+    /// Why it is not complete, where the last try failed; it is tried again by itself.
+    pub error: Option<String>,
+}
+
 /// How long `queue wait` waits in one request.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

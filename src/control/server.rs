@@ -131,6 +131,12 @@ fn router<T: Controlled>(target: T) -> Router {
         .route("/queue/flush", post(flush::<T>))
         .route("/queue/retry", post(retry::<T>))
         .route("/refresh", post(refresh::<T>))
+        .route(
+            "/pins",
+            get(|State(t): State<T>| async move { answer(t.pins().await) }),
+        )
+        .route("/pin", post(pin::<T>))
+        .route("/unpin", post(unpin::<T>))
         .route("/stop", post(stop::<T>))
         .with_state(target)
 }
@@ -146,6 +152,14 @@ async fn flush<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) 
 
 async fn retry<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
     answer(t.retry(ask.path).await.map(|count| Count { count }))
+}
+
+async fn pin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.pin(ask.path.unwrap_or_default()).await)
+}
+
+async fn unpin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.unpin(ask.path.unwrap_or_default()).await)
 }
 
 async fn refresh<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {

@@ -23,6 +23,7 @@ mod life;
 mod lock;
 mod overview;
 mod parts;
+mod pins;
 mod places;
 mod rates;
 mod service;
@@ -68,6 +69,7 @@ struct Shared {
     started: Instant,
     parts: Parts,
     rates: rates::Meter,
+    pins: pins::Keeper,
     session: Session,
     phase: watch::Sender<Phase>,
     wish: watch::Sender<Option<Wish>>,
@@ -179,6 +181,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         started: Instant::now(),
         parts,
         rates: rates::Meter::default(),
+        pins: pins::Keeper::default(),
         session,
         phase: watch::Sender::new(Phase::Mounted),
         wish: watch::Sender::new(None),
@@ -189,7 +192,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let account = tokio::spawn(account::keep(shared.parts.clone()));
     let content = shared.parts.below.content.clone();
     let looks = tokio::spawn(shared.rates.clone().keep(content));
-    let life = tokio::spawn(life::run(shared, server, [account, looks], lock));
+    let pins = tokio::spawn(shared.pins.clone().keep(shared.parts.below.clone()));
+    let life = tokio::spawn(life::run(shared, server, [account, looks, pins], lock));
     Ok(Running { handle, life })
 }
 
