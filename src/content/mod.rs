@@ -40,6 +40,7 @@ mod stats;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::fs::File;
 use std::ops::Range;
@@ -56,6 +57,7 @@ pub use blocks::BLOCK_SIZE;
 pub use error::{ContentError, Reason};
 pub use pins::Pinned;
 pub use stats::ContentStats;
+pub use verify::Verdict;
 
 use crate::api::Api;
 use crate::ids::{FileId, Whirlpool};
@@ -70,6 +72,7 @@ use origin::Origin;
 use pins::Pins;
 use shelf::{Keep, Shelf};
 use stats::Counters;
+use verify::Checks;
 
 /// Most bytes of one range request: long enough that the wait for its first byte
 /// is a small part of it.
@@ -159,6 +162,7 @@ struct Core {
     lines: Lines,
     pins: Pins,
     counters: Arc<Counters>,
+    checks: Checks,
 }
 
 impl Content {
@@ -199,6 +203,7 @@ impl Content {
             attention: options.attention,
         };
         let core = Arc::new(Core {
+            checks: Checks::open(store.clone())?,
             shelf: Shelf::open(
                 dir,
                 store,
@@ -220,6 +225,8 @@ impl Content {
             runtime,
         });
         core.runtime.spawn(keep_rows(Arc::downgrade(&core)));
+        core.runtime
+            .spawn(verify::keep_checking(Arc::downgrade(&core)));
         Ok(Content { core })
     }
 
@@ -231,6 +238,8 @@ impl Content {
         if range.is_empty() {
             return Some(Bytes::new());
         }
+        // What is known to be wrong is not given, whatever is at hand.
+        self.core.checks.admit(&file.id).ok()?;
         let cached = self.core.shelf.get(file)?;
         let bytes = match cached.read_whole(&range) {
             Ok(bytes) => bytes?,
@@ -259,6 +268,8 @@ impl Content {
         if let Some(bytes) = self.try_read(file, offset, len) {
             return Ok(bytes);
         }
+        self.core.checks.admit(&file.id)?;
+        self.core.checks.may_check(file);
         let patience = self.core.options.data_deadline;
         let fetched = timeout_at(
             Instant::now() + patience,
@@ -330,7 +341,11 @@ impl Content {
         let core = &self.core;
         let (cached_files, open_files) = core.shelf.count();
         let counters = &core.counters;
+        let (sound, damaged) = core.checks.count();
         ContentStats {
+            sound_files: sound as u64,
+            damaged_files: damaged as u64,
+            check_nanos: counters.check_nanos.get(),
             cached_bytes: core.shelf.cached_bytes(),
             cache_limit: core.shelf.limit(),
             cached_files: cached_files as u64,

@@ -22,7 +22,7 @@ use std::time::Duration;
 pub use client::Client;
 pub use error::{ControlError, Refusal, RefusalKind};
 
-use protocol::{Account, Backlog, Hello, Parting, Pin, Pins, Queue, Status};
+use protocol::{Account, Backlog, Hello, Parting, Pin, Pins, Queue, Status, Verification};
 
 /// What can be asked of a running daemon. Paths are relative to the mount's root.
 pub trait Controlled: Clone + Send + Sync + 'static {
@@ -47,6 +47,8 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     fn unpin(&self, path: PathBuf) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// All pins and how far they are.
     fn pins(&self) -> impl Future<Output = Result<Pins, Refusal>> + Send;
+    /// Begins to compare files with their checksums, or tells how far that is.
+    fn verify(&self, path: PathBuf) -> impl Future<Output = Result<Verification, Refusal>> + Send;
     /// The account's figures as last told by the service.
     fn account(&self) -> impl Future<Output = Result<Account, Refusal>> + Send;
     /// Takes the mount away and, after the queue as `parting` says, ends the

@@ -137,6 +137,7 @@ fn router<T: Controlled>(target: T) -> Router {
         )
         .route("/pin", post(pin::<T>))
         .route("/unpin", post(unpin::<T>))
+        .route("/verify", post(verify::<T>))
         .route("/stop", post(stop::<T>))
         .with_state(target)
 }
@@ -156,6 +157,10 @@ async fn retry<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) 
 
 async fn pin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
     answer(t.pin(ask.path.unwrap_or_default()).await)
+}
+
+async fn verify<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.verify(ask.path.unwrap_or_default()).await)
 }
 
 async fn unpin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {

@@ -9,7 +9,8 @@ use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish, account};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
-    Account, Backlog, Hello, Item, ItemState, Parting, Pin, Pins, Queue, SCHEMA, Status, Work,
+    Account, Backlog, Hello, Item, ItemState, Parting, Pin, Pins, Queue, SCHEMA, Status,
+    Verification, Work,
 };
 use crate::control::{Controlled, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
@@ -309,6 +310,10 @@ impl Controlled for Handle {
 
     async fn unpin(&self, path: PathBuf) -> Result<(), Refusal> {
         self.unpin_node(&self.find(&path).await?)
+    }
+
+    async fn verify(&self, path: PathBuf) -> Result<Verification, Refusal> {
+        self.verify_node(&self.find(&path).await?)
     }
 
     async fn pins(&self) -> Result<Pins, Refusal> {

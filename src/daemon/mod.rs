@@ -27,6 +27,7 @@ mod pins;
 mod places;
 mod rates;
 mod service;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,6 +71,7 @@ struct Shared {
     parts: Parts,
     rates: rates::Meter,
     pins: pins::Keeper,
+    verify: verify::Jobs,
     session: Session,
     phase: watch::Sender<Phase>,
     wish: watch::Sender<Option<Wish>>,
@@ -182,6 +184,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         parts,
         rates: rates::Meter::default(),
         pins: pins::Keeper::default(),
+        verify: verify::Jobs::default(),
         session,
         phase: watch::Sender::new(Phase::Mounted),
         wish: watch::Sender::new(None),

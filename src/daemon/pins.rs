@@ -158,7 +158,7 @@ fn extent(below: &Below, pin: &Node) -> Result<Extent, TreeError> {
 
 /// The service's version of a file that has no newer one here: the newer one is at
 /// hand anyway.
-fn remote(node: &Node) -> Option<RemoteFile> {
+pub(super) fn remote(node: &Node) -> Option<RemoteFile> {
     node.remote_file()
         .filter(|_| !node.pending.content)
         .map(|file| RemoteFile {
