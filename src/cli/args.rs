@@ -64,6 +64,18 @@ pub enum Verb {
         after_help = "Example:\n  fichierfs pin ~/1fichier/Travel\n  fichierfs pin --list\n\nWhat comes into a pinned folder later is fetched, too. Exits with 3 if not all can be had now; it is tried again by itself."
     )]
     Pin(PinArgs),
+    /// Compare files with the checksums of the service, after fetching what is absent
+    #[command(
+        after_help = "Example:\n  fichierfs verify ~/1fichier/Backups\n\nA file that differs is fetched once more; one that still differs cannot be read until this finds it right."
+    )]
+    Verify {
+        /// As JSON, one object a path; the schema is versioned
+        #[arg(long)]
+        json: bool,
+        /// Files or folders of a mount
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
     /// Release what was pinned: it stays in the cache as long as there is room
     #[command(after_help = "Example:\n  fichierfs unpin ~/1fichier/Travel")]
     Unpin {

@@ -26,6 +26,7 @@ mod signals;
 mod simulate;
 mod status;
 mod unmount;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Queue(args) => brief(queue::run(args.verb)),
         Verb::Refresh { paths } => brief(refresh::run(&paths)),
         Verb::Pin(args) => brief(pin::pin(&args)),
+        Verb::Verify { json, paths } => brief(verify::run(&paths, json)),
         Verb::Unpin { paths } => brief(pin::unpin(&paths)),
         Verb::Account { json, mount } => brief(account::run(json, mount.mountpoint.as_deref())),
         Verb::Init(args) => brief(init::run(&args)),

@@ -35,7 +35,10 @@ pub(super) async fn run(paths: &[PathBuf], json: bool) -> Outcome {
     match bad {
         0 => Ok(Exit::Done),
         bad => {
-            let line = format!("{} not known to be sound, see above", show::count(bad, "file"));
+            let line = format!(
+                "{} not known to be sound, see above",
+                show::count(bad, "file")
+            );
             Err(Failure::new(Exit::Failed, line))
         }
     }
@@ -53,7 +56,10 @@ fn told(job: &Verification) -> String {
     }
     for failed in &job.errors {
         let path = show::plain(&failed.path.to_string_lossy());
-        out.push_str(&format!("not checked: /{path}: {}\n", show::plain(&failed.reason)));
+        out.push_str(&format!(
+            "not checked: /{path}: {}\n",
+            show::plain(&failed.reason)
+        ));
     }
     out
 }

@@ -126,6 +126,8 @@ pub struct ContentOptions {
     pub hedge_after: Duration,
     /// How long a reader that paused is counted on to go on reading.
     pub attention: Duration,
+    /// How often somebody looks for files to be compared with their checksums.
+    pub check_every: Duration,
     /// The limit on bytes a second of all downloads.
     pub throttle: Throttle,
 }
@@ -141,6 +143,7 @@ impl Default for ContentOptions {
             retry_pause: Duration::from_millis(100),
             hedge_after: Duration::from_secs(2),
             attention: Duration::from_secs(5),
+            check_every: Duration::from_secs(5),
             throttle: Throttle::default(),
         }
     }
@@ -225,8 +228,10 @@ impl Content {
             runtime,
         });
         core.runtime.spawn(keep_rows(Arc::downgrade(&core)));
-        core.runtime
-            .spawn(verify::keep_checking(Arc::downgrade(&core)));
+        core.runtime.spawn(verify::keep_checking(
+            Arc::downgrade(&core),
+            core.options.check_every,
+        ));
         Ok(Content { core })
     }
 

@@ -29,9 +29,6 @@ const PIECE: u64 = 1024 * 1024;
 /// How long the hash rests when there are reads.
 const REST: Duration = Duration::from_millis(200);
 
-/// How often somebody looks for files to check.
-const ROUND: Duration = Duration::from_secs(5);
-
 /// Files that are remembered for a check.
 const MOST_CANDIDATES: usize = 10_000;
 
@@ -279,9 +276,9 @@ impl Core {
 }
 
 /// Checks files as long as the room lives.
-pub(super) async fn keep_checking(core: std::sync::Weak<Core>) {
+pub(super) async fn keep_checking(core: std::sync::Weak<Core>, every: Duration) {
     loop {
-        tokio::time::sleep(ROUND).await;
+        tokio::time::sleep(every).await;
         let Some(core) = core.upgrade() else {
             return;
         };

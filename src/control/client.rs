@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use super::error::{ControlError, Refusal};
 use super::protocol::{
     Account, Backlog, Count, Hello, Parting, PathRequest, Pin, Pins, Queue, Status, StopRequest,
-    WaitRequest,
+    Verification, WaitRequest,
 };
 use super::socket;
 
@@ -135,6 +135,12 @@ impl Client {
     pub async fn unpin(&self, path: PathBuf) -> Result<()> {
         let path = Some(path);
         self.post("/unpin", &PathRequest { path }).await
+    }
+
+    /// Begins to compare files with their checksums, or asks how far that is.
+    pub async fn verify(&self, path: PathBuf) -> Result<Verification> {
+        let path = Some(path);
+        self.post("/verify", &PathRequest { path }).await
     }
 
     /// All pins and how far they are.

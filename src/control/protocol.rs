@@ -246,6 +246,12 @@ pub struct Cache {
     pub fetched_bytes: u64,
     /// Reads from the service that are under way.
     pub fetching: u64,
+    /// Files whose bytes were compared with the service's checksum, and are right.
+    pub sound_files: u64,
+    /// Files whose bytes are wrong: reading them fails until `fichierfs verify` finds them right.
+    pub damaged_files: u64,
+    /// Processor time that the comparing took, in milliseconds.
+    pub check_cpu_ms: u64,
 }
 
 /// Reads of file content. Counts are since the start.
@@ -331,6 +337,28 @@ pub struct Pins {
     pub schema: u32,
     /// Each file and folder that was pinned.
     pub pins: Vec<Pin>,
+}
+
+/// A check of a file, or of all files of a folder.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Verification {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The path, from the mount's root.
+    pub path: PathBuf,
+    /// Files to be checked.
+    pub files: u64,
+    /// Those whose bytes are those of the service's checksum.
+    pub sound: u64,
+    /// Those of which the service told no checksum.
+    pub unknown: u64,
+    /// Those whose bytes are not, also when fetched anew.
+    pub damaged: Vec<PathBuf>,
+    /// Those that could not be checked, with the reason.
+    pub errors: Vec<Failed>,
+    /// Whether all have been checked.
+    pub done: bool,
 }
 
 /// A pinned file or folder.

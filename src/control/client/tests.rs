@@ -78,6 +78,9 @@ impl Controlled for Fake {
         self.note(format!("unpin {path:?}"));
         Ok(())
     }
+    async fn verify(&self, _path: PathBuf) -> std::result::Result<Verification, Refusal> {
+        Err(Refusal::failed("no network"))
+    }
     async fn pins(&self) -> std::result::Result<Pins, Refusal> {
         Ok(Pins {
             schema: SCHEMA,
