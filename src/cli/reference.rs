@@ -6,7 +6,7 @@ use std::path::Path;
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 
-use crate::control::protocol::{Account, Pins, Queue, SCHEMA, Status, Verification};
+use crate::control::protocol::{Account, Cancelled, Pins, Queue, SCHEMA, Status, Verification};
 use crate::doctor::Report;
 
 /// What stands before the tables.
@@ -18,6 +18,7 @@ fn reference() -> String {
     table::<Queue>(&mut text, "queue list --json");
     table::<Pins>(&mut text, "pin --list --json");
     table::<Verification>(&mut text, "verify --json");
+    table::<Cancelled>(&mut text, "queue cancel --json");
     table::<Account>(&mut text, "account --json");
     table::<Report>(&mut text, "doctor --json");
     text

@@ -575,7 +575,8 @@ fn a_file_larger_than_the_cache_is_read_right_within_the_size() {
         assert!(content.stats().cached_bytes <= house.options.cache_size);
     }
     house.settle(&content);
-    assert!(house.bytes_on_disk() <= house.options.cache_size);
+    // The checksums take a page besides.
+    assert!(house.bytes_on_disk() <= house.options.cache_size + 4096);
 }
 
 #[test]

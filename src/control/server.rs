@@ -13,7 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
 use super::error::{ControlError, Refusal, RefusalKind};
-use super::protocol::{Count, PathRequest, StopRequest, WaitRequest};
+use super::protocol::{CancelRequest, Count, PathRequest, StopRequest, WaitRequest};
 use super::{Controlled, socket};
 
 /// How many rows of the queue are told.
@@ -130,6 +130,7 @@ fn router<T: Controlled>(target: T) -> Router {
         .route("/queue/wait", post(wait::<T>))
         .route("/queue/flush", post(flush::<T>))
         .route("/queue/retry", post(retry::<T>))
+        .route("/queue/cancel", post(cancel::<T>))
         .route("/refresh", post(refresh::<T>))
         .route(
             "/pins",
@@ -165,6 +166,10 @@ async fn verify<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>)
 
 async fn unpin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
     answer(t.unpin(ask.path.unwrap_or_default()).await)
+}
+
+async fn cancel<T: Controlled>(State(t): State<T>, Json(ask): Json<CancelRequest>) -> Response {
+    answer(t.cancel(ask.path, ask.force).await)
 }
 
 async fn refresh<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {

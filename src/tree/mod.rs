@@ -24,6 +24,7 @@
 
 mod attempts;
 pub mod attributes;
+pub mod cancel;
 pub mod changes;
 mod complete;
 mod error;
