@@ -440,13 +440,22 @@ impl Core {
     }
 
     fn note_read(self: &Arc<Self>, cached: &Arc<CacheFile>, range: &Range<u64>, met: Met) {
-        let room = match self.counters.ahead_bytes.get() {
-            ..MOST_AHEAD => Room::Plenty,
-            _ => Room::Short,
-        };
+        let room = self.room_ahead();
         for flight in cached.note_read(range, met, room) {
             fetch::launch(self, cached, flight);
         }
+    }
+
+    /// How much may be asked ahead of a reader. What was fetched ahead and not yet read
+    /// of all readers together must fit well into the cache, or they would push out
+    /// each other's.
+    fn room_ahead(&self) -> Room {
+        let share = self.shelf.limit() / 4;
+        if self.counters.ahead_bytes.get() >= MOST_AHEAD.min(share) {
+            return Room::Short;
+        }
+        let readers = (self.pins.len() as u64).max(1);
+        Room::UpTo((share / readers).min(LONGEST_WINDOW))
     }
 
     /// Drops a cache file that cannot be read.

@@ -114,6 +114,8 @@ fn figures(account: &Account) -> AccountFigures {
             Some(allowed) => allowed.saturating_sub(account.cold_used),
             None => used.saturating_add(1 << 40),
         },
+        limited: account.cold_allowed.is_some(),
+        upload_forbidden: account.upload_forbidden,
     }
 }
 
@@ -175,7 +177,13 @@ mod tests {
     fn room_is_what_is_allowed_and_not_used() {
         let account = told(&premium(), Timestamp::now());
         assert_eq!(account.cold_allowed, Some(100));
-        assert_eq!(figures(&account), AccountFigures { used: 45, free: 60 });
+        let expected = AccountFigures {
+            used: 45,
+            free: 60,
+            limited: true,
+            upload_forbidden: false,
+        };
+        assert_eq!(figures(&account), expected);
     }
 
     #[test]

@@ -49,7 +49,7 @@ use std::collections::HashSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::Transaction;
 
@@ -143,6 +143,7 @@ impl Staging {
                 dir: dir.to_owned(),
                 budget: Arc::new(Budget::new(options.budget, used)),
                 next_number: AtomicU64::new(last.map_or(0, FileNumber::get)),
+                confirmed: AtomicU64::new(0),
                 // The first write looks how full the disk is.
                 unlooked: AtomicU64::new(u64::MAX / 2),
                 stored_pins: parking_lot::Mutex::new(pins),
@@ -193,6 +194,11 @@ impl Staging {
     /// Resolves when bytes of the budget are given back from now on.
     pub async fn room(&self) {
         self.home.room.budget.room().await;
+    }
+
+    /// Bytes of versions that the service confirmed, since the start.
+    pub fn confirmed(&self) -> u64 {
+        self.home.room.confirmed.load(Ordering::Relaxed)
     }
 
     /// The disk is full: clean content on it goes. Whether there was any.

@@ -29,6 +29,8 @@ pub(super) struct Room {
     pub budget: Arc<Budget>,
     /// The next new data file's.
     pub next_number: AtomicU64,
+    /// Bytes of versions that the service confirmed.
+    pub confirmed: AtomicU64,
     /// Bytes that were staged since somebody looked how full the disk is.
     pub unlooked: AtomicU64,
     /// The files of the service that stored versions read from.

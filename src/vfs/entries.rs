@@ -105,6 +105,9 @@ impl Vfs {
         caller: Caller,
     ) -> Result<Node, Fault> {
         self.check_writable()?;
+        if !matches!(new, NewNode::Folder) {
+            self.check_account(1)?;
+        }
         let folder = self.tree().node(parent)?.ok_or(ErrorKind::NotFound)?;
         let owner = ownership(&folder, new, perm, caller, self.options().gid);
         let node = self.tree().create(parent, name, new, owner, Time::now())?;

@@ -46,6 +46,7 @@ impl Vfs {
         }
         if flags.access.writes() || flags.truncate {
             self.check_writable()?;
+            self.check_account(0)?;
         }
         let hold = self.hold(node.ino, flags.access)?;
         if flags.truncate {
@@ -127,6 +128,12 @@ impl Vfs {
             Ok(handle) => handle,
             Err(e) => return Answer::Now(Err(e)),
         };
+        let allowed = self
+            .check_writable()
+            .and_then(|()| self.check_account(data.len() as u64));
+        if let Err(e) = allowed {
+            return Answer::Now(Err(e));
+        }
         let written = match self.write_now(&handle, offset, data, Within::Budget) {
             Ok(written) => Answer::Now(Ok(written)),
             Err(Fault::Failed(e)) => Answer::Now(Err(e)),
