@@ -8,10 +8,7 @@ use super::StoreError;
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/001.sql"),
     include_str!("schema/002.sql"),
-<<<<<<< HEAD
     include_str!("schema/003.sql"),
-=======
->>>>>>> main
 ];
 
 /// Applies what is missing, one transaction a migration.
