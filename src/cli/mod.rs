@@ -8,11 +8,13 @@
 mod account;
 mod args;
 mod background;
+mod cache;
 mod demo;
 mod doctor;
 mod exit;
 mod generate;
 mod init;
+mod link;
 mod load;
 mod log;
 mod mount;
@@ -62,6 +64,9 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Pin(args) => brief(pin::pin(&args)),
         Verb::Verify { json, paths } => brief(verify::run(&paths, json)),
         Verb::Unpin { paths } => brief(pin::unpin(&paths)),
+    },
+        Verb::Link { paths } => brief(link::run(&paths)),
+        Verb::Cache { verb } => brief(cache::run(verb)),
         Verb::Account { json, mount } => brief(account::run(json, mount.mountpoint.as_deref())),
         Verb::Init(args) => brief(init::run(&args)),
         Verb::Doctor(args) => brief(doctor::run(&args)),

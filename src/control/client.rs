@@ -14,8 +14,7 @@ use tokio::net::UnixStream;
 
 use super::error::{ControlError, Refusal};
 use super::protocol::{
-    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Parting, PathRequest, Pin, Pins,
-    Queue, Status, StopRequest, Verification, WaitRequest,
+    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, Parting, PathRequest, Pin, Pins, Queue, Reloaded, Status, StopRequest, Verification, WaitRequest,
 };
 use super::socket;
 
@@ -152,6 +151,24 @@ impl Client {
     /// All pins and how far they are.
     pub async fn pins(&self) -> Result<Pins> {
         self.get("/pins").await
+    }
+
+    /// The address under which the service shows a file.
+    pub async fn link(&self, path: PathBuf) -> Result<String> {
+        let path = Some(path);
+        let link: Link = self.post("/link", &PathRequest { path }).await?;
+        Ok(link.url)
+    }
+
+    /// Drops what is cached; returns how many bytes that were.
+    pub async fn clear_cache(&self) -> Result<u64> {
+        let count: Count = self.post("/cache/clear", &()).await?;
+        Ok(count.count)
+    }
+
+    /// Has the configuration read anew.
+    pub async fn reload(&self) -> Result<Reloaded> {
+        self.post("/reload", &()).await
     }
 
     /// Asks the daemon to take its mount away and to end.

@@ -139,6 +139,17 @@ fn router<T: Controlled>(target: T) -> Router {
         .route("/pin", post(pin::<T>))
         .route("/unpin", post(unpin::<T>))
         .route("/verify", post(verify::<T>))
+        .route("/link", post(link::<T>))
+        .route(
+            "/cache/clear",
+            post(|State(t): State<T>| async move {
+                answer(t.clear_cache().await.map(|count| Count { count }))
+            }),
+        )
+        .route(
+            "/reload",
+            post(|State(t): State<T>| async move { answer(t.reload().await) }),
+        )
         .route("/stop", post(stop::<T>))
         .with_state(target)
 }
@@ -175,6 +186,10 @@ async fn cancel<T: Controlled>(State(t): State<T>, Json(ask): Json<CancelRequest
 async fn refresh<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
     let path = ask.path.unwrap_or_default();
     answer(t.refresh(path).await)
+}
+
+async fn link<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.link(ask.path.unwrap_or_default()).await)
 }
 
 async fn stop<T: Controlled>(State(t): State<T>, Json(ask): Json<StopRequest>) -> Response {

@@ -1,15 +1,18 @@
 //! The account's figures: asked for seldom, since the service allows few such calls
 //! (API notes 7), and kept in the database for `df` and `fichierfs account`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::OptionalExtension;
 
+use super::StartError;
+use super::lock;
 use super::parts::Parts;
 use crate::api::{self, ApiError, Ask, Class, Offer};
 use crate::control::protocol::Account;
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 use crate::vfs::AccountFigures;
 
 /// Figures younger than this are not asked for again.
@@ -37,6 +40,29 @@ pub fn save(store: &Store, account: &api::Account) -> Result<Account, StoreError
         Ok::<_, StoreError>(())
     })?;
     Ok(told)
+}
+
+/// Whose account the state in `state_dir` belongs to, if that is known. Changes nothing.
+pub fn owner(state_dir: &Path) -> Option<String> {
+    let connection = store::look(&state_dir.join(super::DATABASE)).ok()?;
+    let query = "SELECT value FROM setting WHERE key = ?1";
+    let text: String = connection.query_row(query, [KEY], |row| row.get(0)).ok()?;
+    Some(serde_json::from_str::<Account>(&text).ok()?.email)
+}
+
+/// Stores figures where no daemon has the state; a daemon asks by itself, and its
+/// database must not be changed beneath it.
+///
+/// # Errors
+/// When the lock or the database fails.
+pub fn note(state_dir: &Path, account: &api::Account) -> Result<Account, StartError> {
+    match lock::attempt(&state_dir.join("lock"))? {
+        Some(_held) => {
+            let store = Store::open(&state_dir.join(super::DATABASE))?;
+            Ok(save(&store, account)?)
+        }
+        None => Ok(told(account, Timestamp::now())),
+    }
 }
 
 /// The figures as last told; `None` if never, or by a program that wrote them
@@ -171,6 +197,20 @@ mod tests {
         let saved = save(&store, &second).unwrap();
         assert_eq!(load(&store).unwrap(), Some(saved.clone()));
         assert!(saved.over_quota && age(&saved) < FRESH);
+    }
+
+    #[test]
+    fn a_state_knows_its_owner_and_is_left_alone_while_it_is_served() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(owner(dir.path()), None);
+        note(dir.path(), &premium()).unwrap();
+        assert_eq!(owner(dir.path()).as_deref(), Some("a@b.c"));
+        let mut other = premium();
+        other.email = "d@e.f".into();
+        let held = lock::attempt(&dir.path().join("lock")).unwrap();
+        assert!(held.is_some());
+        note(dir.path(), &other).unwrap();
+        assert_eq!(owner(dir.path()).as_deref(), Some("a@b.c"));
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod parts;
 mod pins;
 mod places;
 mod rates;
+mod reload;
 mod service;
 mod verify;
 
@@ -49,6 +50,7 @@ pub use answers::Handle;
 pub use error::StartError;
 use parts::{Below, Parts};
 pub use parts::{DATABASE, api};
+pub use reload::{Fresh, Reread};
 
 /// What a mount is made of.
 pub struct Setup {
@@ -62,6 +64,8 @@ pub struct Setup {
     pub mountpoint: PathBuf,
     /// Options of mount(8) that are the kernel's.
     pub kernel_options: Vec<String>,
+    /// Reads the configuration anew; `None` where there is none to read.
+    pub reread: Option<Reread>,
 }
 
 /// What all who answer for the daemon share.
@@ -73,6 +77,9 @@ struct Shared {
     rates: rates::Meter,
     pins: pins::Keeper,
     verify: verify::Jobs,
+    /// As they were at the start.
+    settings: Settings,
+    reread: Option<Reread>,
     session: Session,
     phase: watch::Sender<Phase>,
     wish: watch::Sender<Option<Wish>>,
@@ -186,6 +193,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         rates: rates::Meter::default(),
         pins: pins::Keeper::default(),
         verify: verify::Jobs::default(),
+        settings: setup.settings,
+        reread: setup.reread,
         session,
         phase: watch::Sender::new(Phase::Mounted),
         wish: watch::Sender::new(None),
