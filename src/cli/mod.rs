@@ -64,7 +64,6 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Pin(args) => brief(pin::pin(&args)),
         Verb::Verify { json, paths } => brief(verify::run(&paths, json)),
         Verb::Unpin { paths } => brief(pin::unpin(&paths)),
-    },
         Verb::Link { paths } => brief(link::run(&paths)),
         Verb::Cache { verb } => brief(cache::run(verb)),
         Verb::Account { json, mount } => brief(account::run(json, mount.mountpoint.as_deref())),

@@ -14,7 +14,8 @@ use tokio::net::UnixStream;
 
 use super::error::{ControlError, Refusal};
 use super::protocol::{
-    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, Parting, PathRequest, Pin, Pins, Queue, Reloaded, Status, StopRequest, Verification, WaitRequest,
+    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, Parting, PathRequest, Pin,
+    Pins, Queue, Reloaded, Status, StopRequest, Verification, WaitRequest,
 };
 use super::socket;
 

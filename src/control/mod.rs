@@ -22,7 +22,10 @@ use std::time::Duration;
 pub use client::Client;
 pub use error::{ControlError, Refusal, RefusalKind};
 
-use protocol::{Account, Backlog, Cancelled, Hello, Link, Parting, Pin, Pins, Queue, Reloaded, Status, Verification};
+use protocol::{
+    Account, Backlog, Cancelled, Hello, Link, Parting, Pin, Pins, Queue, Reloaded, Status,
+    Verification,
+};
 
 /// What can be asked of a running daemon. Paths are relative to the mount's root.
 pub trait Controlled: Clone + Send + Sync + 'static {

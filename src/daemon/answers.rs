@@ -9,7 +9,8 @@ use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish, account};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
-    Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Pin, Pins, Queue, Reloaded, SCHEMA, Status, Verification, Work,
+    Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Pin, Pins, Queue, Reloaded,
+    SCHEMA, Status, Verification, Work,
 };
 use crate::control::{Controlled, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
