@@ -1,16 +1,12 @@
--- What the user wants to have at hand without the network: files, and folders with all that is in
--- them, now and later.
-CREATE TABLE pin (
-    ino INTEGER PRIMARY KEY
-);
--- A pin ends with its node.
-CREATE TRIGGER pin_ends AFTER DELETE ON node BEGIN
-    DELETE FROM pin WHERE ino = OLD.ino;
-END;
+-- A tree of a million files in less room: checksums as bytes, and what is said
+-- elsewhere in a row said once (`tree/rows.rs` reads and writes it).
+UPDATE node SET
+    whirlpool = unhex(whirlpool),
+    rname = iif(CAST(rname AS BLOB) = name, NULL, rname), -- of files: NULL with a rparent is "as name"
+    atime = iif(atime = mtime, 0, atime),                 -- 0: as mtime
+    ctime = iif(ctime = mtime, 0, ctime),
+    btime = iif(btime = mtime, 0, btime)
+WHERE kind <> 1;
 
--- Files whose cached content was compared with the service's checksum. Content never changes
--- under an id, so the answer stands for good.
-CREATE TABLE checked (
-    file_id TEXT PRIMARY KEY,
-    sound   INTEGER NOT NULL
-) WITHOUT ROWID;
+-- Detached nodes are few, and looked for at every start.
+CREATE INDEX node_detached ON node(ino) WHERE parent IS NULL;
