@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
+use super::init;
 use crate::config::{Value, flag_arguments, given_flags};
 use crate::sim::SimulateArgs;
 
@@ -59,6 +60,46 @@ pub enum Verb {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Fetch files or folders and keep them, for use without the network
+    #[command(
+        after_help = "Example:\n  fichierfs pin ~/1fichier/Travel\n  fichierfs pin --list\n\nWhat comes into a pinned folder later is fetched, too. Exits with 3 if not all can be had now; it is tried again by itself."
+    )]
+    Pin(PinArgs),
+    /// Compare files with the checksums of the service, after fetching what is absent
+    #[command(
+        after_help = "Example:\n  fichierfs verify ~/1fichier/Backups\n\nA file that differs is fetched once more; one that still differs cannot be read until this finds it right."
+    )]
+    Verify {
+        /// As JSON, one object a path; the schema is versioned
+        #[arg(long)]
+        json: bool,
+        /// Files or folders of a mount
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Release what was pinned: it stays in the cache as long as there is room
+    #[command(after_help = "Example:\n  fichierfs unpin ~/1fichier/Travel")]
+    Unpin {
+        /// What was pinned
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Print the address under which the service shows a file, for sharing
+    #[command(after_help = "Example:\n  fichierfs link ~/1fichier/Videos/film.mkv")]
+    Link {
+        /// Files of a mount, uploaded already
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Show or empty the cache of what was read
+    #[command(
+        after_help = "Example:\n  fichierfs cache stats\n  fichierfs cache clear\n\nWhat waits for its upload is kept elsewhere and is never touched."
+    )]
+    Cache {
+        /// What to do
+        #[command(subcommand)]
+        verb: CacheVerb,
+    },
     /// Show the account's figures
     #[command(after_help = "Example:\n  fichierfs account --json")]
     Account {
@@ -70,7 +111,10 @@ pub enum Verb {
         mount: MountpointArg,
     },
     /// Ask for the API key, check it and store it
-    #[command(after_help = "Example:\n  fichierfs init\n  pass show 1fichier | fichierfs init")]
+    #[command(
+        after_help = "Example:\n  fichierfs init\n  pass show 1fichier | fichierfs init\n  fichierfs init --rotate",
+        long_about = init::ABOUT
+    )]
     Init(Box<InitArgs>),
     /// Find what is wrong on this machine, and say how to mend it
     #[command(
@@ -276,9 +320,47 @@ pub struct DoctorArgs {
     pub with_names: bool,
 }
 
+/// `pin`.
+#[derive(Args, Debug)]
+pub struct PinArgs {
+    /// Show what is pinned and how far it is
+    #[arg(long)]
+    pub list: bool,
+    /// As JSON; the schema is versioned
+    #[arg(long)]
+    pub json: bool,
+    /// Return at once, and fetch in the background
+    #[arg(long, conflicts_with = "list")]
+    pub no_wait: bool,
+    /// Files or folders of a mount; with --list, which mount
+    #[arg(required_unless_present = "list", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// What to do with the cache.
+#[derive(Subcommand, Debug)]
+pub enum CacheVerb {
+    /// Show its figures
+    Stats {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        mount: MountpointArg,
+    },
+    /// Empty it; readers go on and fetch anew
+    Clear {
+        #[command(flatten)]
+        mount: MountpointArg,
+    },
+}
+
 /// `init`.
 #[derive(Args, Debug)]
 pub struct InitArgs {
+    /// Have running mounts use the new key from now on
+    #[arg(long)]
+    pub rotate: bool,
     #[command(flatten)]
     pub(super) config: ConfigArgs,
     #[command(flatten)]

@@ -8,14 +8,17 @@
 mod account;
 mod args;
 mod background;
+mod cache;
 mod demo;
 mod doctor;
 mod exit;
 mod generate;
 mod init;
+mod link;
 mod load;
 mod log;
 mod mount;
+mod pin;
 mod queue;
 #[cfg(test)]
 mod reference;
@@ -25,6 +28,7 @@ mod signals;
 mod simulate;
 mod status;
 mod unmount;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -57,6 +61,11 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Status(args) => brief(status::run(&args)),
         Verb::Queue(args) => brief(queue::run(args.verb)),
         Verb::Refresh { paths } => brief(refresh::run(&paths)),
+        Verb::Pin(args) => brief(pin::pin(&args)),
+        Verb::Verify { json, paths } => brief(verify::run(&paths, json)),
+        Verb::Unpin { paths } => brief(pin::unpin(&paths)),
+        Verb::Link { paths } => brief(link::run(&paths)),
+        Verb::Cache { verb } => brief(cache::run(verb)),
         Verb::Account { json, mount } => brief(account::run(json, mount.mountpoint.as_deref())),
         Verb::Init(args) => brief(init::run(&args)),
         Verb::Doctor(args) => brief(doctor::run(&args)),

@@ -132,6 +132,24 @@ fn router<T: Controlled>(target: T) -> Router {
         .route("/queue/retry", post(retry::<T>))
         .route("/queue/cancel", post(cancel::<T>))
         .route("/refresh", post(refresh::<T>))
+        .route(
+            "/pins",
+            get(|State(t): State<T>| async move { answer(t.pins().await) }),
+        )
+        .route("/pin", post(pin::<T>))
+        .route("/unpin", post(unpin::<T>))
+        .route("/verify", post(verify::<T>))
+        .route("/link", post(link::<T>))
+        .route(
+            "/cache/clear",
+            post(|State(t): State<T>| async move {
+                answer(t.clear_cache().await.map(|count| Count { count }))
+            }),
+        )
+        .route(
+            "/reload",
+            post(|State(t): State<T>| async move { answer(t.reload().await) }),
+        )
         .route("/stop", post(stop::<T>))
         .with_state(target)
 }
@@ -149,6 +167,18 @@ async fn retry<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) 
     answer(t.retry(ask.path).await.map(|count| Count { count }))
 }
 
+async fn pin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.pin(ask.path.unwrap_or_default()).await)
+}
+
+async fn verify<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.verify(ask.path.unwrap_or_default()).await)
+}
+
+async fn unpin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.unpin(ask.path.unwrap_or_default()).await)
+}
+
 async fn cancel<T: Controlled>(State(t): State<T>, Json(ask): Json<CancelRequest>) -> Response {
     answer(t.cancel(ask.path, ask.force).await)
 }
@@ -156,6 +186,10 @@ async fn cancel<T: Controlled>(State(t): State<T>, Json(ask): Json<CancelRequest
 async fn refresh<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
     let path = ask.path.unwrap_or_default();
     answer(t.refresh(path).await)
+}
+
+async fn link<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.link(ask.path.unwrap_or_default()).await)
 }
 
 async fn stop<T: Controlled>(State(t): State<T>, Json(ask): Json<StopRequest>) -> Response {

@@ -24,9 +24,12 @@ mod life;
 mod lock;
 mod overview;
 mod parts;
+mod pins;
 mod places;
 mod rates;
+mod reload;
 mod service;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +50,7 @@ pub use answers::Handle;
 pub use error::StartError;
 use parts::{Below, Parts};
 pub use parts::{DATABASE, api};
+pub use reload::{Fresh, Reread};
 
 /// What a mount is made of.
 pub struct Setup {
@@ -60,6 +64,8 @@ pub struct Setup {
     pub mountpoint: PathBuf,
     /// Options of mount(8) that are the kernel's.
     pub kernel_options: Vec<String>,
+    /// Reads the configuration anew; `None` where there is none to read.
+    pub reread: Option<Reread>,
 }
 
 /// What all who answer for the daemon share.
@@ -70,6 +76,11 @@ struct Shared {
     drain_timeout: Duration,
     parts: Parts,
     rates: rates::Meter,
+    pins: pins::Keeper,
+    verify: verify::Jobs,
+    /// As they were at the start.
+    settings: Settings,
+    reread: Option<Reread>,
     session: Session,
     phase: watch::Sender<Phase>,
     wish: watch::Sender<Option<Wish>>,
@@ -182,6 +193,10 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         drain_timeout: setup.settings.drain_timeout,
         parts,
         rates: rates::Meter::default(),
+        pins: pins::Keeper::default(),
+        verify: verify::Jobs::default(),
+        settings: setup.settings,
+        reread: setup.reread,
         session,
         phase: watch::Sender::new(Phase::Mounted),
         wish: watch::Sender::new(None),
@@ -192,7 +207,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let account = tokio::spawn(account::keep(shared.parts.clone()));
     let content = shared.parts.below.content.clone();
     let looks = tokio::spawn(shared.rates.clone().keep(content));
-    let life = tokio::spawn(life::run(shared, server, [account, looks], lock));
+    let pins = tokio::spawn(shared.pins.clone().keep(shared.parts.below.clone()));
+    let life = tokio::spawn(life::run(shared, server, [account, looks, pins], lock));
     Ok(Running { handle, life })
 }
 

@@ -566,20 +566,6 @@ fn a_refused_rename_shows_the_truth_again() {
 }
 
 #[test]
-fn what_a_refused_rename_was_to_replace_stays() {
-    let bench = Bench::new();
-    let both = || listing(vec![], vec![file(1, "a", 1), file(2, "b", 2)]);
-    bench.list(ROOT, both());
-    bench.rename((ROOT, "a"), (ROOT, "b")).unwrap();
-    let b = bench.get(ROOT, "b").ino;
-    bench.tree.restore_place(b).unwrap();
-    assert!(bench.todo().is_empty());
-    bench.list(ROOT, both());
-    assert_eq!(bench.names(ROOT), ["a", "b"]);
-    assert_eq!(bench.get(ROOT, "a").ino, b);
-}
-
-#[test]
 fn rename_follows_posix() {
     let bench = Bench::new();
     bench.list(
@@ -766,55 +752,6 @@ fn what_waits_for_something_that_failed_for_good_does_not_hold_up_the_rest() {
 }
 
 #[test]
-fn what_is_to_go_is_listed_with_its_path_and_its_trouble() {
-    let bench = Bench::new();
-    bench.list(
-        ROOT,
-        listing(vec![folder(7, "d"), folder(8, "kept")], vec![]),
-    );
-    let (d, kept) = (bench.get(ROOT, "d").ino, bench.get(ROOT, "kept").ino);
-    bench.list(d, listing(vec![], vec![file(1, "＄1", 1)]));
-    bench.list(kept, listing(vec![], vec![file(2, "b", 1)]));
-    bench.rename((ROOT, "kept"), (ROOT, "renamed")).unwrap();
-    for (folder, name) in [(d, "$1"), (kept, "b")] {
-        bench
-            .tree
-            .unlink(folder, OsStr::new(name), bench.now)
-            .unwrap();
-    }
-    bench.tree.rmdir(ROOT, OsStr::new("d"), bench.now).unwrap();
-    let sent = bench.write(ROOT, "sent", 9);
-    bench.begin_upload(sent.ino, 0, "sent", 9);
-    bench
-        .tree
-        .unlink(ROOT, OsStr::new("sent"), bench.now)
-        .unwrap();
-    let Some(Task::Remove(first)) = bench
-        .ready()
-        .into_iter()
-        .find(|task| matches!(task, Task::Remove(removal) if removal.rid == "file1"))
-    else {
-        panic!("nothing to remove");
-    };
-    bench
-        .tree
-        .postpone_removal(&first, at(2_000_000), "not now")
-        .unwrap();
-
-    let leaving = bench.tree.leaving(100).unwrap();
-    let paths: Vec<_> = leaving.iter().map(|l| l.path.to_str().unwrap()).collect();
-    assert_eq!(paths, ["d/$1", "renamed/b", "d", "sent"]);
-    assert_eq!(leaving.len() as u64, bench.tree.backlog().unwrap().removals);
-    assert_eq!(leaving[0].error.as_deref(), Some("not now"));
-    assert_eq!(
-        (leaving[0].attempts, leaving[0].not_before),
-        (1, at(2_000_000))
-    );
-    assert_eq!(leaving[1].error, None);
-    assert_eq!(bench.tree.leaving(2).unwrap(), leaving[..2]);
-}
-
-#[test]
 fn a_new_name_is_a_new_try() {
     let bench = Bench::new();
     let d = bench.create(ROOT, "bad", &NewNode::Folder).ino;
@@ -878,4 +815,51 @@ fn the_root_never_vanishes() {
     bench.write(ROOT, "a", 1);
     assert!(bench.tree.folder_vanished(ROOT).unwrap().is_empty());
     assert_eq!(bench.todo(), ["send 0/a 1"]);
+}
+
+#[test]
+fn what_a_row_says_once_reads_back_after_either_half_changed() {
+    let mut bench = Bench::new();
+    let whirlpool = "ab".repeat(64).parse().unwrap();
+    let mut plain = file(1, "plain", 1);
+    plain.whirlpool = Some(whirlpool);
+    bench.list(ROOT, listing(vec![], vec![plain, file(2, "q＂", 1)]));
+    let there = |bench: &Bench, name: &str| {
+        let node = bench.get(ROOT, name);
+        node.remote.place().unwrap().name.clone()
+    };
+    let node = bench.get(ROOT, "plain");
+    assert_eq!(node.remote_file().unwrap().whirlpool, Some(whirlpool));
+    assert_eq!(there(&bench, "plain"), "plain");
+    assert_eq!(there(&bench, "q\""), "q＂");
+    let sent = node.attributes.mtime;
+    assert_eq!((node.attributes.atime, node.attributes.btime), (sent, sent));
+
+    // The name here changes, that there does not, until it follows.
+    bench.rename((ROOT, "plain"), (ROOT, "other")).unwrap();
+    assert_eq!(there(&bench, "other"), "plain");
+    bench.tree.renamed(node.ino, "other", bench.now).unwrap();
+    assert_eq!(there(&bench, "other"), "other");
+    assert!(bench.get(ROOT, "other").pending.is_empty());
+
+    // One time changes, the others stay.
+    let change = attributes::AttributeChange {
+        mtime: Some(at(5)),
+        ..attributes::AttributeChange::default()
+    };
+    bench
+        .tree
+        .set_attributes(node.ino, change, bench.now)
+        .unwrap();
+    let times = bench.get(ROOT, "other").attributes;
+    assert_eq!((times.mtime, times.atime, times.btime), (at(5), sent, sent));
+
+    // Gone, and found again elsewhere under the name it had.
+    bench.pass(600);
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![file(2, "q＂", 1)]));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, listing(vec![], vec![file(1, "other", 1)]));
+    let back = bench.get(d, "other");
+    assert_eq!(back.ino, node.ino);
+    assert_eq!(back.remote.place().unwrap().name, "other");
 }

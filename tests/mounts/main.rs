@@ -7,6 +7,7 @@ mod first_contact;
 mod foreign;
 mod harness;
 mod open_questions;
+mod pinning;
 mod secrets;
 mod semantics;
 mod workflows;

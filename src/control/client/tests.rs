@@ -84,9 +84,38 @@ impl Controlled for Fake {
             format!("no {}", path.display()),
         ))
     }
+    async fn pin(&self, _path: PathBuf) -> std::result::Result<Pin, Refusal> {
+        Err(Refusal::failed("no room"))
+    }
+    async fn unpin(&self, path: PathBuf) -> std::result::Result<(), Refusal> {
+        self.note(format!("unpin {path:?}"));
+        Ok(())
+    }
+    async fn verify(&self, _path: PathBuf) -> std::result::Result<Verification, Refusal> {
+        Err(Refusal::failed("no network"))
+    }
+    async fn pins(&self) -> std::result::Result<Pins, Refusal> {
+        Ok(Pins {
+            schema: SCHEMA,
+            pins: Vec::new(),
+        })
+    }
     async fn account(&self) -> std::result::Result<Account, Refusal> {
         Err(Refusal::new(RefusalKind::NotNow, "locked"))
     }
+    async fn link(&self, path: PathBuf) -> std::result::Result<Link, Refusal> {
+        let url = path.display().to_string();
+        Ok(Link { url })
+    }
+
+    async fn clear_cache(&self) -> std::result::Result<u64, Refusal> {
+        Ok(5)
+    }
+
+    async fn reload(&self) -> std::result::Result<Reloaded, Refusal> {
+        Ok(Reloaded::default())
+    }
+
     async fn stop(&self, parting: Parting) -> std::result::Result<Duration, Refusal> {
         self.note(format!("stop {parting:?}"));
         Ok(Duration::from_secs(7))
