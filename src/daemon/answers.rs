@@ -402,7 +402,7 @@ impl Controlled for Handle {
             MountError::Busy(_) => Refusal::new(RefusalKind::Busy, error.to_string()),
             error => Refusal::failed(error),
         })?;
-        Ok(self.shared.drain_timeout)
+        Ok(self.shared.settings.drain_timeout)
     }
 }
 
