@@ -566,6 +566,32 @@ fn a_refused_rename_shows_the_truth_again() {
 }
 
 #[test]
+fn what_a_refused_or_vanished_file_was_to_replace_stays() {
+    let files = || vec![file(1, "a", 1), file(2, "b", 1)];
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![], files()));
+    bench.rename((ROOT, "a"), (ROOT, "b")).unwrap();
+    let a = bench.get(ROOT, "b").ino;
+    bench.tree.restore_place(a).unwrap();
+    assert!(bench.todo().is_empty(), "b is not removed");
+    bench.list(ROOT, listing(vec![], files()));
+    assert_eq!(bench.names(ROOT), ["a", "b"]);
+
+    // In a folder that goes, with what was to change in it.
+    bench.list(ROOT, listing(vec![folder(7, "d")], files()));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, listing(vec![], vec![file(3, "c", 1), file(4, "x", 1)]));
+    bench.rename((d, "c"), (d, "x")).unwrap();
+    bench.tree.folder_vanished(d).unwrap();
+    bench.pass(600);
+    let todo = bench.todo();
+    assert!(
+        !todo.iter().any(|task| task.starts_with("remove")),
+        "{todo:?}"
+    );
+}
+
+#[test]
 fn rename_follows_posix() {
     let bench = Bench::new();
     bench.list(
