@@ -14,8 +14,8 @@ use tokio::net::UnixStream;
 
 use super::error::{ControlError, Refusal};
 use super::protocol::{
-    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, Parting, PathRequest, Queue,
-    Reloaded, Status, StopRequest, WaitRequest,
+    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, Parting, PathRequest, Pin,
+    Pins, Queue, Reloaded, Status, StopRequest, Verification, WaitRequest,
 };
 use super::socket;
 
@@ -129,6 +129,29 @@ impl Client {
     pub async fn refresh(&self, path: PathBuf) -> Result<()> {
         let path = Some(path);
         self.post("/refresh", &PathRequest { path }).await
+    }
+
+    /// Pins a file or folder.
+    pub async fn pin(&self, path: PathBuf) -> Result<Pin> {
+        let path = Some(path);
+        self.post("/pin", &PathRequest { path }).await
+    }
+
+    /// Releases what was pinned.
+    pub async fn unpin(&self, path: PathBuf) -> Result<()> {
+        let path = Some(path);
+        self.post("/unpin", &PathRequest { path }).await
+    }
+
+    /// Begins to compare files with their checksums, or asks how far that is.
+    pub async fn verify(&self, path: PathBuf) -> Result<Verification> {
+        let path = Some(path);
+        self.post("/verify", &PathRequest { path }).await
+    }
+
+    /// All pins and how far they are.
+    pub async fn pins(&self) -> Result<Pins> {
+        self.get("/pins").await
     }
 
     /// The address under which the service shows a file.

@@ -132,6 +132,13 @@ fn router<T: Controlled>(target: T) -> Router {
         .route("/queue/retry", post(retry::<T>))
         .route("/queue/cancel", post(cancel::<T>))
         .route("/refresh", post(refresh::<T>))
+        .route(
+            "/pins",
+            get(|State(t): State<T>| async move { answer(t.pins().await) }),
+        )
+        .route("/pin", post(pin::<T>))
+        .route("/unpin", post(unpin::<T>))
+        .route("/verify", post(verify::<T>))
         .route("/link", post(link::<T>))
         .route(
             "/cache/clear",
@@ -158,6 +165,18 @@ async fn flush<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) 
 
 async fn retry<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
     answer(t.retry(ask.path).await.map(|count| Count { count }))
+}
+
+async fn pin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.pin(ask.path.unwrap_or_default()).await)
+}
+
+async fn verify<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.verify(ask.path.unwrap_or_default()).await)
+}
+
+async fn unpin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.unpin(ask.path.unwrap_or_default()).await)
 }
 
 async fn cancel<T: Controlled>(State(t): State<T>, Json(ask): Json<CancelRequest>) -> Response {

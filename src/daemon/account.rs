@@ -18,6 +18,12 @@ use crate::vfs::AccountFigures;
 /// Figures younger than this are not asked for again.
 const FRESH: Duration = Duration::from_secs(3600);
 
+/// Figures older than this are asked for again if something seems not to fit.
+const WANTED: Duration = Duration::from_secs(600);
+
+/// How often one looks whether somebody wants newer figures.
+const GLANCE: Duration = Duration::from_secs(30);
+
 /// How long to leave the service alone after it did not answer.
 const PAUSE: Duration = Duration::from_secs(900);
 
@@ -82,7 +88,7 @@ pub(super) fn load(store: &Store) -> Result<Option<Account>, StoreError> {
 /// Tells the file system what is stored.
 pub(super) fn show(parts: &Parts) -> Result<(), StoreError> {
     if let Some(account) = load(&parts.below.store)? {
-        parts.vfs.set_account(figures(&account));
+        parts.vfs.set_account(figures(&account), age(&account));
     }
     Ok(())
 }
@@ -91,7 +97,7 @@ pub(super) fn show(parts: &Parts) -> Result<(), StoreError> {
 pub(super) async fn ask(parts: &Parts, ask: impl Into<Ask>) -> Result<Account, AskError> {
     let account = parts.below.api.account(ask).await?;
     let account = save(&parts.below.store, &account)?;
-    parts.vfs.set_account(figures(&account));
+    parts.vfs.set_account(figures(&account), age(&account));
     Ok(account)
 }
 
@@ -110,8 +116,11 @@ pub(super) async fn keep(parts: Parts) {
         let known = load(&parts.below.store).ok().flatten();
         let age = known.as_ref().map_or(FRESH, age);
         if let Some(rest) = FRESH.checked_sub(age).filter(|rest| !rest.is_zero()) {
-            tokio::time::sleep(rest).await;
-            continue;
+            // The service allows one call in so long, and somebody may want it.
+            if age < WANTED || !parts.vfs.wants_figures() {
+                tokio::time::sleep(rest.min(GLANCE)).await;
+                continue;
+            }
         }
         if let Err(error) = ask(&parts, Class::Background).await {
             match &error {

@@ -9,8 +9,8 @@ use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish, account};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
-    Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Queue, Reloaded, SCHEMA,
-    Status, Work,
+    Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Pin, Pins, Queue, Reloaded,
+    SCHEMA, Status, Verification, Work,
 };
 use crate::control::{Controlled, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
@@ -320,6 +320,22 @@ impl Controlled for Handle {
                 RefreshError::TimedOut => Refusal::new(RefusalKind::NotNow, error.to_string()),
                 RefreshError::Tree(error) => Refusal::failed(error),
             })
+    }
+
+    async fn pin(&self, path: PathBuf) -> Result<Pin, Refusal> {
+        self.pin_node(&self.find(&path).await?)
+    }
+
+    async fn unpin(&self, path: PathBuf) -> Result<(), Refusal> {
+        self.unpin_node(&self.find(&path).await?)
+    }
+
+    async fn verify(&self, path: PathBuf) -> Result<Verification, Refusal> {
+        self.verify_node(&self.find(&path).await?)
+    }
+
+    async fn pins(&self) -> Result<Pins, Refusal> {
+        self.pins_told().map_err(Refusal::failed)
     }
 
     async fn account(&self) -> Result<Account, Refusal> {

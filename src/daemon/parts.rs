@@ -198,11 +198,11 @@ impl Parts {
         self.uploads.ring();
     }
 
-    /// Breaks off the upload of a file and begins none, or lets that be so no longer.
-    pub fn abandon(&self, ino: Ino, abandoned: bool) {
-        if let Some(uploader) = self.uploads.uploader.lock().as_ref() {
-            uploader.abandon(ino, abandoned);
-        }
+    /// Breaks off the uploads of these files and begins none, for as long as the result
+    /// lives.
+    pub fn abandon(&self, inos: Vec<Ino>) -> Option<upload::Abandoning> {
+        let uploader = self.uploads.uploader.lock();
+        uploader.as_ref().map(|uploader| uploader.abandon(inos))
     }
 
     /// Tells the kernel what changed.

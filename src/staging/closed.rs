@@ -1,6 +1,7 @@
 //! A sealed map with what keeps its bytes. A leaf: it knows no file.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::base::{Base, Pin};
 use super::data_file::{DataFile, FileNumber, Hold};
@@ -15,6 +16,8 @@ pub(super) struct Closed {
     /// `None` if no byte is in a data file.
     pub hold: Option<Hold>,
     pub pins: Arc<Vec<Pin>>,
+    /// So far it was read to be sent, in bytes.
+    pub sent: AtomicU64,
 }
 
 impl Closed {
@@ -30,6 +33,7 @@ impl Closed {
             .map(|data| Hold::places(data, places));
         Closed {
             number,
+            sent: AtomicU64::new(0),
             hold,
             pins: Arc::new(pins(&map, base)),
             map,

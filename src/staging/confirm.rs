@@ -76,8 +76,8 @@ impl Confirming {
     pub fn committed(self) {
         let file = Arc::clone(&self.version.file);
         // Relaxed: a figure.
-        let confirmed = &file.room().confirmed;
-        confirmed.fetch_add(self.remote.size, Ordering::Relaxed);
+        let size = i64::try_from(self.remote.size).unwrap_or(i64::MAX);
+        file.room().growth.fetch_add(size, Ordering::Relaxed);
         let base = Arc::clone(file.base());
         let retired = {
             // No reader is on its way to a place that goes now.

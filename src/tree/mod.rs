@@ -33,6 +33,7 @@ pub mod journal;
 pub mod merge;
 pub mod names;
 pub mod node;
+mod pins;
 pub mod refresh;
 pub mod removals;
 mod rows;

@@ -213,6 +213,9 @@ impl Vfs {
     }
 
     pub(super) fn lost_its_name(&self, node: &Node) {
+        if let Some(file) = node.remote_file() {
+            self.staging().shrinks(file.size);
+        }
         let left = self.inner.inodes.unlinked(node.ino);
         self.settle(node.ino, left);
         self.wake();

@@ -224,8 +224,8 @@ impl Vfs {
             Err(e) => return Answer::Now(Err(e)),
         };
         let content = handle.hold.content.clone();
-        self.when_there_is_room(&content, len, move |vfs, _| {
-            vfs.allocate(&handle, offset, len, mode)
+        self.when_there_is_room(&content, len, move |vfs, within| {
+            vfs.allocate(&handle, offset, len, mode, within)
         })
     }
 
@@ -235,6 +235,7 @@ impl Vfs {
         offset: u64,
         len: u64,
         mode: AllocateMode,
+        within: Within,
     ) -> Result<(), Fault> {
         let Hold { ino, content, .. } = &handle.hold;
         if len == 0 {
@@ -249,8 +250,8 @@ impl Vfs {
         }
         let range = offset..end;
         match mode {
-            AllocateMode::KeepSize => content.allocate(range, Grow::KeepSize)?,
-            AllocateMode::Extend => content.allocate(range, Grow::Size)?,
+            AllocateMode::KeepSize => content.allocate(range, Grow::KeepSize, within)?,
+            AllocateMode::Extend => content.allocate(range, Grow::Size, within)?,
             AllocateMode::PunchHole => content.punch(range)?,
             AllocateMode::ZeroKeepSize => content.zero(range, Grow::KeepSize)?,
             AllocateMode::Zero => content.zero(range, Grow::Size)?,

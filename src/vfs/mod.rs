@@ -45,7 +45,7 @@ mod xattrs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
@@ -140,6 +140,7 @@ struct Inner {
     handles: Handles,
     stall: pressure::Stall,
     account: RwLock<Option<quota::Told>>,
+    wants_figures: AtomicBool,
     /// The mount ends: no more changes are taken.
     ending: AtomicBool,
 }
@@ -160,6 +161,7 @@ impl Vfs {
                 handles: Handles::default(),
                 stall: pressure::Stall::default(),
                 account: RwLock::default(),
+                wants_figures: AtomicBool::new(false),
                 ending: AtomicBool::new(false),
             }),
         };
@@ -175,12 +177,15 @@ impl Vfs {
         self.inner.options.root
     }
 
-    /// What the account holds, as last told by the service.
-    pub fn set_account(&self, figures: AccountFigures) {
+    /// What the account holds, as told by the service `age` ago.
+    pub fn set_account(&self, figures: AccountFigures, age: Duration) {
         *self.inner.account.write() = Some(quota::Told {
             figures,
-            confirmed: self.staging().confirmed(),
+            growth: self.staging().growth(),
+            at: Instant::now(),
+            age,
         });
+        self.inner.wants_figures.store(false, Ordering::Relaxed);
     }
 
     /// The mount ends: whoever still has something open is refused further changes, so

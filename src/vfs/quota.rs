@@ -4,30 +4,46 @@
 //! since then and what is staged takes of what was free. Where no limit is told,
 //! there is none.
 
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::statfs::AccountFigures;
 
-/// The figures with what was confirmed in all when they came.
+/// Figures younger than this are not asked for again (API notes 7), and so believed.
+const BELIEVED: Duration = Duration::from_secs(600);
+
+/// The figures, with by how much we had let the account grow when they came.
 #[derive(Clone, Copy)]
 pub(super) struct Told {
     pub figures: AccountFigures,
-    pub confirmed: u64,
+    pub growth: i64,
+    /// When we took them in, ...
+    pub at: Instant,
+    /// ... and how old they were then.
+    pub age: Duration,
 }
 
 impl Told {
-    /// Whether `more` bytes still fit, beyond what was confirmed since and what is
+    /// Whether `more` bytes still fit, beyond what came and went since and what is
     /// `staged`.
-    fn has_room(&self, confirmed: u64, staged: u64, more: u64) -> bool {
-        let since = confirmed.saturating_sub(self.confirmed);
-        let taken = since.saturating_add(staged).saturating_add(more);
-        !self.figures.limited || taken <= self.figures.free
+    fn has_room(&self, growth: i64, staged: u64, more: u64) -> bool {
+        let since = i128::from(growth) - i128::from(self.growth);
+        let taken = since + i128::from(staged) + i128::from(more);
+        !self.figures.limited || taken <= i128::from(self.figures.free)
     }
 }
 
 impl Vfs {
+    /// Whether something seems not to fit, by figures that are too old to say so.
+    pub fn wants_figures(&self) -> bool {
+        self.inner.wants_figures.load(Ordering::Relaxed)
+    }
+
     /// Refuses content that could never be sent: uploads are forbidden, or the account
-    /// has no room for `more` bytes.
+    /// has no room for `more` bytes. A wrong refusal is worse than an upload that waits,
+    /// so old figures refuse nothing: newer ones are asked for.
     pub(super) fn check_account(&self, more: u64) -> Result<(), Error> {
         let Some(told) = *self.inner.account.read() else {
             return Ok(());
@@ -39,7 +55,11 @@ impl Vfs {
             ));
         }
         let staging = self.staging();
-        if told.has_room(staging.confirmed(), staging.usage().staged, more) {
+        if told.has_room(staging.growth(), staging.usage().staged, more) {
+            return Ok(());
+        }
+        if told.at.elapsed() + told.age > BELIEVED {
+            self.inner.wants_figures.store(true, Ordering::Relaxed);
             return Ok(());
         }
         Err(Error::new(
@@ -70,7 +90,7 @@ mod tests {
     fn what_the_account_cannot_take_is_refused_and_what_was_accepted_stays() {
         let house = House::new();
         house.file("before", &[1; 60]);
-        house.vfs.set_account(figures(100));
+        house.vfs.set_account(figures(100), Duration::ZERO);
         let (_, fh) = house.create("a");
         house.write(fh, 0, &[2; 40]);
         let refused = house.error(house.vfs.write(fh, 40, b"x"));
@@ -81,13 +101,20 @@ mod tests {
         assert_eq!(house.error(made), ErrorKind::Quota);
         // Making room is always possible.
         house.ok(house.unlink("before"));
+        let there = house.remote("there", &[3; 50]);
+        house.ok(house.unlink("there"));
+        house.vfs.forget(there.ino, 1);
+        let (_, fh) = house.create("c");
+        house.write(fh, 0, &[4; 40]);
     }
 
     #[test]
-    fn what_was_confirmed_since_counts_and_no_limit_is_none() {
+    fn what_came_and_went_since_counts_and_no_limit_is_none() {
         let told = Told {
             figures: figures(100),
-            confirmed: 1000,
+            growth: 1000,
+            at: Instant::now(),
+            age: Duration::ZERO,
         };
         assert!(told.has_room(1050, 25, 25));
         assert!(!told.has_room(1050, 25, 26));
@@ -96,19 +123,33 @@ mod tests {
                 limited: false,
                 ..figures(0)
             },
-            confirmed: 0,
+            growth: 0,
+            at: Instant::now(),
+            age: Duration::ZERO,
         };
-        assert!(free.has_room(u64::MAX, u64::MAX, 1));
+        assert!(free.has_room(i64::MAX, u64::MAX, 1));
+        assert!(told.has_room(500, 25, 575), "500 bytes went");
+    }
+
+    #[test]
+    fn old_figures_refuse_nothing_and_newer_ones_are_asked_for() {
+        let house = House::new();
+        house.vfs.set_account(figures(0), BELIEVED);
+        house.file("a", b"taken");
+        assert!(house.vfs.wants_figures());
+        house.vfs.set_account(figures(0), Duration::ZERO);
+        assert!(!house.vfs.wants_figures());
     }
 
     #[test]
     fn where_uploads_are_forbidden_nothing_is_written() {
         let house = House::new();
         let ino = house.file("a", b"x");
-        house.vfs.set_account(AccountFigures {
+        let forbidden = AccountFigures {
             upload_forbidden: true,
             ..figures(100)
-        });
+        };
+        house.vfs.set_account(forbidden, Duration::ZERO);
         assert_eq!(
             house.error(house.vfs.open(ino, WRITE, ANN)),
             ErrorKind::ReadOnly

@@ -6,6 +6,7 @@ mod faults;
 mod first_contact;
 mod foreign;
 mod harness;
+mod pinning;
 mod secrets;
 mod semantics;
 mod workflows;

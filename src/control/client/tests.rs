@@ -84,6 +84,22 @@ impl Controlled for Fake {
             format!("no {}", path.display()),
         ))
     }
+    async fn pin(&self, _path: PathBuf) -> std::result::Result<Pin, Refusal> {
+        Err(Refusal::failed("no room"))
+    }
+    async fn unpin(&self, path: PathBuf) -> std::result::Result<(), Refusal> {
+        self.note(format!("unpin {path:?}"));
+        Ok(())
+    }
+    async fn verify(&self, _path: PathBuf) -> std::result::Result<Verification, Refusal> {
+        Err(Refusal::failed("no network"))
+    }
+    async fn pins(&self) -> std::result::Result<Pins, Refusal> {
+        Ok(Pins {
+            schema: SCHEMA,
+            pins: Vec::new(),
+        })
+    }
     async fn account(&self) -> std::result::Result<Account, Refusal> {
         Err(Refusal::new(RefusalKind::NotNow, "locked"))
     }
