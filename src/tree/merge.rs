@@ -149,11 +149,13 @@ impl Tree {
     pub fn complete(
         &self,
         folder: Ino,
-        seen: &HashSet<FileId>,
+        seen: impl FnOnce() -> HashSet<FileId>,
         asked: Time,
         now: Time,
     ) -> Result<Vec<Change>> {
         self.merging(folder, asked, now, |merge| {
+            // Within the transaction: no listing comes in between.
+            let seen = seen();
             let gone = merge.missing(|node| match &node.remote {
                 Remote::File(file) => !seen.contains(&file.id),
                 Remote::Folder(_) | Remote::None => false,

@@ -256,7 +256,10 @@ fn a_listing_cut_off_removes_nothing_and_leaves_names_unknown() {
     assert_eq!(bench.names(d), ["a", "b", "b (file2)", "c"]);
     assert_eq!(look_up(&bench), Lookup::Unknown);
     let seen = [1, 2, 3].map(file_id).into_iter().collect();
-    bench.tree.complete(d, &seen, bench.now, bench.now).unwrap();
+    bench
+        .tree
+        .complete(d, || seen, bench.now, bench.now)
+        .unwrap();
     assert_eq!(look_up(&bench), Lookup::Gone);
 
     // Seen whole once, it is served as known while it is looked at anew.
@@ -265,7 +268,10 @@ fn a_listing_cut_off_removes_nothing_and_leaves_names_unknown() {
     assert_eq!(look_up(&bench), Lookup::Gone);
     assert_eq!(bench.names(d), ["a", "b", "b (file2)", "c"]);
     let seen = [1, 3].map(file_id).into_iter().collect();
-    bench.tree.complete(d, &seen, bench.now, bench.now).unwrap();
+    bench
+        .tree
+        .complete(d, || seen, bench.now, bench.now)
+        .unwrap();
     assert_eq!(bench.names(d), ["a", "b", "c"]);
 }
 
@@ -937,4 +943,21 @@ fn what_a_row_says_once_reads_back_after_either_half_changed() {
     let back = bench.get(d, "other");
     assert_eq!(back.ino, node.ino);
     assert_eq!(back.remote.place().unwrap().name, "other");
+}
+
+#[test]
+fn a_file_that_a_listing_showed_during_the_completion_stays() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    let cut = |files| Listing {
+        extent: Extent::FilesCut,
+        ..listing(vec![], files)
+    };
+    bench.list(d, cut(vec![file(1, "a", 1)]));
+    // What was seen is asked for when nothing can come in between any more.
+    bench.list(d, cut(vec![file(2, "new", 1)]));
+    let seen = || [1, 2].map(file_id).into_iter().collect();
+    bench.tree.complete(d, seen, bench.now, bench.now).unwrap();
+    assert_eq!(bench.names(d), ["a", "new"]);
 }
