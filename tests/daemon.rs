@@ -2,7 +2,7 @@
 //! drain, restart. Needs /dev/fuse, and root or fusermount3.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fichierfs::config::{ApiKey, Layers, Paths, resolve};
 use fichierfs::control::protocol::{Parting, Phase};
@@ -105,11 +105,24 @@ async fn read(path: PathBuf) -> String {
     off(move || std::fs::read_to_string(path)).await.unwrap()
 }
 
-/// umount(8), as somebody else.
+/// umount(8), as somebody else. It does not wait for a file that was just closed here:
+/// a child that another test is about to start holds it until its exec.
 async fn unmount_from_outside(path: &Path) {
     let path = path.to_owned();
-    let done = off(move || std::process::Command::new("umount").arg(path).status()).await;
-    assert!(done.unwrap().success());
+    let umount = move || std::process::Command::new("umount").arg(&path).output();
+    let unmounted = off(move || {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let output = umount().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            if output.status.success() || !said.contains("busy") || Instant::now() > end {
+                return (output.status.success(), said);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    })
+    .await;
+    assert!(unmounted.0, "{}", unmounted.1);
 }
 
 async fn ended(running: &mut Running) -> daemon::Ended {

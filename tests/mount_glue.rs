@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use fichierfs::fuse::{
     Change, Deadlines, End, FS_TYPE, FuseOptions, Mount, MountError, MountOptions, Mountpoint,
@@ -140,17 +140,6 @@ impl Drop for Place {
     }
 }
 
-/// Unmounts what nobody uses. A child that another test of this process is about
-/// to start holds a copy of each file that was open at its fork, until its exec.
-fn unmount_idle(session: &Session) {
-    let give_up = Instant::now() + PATIENCE;
-    while let Err(error) = session.unmount(Unmount::IfIdle) {
-        let transient = matches!(error, MountError::Busy(_)) && Instant::now() < give_up;
-        assert!(transient, "{error:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn options() -> FuseOptions {
     FuseOptions {
         root: Ino(1),
@@ -252,7 +241,26 @@ fn a_mount_shows_its_files_under_its_own_type_until_it_is_unmounted() {
     assert_eq!(fs::read(place.point().join("hello")).unwrap(), TEXT);
 
     drop(open);
-    unmount_idle(&session);
+    session.unmount(Unmount::IfIdle).unwrap();
+    assert_eq!(end_of(&session), End::Unmounted);
+    assert_eq!(place.mounted(), None);
+}
+
+#[test]
+fn who_looks_in_for_a_moment_does_not_keep_a_mount_from_going() {
+    if in_own_namespace("who_looks_in_for_a_moment_does_not_keep_a_mount_from_going") {
+        return;
+    }
+    let place = Place::new();
+    let session = place.serve();
+    let open = File::open(place.point().join("hello")).unwrap();
+    assert!(umount2(&place.point(), MntFlags::empty()).is_err());
+    let visitor = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(open);
+    });
+    session.unmount(Unmount::IfIdle).unwrap();
+    visitor.join().unwrap();
     assert_eq!(end_of(&session), End::Unmounted);
     assert_eq!(place.mounted(), None);
 }
@@ -314,7 +322,7 @@ fn a_pile_of_wrecks_is_cleared() {
 
     let session = place.serve();
     assert_eq!(fs::read(place.point().join("hello")).unwrap(), TEXT);
-    unmount_idle(&session);
+    session.unmount(Unmount::IfIdle).unwrap();
     assert_eq!(place.mounted(), None, "nothing is left below the new mount");
 }
 
@@ -404,7 +412,7 @@ fn an_ordinary_user_mounts_through_the_helper() {
     let refusal = session.unmount(Unmount::IfIdle).unwrap_err();
     assert!(matches!(refusal, MountError::Busy(_)), "{refusal:?}");
     drop(open);
-    unmount_idle(&session);
+    session.unmount(Unmount::IfIdle).unwrap();
     assert_eq!(end_of(&session), End::Unmounted);
 
     // And the wreck of a daemon of this user is cleared the same way.
@@ -473,7 +481,7 @@ fn a_session_that_ends_leaves_its_successor_alone() {
         old.unmount(Unmount::Detach).unwrap();
         drop(old);
         assert_eq!(fs::read(place.point().join("hello")).unwrap(), TEXT);
-        unmount_idle(&new);
+        new.unmount(Unmount::IfIdle).unwrap();
         assert_eq!(end_of(&new), End::Unmounted);
     }
 }
@@ -491,7 +499,7 @@ fn what_is_mounted_over_ours_is_not_taken_away() {
     assert_eq!(place.mounted().as_deref(), Some("tmpfs"));
     umount2(&place.point(), MntFlags::empty()).unwrap();
     assert_eq!(fs::read(place.point().join("hello")).unwrap(), TEXT);
-    unmount_idle(&session);
+    session.unmount(Unmount::IfIdle).unwrap();
     assert_eq!(end_of(&session), End::Unmounted);
 }
 

@@ -196,7 +196,17 @@ async fn a_folder_that_the_service_does_not_know_is_asked_for_once_and_its_paren
             house.look_up(ROOT, "gone") == Lookup::Gone
         })
         .await;
-    assert_eq!(house.sim.report().failing.values().sum::<u64>(), 1);
+    let failing = || house.sim.report().failing.values().sum::<u64>();
+    assert_eq!(failing(), 1);
+    // Whoever looks again by what he holds of it costs nothing.
+    for _ in 0..3 {
+        let deadline = Instant::now() + PATIENCE;
+        let again = house.refresher.ensure_known(gone.ino, deadline).await;
+        assert!(again.is_err());
+        house.refresher.doubt(gone.ino);
+    }
+    house.refresh(ROOT).await;
+    assert_eq!(failing(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,4 +231,49 @@ async fn slices_outlast_answers_that_cannot_be_read() {
         })
         .await;
     assert_eq!(house.count(big), 5_500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_refresh_shows_while_slices_come_in_is_not_taken_for_missing() {
+    let house = House::new().await;
+    let start: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+    let files = (0..5_500_i64).map(|n| {
+        let date = start + jiff::SignedDuration::from_secs(n);
+        (format!("file-{n:04}"), date)
+    });
+    let account = house.sim.account();
+    account.add_dated("big", files).unwrap();
+    house.list(ROOT).await;
+    let big = house.get(ROOT, "big").ino;
+    house.list(big).await;
+    // Of a date whose slice may have been asked for by now.
+    for n in 0..20 {
+        let date = start - jiff::SignedDuration::from_secs(n);
+        account
+            .add_dated("big", [(format!("late-{n}"), date)])
+            .unwrap();
+    }
+    house.refresh(big).await;
+    let shown = || {
+        let all = house.tree.children(big, Ino(0), 100_000).unwrap();
+        let late = |node: &Node| {
+            let name = node
+                .place
+                .as_ref()
+                .map(|p| p.name.to_string_lossy().into_owned());
+            name.is_some_and(|name| name.starts_with("late-"))
+        };
+        all.into_iter().filter(late).count()
+    };
+    let before = shown();
+    assert!(before > 0);
+    house
+        .eventually("the end", || house.refresher.completing().is_empty())
+        .await;
+    assert!(
+        shown() >= before,
+        "{before} were shown, {} are left",
+        shown()
+    );
+    house.assert_well_behaved();
 }

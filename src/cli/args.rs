@@ -60,6 +60,30 @@ pub enum Verb {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Fetch files or folders and keep them, for use without the network
+    #[command(
+        after_help = "Example:\n  fichierfs pin ~/1fichier/Travel\n  fichierfs pin --list\n\nWhat comes into a pinned folder later is fetched, too. Exits with 3 if not all can be had now; it is tried again by itself."
+    )]
+    Pin(PinArgs),
+    /// Compare files with the checksums of the service, after fetching what is absent
+    #[command(
+        after_help = "Example:\n  fichierfs verify ~/1fichier/Backups\n\nA file that differs is fetched once more; one that still differs cannot be read until this finds it right."
+    )]
+    Verify {
+        /// As JSON, one object a path; the schema is versioned
+        #[arg(long)]
+        json: bool,
+        /// Files or folders of a mount
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Release what was pinned: it stays in the cache as long as there is room
+    #[command(after_help = "Example:\n  fichierfs unpin ~/1fichier/Travel")]
+    Unpin {
+        /// What was pinned
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
     /// Print the address under which the service shows a file, for sharing
     #[command(after_help = "Example:\n  fichierfs link ~/1fichier/Videos/film.mkv")]
     Link {
@@ -195,7 +219,7 @@ pub struct MountpointArg {
 /// `unmount`.
 #[derive(Args, Debug)]
 pub struct UnmountArgs {
-    /// How long to wait for the queue [default: 10m]
+    /// How long to wait for the queue [default: the mount's drain_timeout]
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "no_wait")]
     pub drain_timeout: Option<Duration>,
     /// Leave the queue for the next mount
@@ -294,6 +318,23 @@ pub struct DoctorArgs {
     /// Leave names and paths in the report
     #[arg(long, requires = "report")]
     pub with_names: bool,
+}
+
+/// `pin`.
+#[derive(Args, Debug)]
+pub struct PinArgs {
+    /// Show what is pinned and how far it is
+    #[arg(long)]
+    pub list: bool,
+    /// As JSON; the schema is versioned
+    #[arg(long)]
+    pub json: bool,
+    /// Return at once, and fetch in the background
+    #[arg(long, conflicts_with = "list")]
+    pub no_wait: bool,
+    /// Files or folders of a mount; with --list, which mount
+    #[arg(required_unless_present = "list", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
 }
 
 /// What to do with the cache.

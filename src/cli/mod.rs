@@ -18,6 +18,7 @@ mod link;
 mod load;
 mod log;
 mod mount;
+mod pin;
 mod queue;
 #[cfg(test)]
 mod reference;
@@ -27,6 +28,7 @@ mod signals;
 mod simulate;
 mod status;
 mod unmount;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -59,6 +61,9 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Status(args) => brief(status::run(&args)),
         Verb::Queue(args) => brief(queue::run(args.verb)),
         Verb::Refresh { paths } => brief(refresh::run(&paths)),
+        Verb::Pin(args) => brief(pin::pin(&args)),
+        Verb::Verify { json, paths } => brief(verify::run(&paths, json)),
+        Verb::Unpin { paths } => brief(pin::unpin(&paths)),
         Verb::Link { paths } => brief(link::run(&paths)),
         Verb::Cache { verb } => brief(cache::run(verb)),
         Verb::Account { json, mount } => brief(account::run(json, mount.mountpoint.as_deref())),

@@ -183,6 +183,7 @@ fn name(work: Work) -> &'static str {
         Work::Upload => "upload",
         Work::Move => "move",
         Work::Make => "make",
+        Work::Remove => "remove",
     }
 }
 

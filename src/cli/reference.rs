@@ -6,7 +6,7 @@ use std::path::Path;
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 
-use crate::control::protocol::{Account, Cancelled, Queue, SCHEMA, Status};
+use crate::control::protocol::{Account, Cancelled, Pins, Queue, SCHEMA, Status, Verification};
 use crate::doctor::Report;
 
 /// What stands before the tables.
@@ -16,6 +16,8 @@ fn reference() -> String {
     let mut text = INTRODUCTION.replace("{SCHEMA}", &SCHEMA.to_string());
     table::<Status>(&mut text, "status --json");
     table::<Queue>(&mut text, "queue list --json");
+    table::<Pins>(&mut text, "pin --list --json");
+    table::<Verification>(&mut text, "verify --json");
     table::<Cancelled>(&mut text, "queue cancel --json");
     table::<Account>(&mut text, "account --json");
     table::<Report>(&mut text, "doctor --json");

@@ -161,7 +161,12 @@ impl Countdown {
 
     /// Shows what is left.
     pub fn left(&self, queue: &Backlog) {
-        self.bar.set_message(backlog(queue));
+        self.say(backlog(queue));
+    }
+
+    /// Shows how far it is.
+    pub fn say(&self, text: String) {
+        self.bar.set_message(text);
     }
 }
 

@@ -9,9 +9,6 @@ use super::{Outcome, load};
 use crate::control::protocol::{Backlog, Parting};
 use crate::control::{Client, ControlError};
 
-/// How long to wait where nothing was said.
-const DRAIN: Duration = Duration::from_secs(600);
-
 /// How long one request waits: also how often the countdown moves.
 const STEP: Duration = Duration::from_secs(1);
 
@@ -25,13 +22,15 @@ pub(super) async fn run(args: &UnmountArgs) -> Outcome {
         daemon.stop(Parting::Leave).await?;
         return ended(&daemon, left).await;
     }
-    daemon.stop(Parting::Drain).await?;
-    let left = drained(&daemon, args.drain_timeout.unwrap_or(DRAIN)).await?;
+    let usual = daemon.stop(Parting::Drain).await?;
+    let left = drained(&daemon, args.drain_timeout.unwrap_or(usual)).await?;
     if !left.is_drained() {
         match daemon.stop(Parting::Leave).await {
             // It came to its end at this very moment.
             Err(ControlError::Gone(_) | ControlError::Socket { .. }) => {}
-            stopped => stopped?,
+            stopped => {
+                stopped?;
+            }
         }
     }
     ended(&daemon, left).await

@@ -201,7 +201,7 @@ options! {
     /// Most bytes a second of all uploads together, by local time where wanted: the first span
     /// that holds decides. An upload that would last longer than the service allows is freed from it.
     upload_limit: Timetable = "", Writing, AtStart;
-    /// How long the queue is worked off after a signal took the mount away.
+    /// How long the queue is worked off after `unmount` or a signal took the mount away.
     drain_timeout: Duration = "10m", Writing, AtRunTime;
 
     /// How much is logged.

@@ -52,8 +52,8 @@ pub(super) struct Window {
 /// Whether more may be asked ahead, over the readers of all files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Room {
-    /// Windows may grow.
-    Plenty,
+    /// Windows may grow up to so many bytes.
+    UpTo(u64),
     /// Windows shrink.
     Short,
 }
@@ -156,10 +156,13 @@ impl Cursors {
         }
         match room {
             Room::Short => cursor.window = (cursor.window / 2).max(2 * BLOCK_SIZE),
-            Room::Plenty if cursor.waited || cursor.window < EASY_WINDOW => {
-                cursor.window = (cursor.window * 2).max(2 * BLOCK_SIZE).min(limits.ahead);
+            Room::UpTo(most) => {
+                if cursor.waited || cursor.window < EASY_WINDOW {
+                    cursor.window *= 2;
+                }
+                let most = most.min(limits.ahead);
+                cursor.window = cursor.window.min(most).max(2 * BLOCK_SIZE);
             }
-            Room::Plenty => {}
         }
         cursor.waited = false;
         let until = (cursor.next + cursor.window).min(size);
@@ -260,7 +263,7 @@ mod tests {
         (0..reads)
             .flat_map(|i| {
                 let start = from + i * BLOCK_SIZE;
-                cursors.on_read(&(start..start + BLOCK_SIZE), met, Room::Plenty, now)
+                cursors.on_read(&(start..start + BLOCK_SIZE), met, Room::UpTo(u64::MAX), now)
             })
             .collect()
     }
@@ -367,7 +370,7 @@ mod tests {
                 let start = if sequential { last_end } else { start }.min(size - 1);
                 let range = start..(start + len).min(size);
                 last_end = range.end;
-                for run in cursors.on_read(&range, Met::Waited, Room::Plenty, now) {
+                for run in cursors.on_read(&range, Met::Waited, Room::UpTo(u64::MAX), now) {
                     prop_assert!(run.start < run.end && run.end <= blocks::count(size));
                     prop_assert!((run.end - run.start) * BLOCK_SIZE <= LIMITS.run);
                     prop_assert!(run.end * BLOCK_SIZE <= range.end + LIMITS.ahead + 2 * BLOCK_SIZE);

@@ -53,6 +53,9 @@ pub enum ContentError {
     /// The download failed again and again, or the network is down.
     #[error("the file cannot be fetched now: {0}")]
     Unavailable(Reason),
+    /// The service gives other bytes than its checksum says, again and again.
+    #[error("the file is damaged: {0}")]
+    Damaged(Reason),
     /// The bytes did not come in time. They may still come.
     #[error("the bytes did not come within {} seconds", .0.as_secs())]
     Timeout(Duration),

@@ -20,7 +20,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 use super::assemble::Arrived;
 use super::blocks::{self, Block, BlockMap};
-use super::cursor::{Cursors, Met, Room, Window};
+use super::cursor::{self, Cursors, Met, Room, Window};
 use super::error::ContentError;
 use super::flight::{Flight, Flights, Plan, Progress};
 use super::memory::MemoryTier;
@@ -58,6 +58,8 @@ pub(super) struct CacheFile {
     unsaved: AtomicU64,
     /// Whether the last block that arrived found no place on disk.
     spilling: AtomicBool,
+    /// How many want all of it.
+    filling: AtomicUsize,
     saving: Mutex<()>,
     state: Mutex<State>,
 }
@@ -67,6 +69,19 @@ struct State {
     cursors: Cursors,
     retired: bool,
     denied: Option<(Instant, ContentError)>,
+}
+
+impl State {
+    /// Fails while a denial of the service is fresh.
+    fn check_denial(&mut self, now: Instant) -> Result<(), ContentError> {
+        if let Some((at, error)) = &self.denied {
+            if now.duration_since(*at) < DENIAL_KEPT {
+                return Err(error.clone());
+            }
+            self.denied = None;
+        }
+        Ok(())
+    }
 }
 
 /// What came of bringing a block to disk.
@@ -105,6 +120,7 @@ impl CacheFile {
             used_saved: AtomicU64::new(row.used),
             unsaved: AtomicU64::new(0),
             spilling: AtomicBool::new(false),
+            filling: AtomicUsize::new(0),
             saving: Mutex::new(()),
         }
     }
@@ -136,6 +152,47 @@ impl CacheFile {
 
     pub(super) fn set_spilling(&self, spilling: bool) {
         self.spilling.store(spilling, Ordering::Relaxed);
+    }
+
+    /// One more wants all of the file, until [`CacheFile::end_filling`].
+    pub(super) fn begin_filling(&self) {
+        self.filling.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn end_filling(&self) {
+        self.filling.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn is_filling(&self) -> bool {
+        self.filling.load(Ordering::Relaxed) > 0
+    }
+
+    /// Makes flights for absent blocks that nobody brings yet, from the start of the
+    /// file on: at most `most`, none longer than `longest` blocks.
+    ///
+    /// # Errors
+    /// The service denied this file a moment ago.
+    pub(super) fn plan_fill(
+        &self,
+        longest: u64,
+        most: usize,
+    ) -> Result<Vec<Arc<Flight>>, ContentError> {
+        let mut state = self.state.lock();
+        state.check_denial(Instant::now())?;
+        let missing: Vec<Range<Block>> = self
+            .map
+            .missing(&(0..self.map.blocks()))
+            .into_iter()
+            .flat_map(|run| cursor::split(run, longest * blocks::BLOCK_SIZE))
+            .collect();
+        let mut flights = Vec::new();
+        for run in missing {
+            if flights.len() >= most {
+                break;
+            }
+            flights.extend(state.flights.plan_ahead(std::slice::from_ref(&run)));
+        }
+        Ok(flights)
     }
 
     /// The bytes of `range` if all are on disk.
@@ -237,12 +294,7 @@ impl CacheFile {
     ) -> Result<Plan, ContentError> {
         let mut state = self.state.lock();
         let wanted = blocks::covering(&state.cursors.expected(range));
-        if let Some((at, error)) = &state.denied {
-            if now.duration_since(*at) < DENIAL_KEPT {
-                return Err(error.clone());
-            }
-            state.denied = None;
-        }
+        state.check_denial(now)?;
         let mut missing = self.map.missing(&wanted);
         if self.is_spilling() || self.disk.is_none() {
             missing = missing
@@ -300,7 +352,8 @@ impl CacheFile {
     /// Ends the flight if no reader waits for it or counts on it.
     pub(super) fn give_up(&self, flight: &Arc<Flight>) -> bool {
         let mut state = self.state.lock();
-        !state.cursors.want(&flight.remaining(), Instant::now())
+        !self.is_filling()
+            && !state.cursors.want(&flight.remaining(), Instant::now())
             && state.flights.end_unless_awaited(flight)
     }
 

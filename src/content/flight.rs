@@ -70,6 +70,20 @@ impl Flight {
         self.waiters.subscribe()
     }
 
+    /// Waits for the end, without the interest of a reader.
+    ///
+    /// # Errors
+    /// The failure that ended it.
+    pub(super) async fn over(&self) -> Result<(), ContentError> {
+        let mut progress = self.progress.subscribe();
+        let over = |progress: &Progress| !matches!(progress, Progress::Until(_));
+        // The sender is ours, so this cannot fail.
+        match progress.wait_for(over).await.as_deref() {
+            Ok(Progress::Failed(error)) => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
     fn has_waiters(&self) -> bool {
         *self.waiters.borrow() > 0
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use moka::future::Cache;
 use moka::ops::compute::{CompResult, Op};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::origin::{Fault, Link, Origin};
@@ -26,6 +27,9 @@ const MOST_LINKS: u64 = 10_000;
 
 /// Links in a row that have to wear out by one request before it is believed.
 const WORN: u32 = 3;
+
+/// How long it is then believed: a host that restarts kills links as well.
+const BELIEVED: Duration = Duration::from_secs(3600);
 
 /// How long a link is used after its issue.
 #[derive(Clone, Copy, Debug)]
@@ -75,12 +79,20 @@ impl Issued {
     }
 }
 
+/// What is known of how long links last.
+#[derive(Default)]
+struct Worn {
+    /// Links in a row that were refused at their second request; none was
+    /// good for two in between.
+    links: u32,
+    /// Since when each request gets a link of its own.
+    single: Option<Instant>,
+}
+
 /// The links of all files.
 pub(super) struct Links {
     life: LinkLife,
-    /// Links in a row that were refused at their second request; none was
-    /// good for two in between.
-    worn: AtomicU32,
+    worn: Mutex<Worn>,
     links: Cache<FileId, Arc<Issued>>,
 }
 
@@ -88,7 +100,7 @@ impl Links {
     pub(super) fn new(life: LinkLife) -> Links {
         Links {
             life,
-            worn: AtomicU32::new(0),
+            worn: Mutex::default(),
             links: Cache::new(MOST_LINKS),
         }
     }
@@ -133,14 +145,26 @@ impl Links {
 
     /// Whether each request needs a link of its own.
     pub(super) fn are_single(&self) -> bool {
-        self.worn.load(Ordering::Relaxed) >= WORN
+        let mut worn = self.worn.lock();
+        match worn.single {
+            Some(since) if since.elapsed() < BELIEVED => true,
+            Some(_) => {
+                // Tried once more: a single worn link brings it back.
+                *worn = Worn {
+                    links: WORN - 1,
+                    single: None,
+                };
+                false
+            }
+            None => false,
+        }
     }
 
     /// A request, the `nth` of its link, gave bytes.
     pub(super) fn gave(&self, link: &Issued, nth: u32) {
         link.prove();
         if nth > 1 && !self.are_single() {
-            self.worn.store(0, Ordering::Relaxed);
+            self.worn.lock().links = 0;
         }
     }
 
@@ -152,8 +176,10 @@ impl Links {
         }
         // One link counts once, however many requests it failed.
         if forgotten && link.at.elapsed() < self.life.to_open {
-            let worn = self.worn.fetch_add(1, Ordering::Relaxed) + 1;
-            if worn == WORN {
+            let mut worn = self.worn.lock();
+            worn.links += 1;
+            if worn.links >= WORN && worn.single.is_none() {
+                worn.single = Some(Instant::now());
                 tracing::warn!(
                     "download links are good for one request only: each request gets its own from now on"
                 );

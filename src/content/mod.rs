@@ -25,6 +25,7 @@ mod cursor;
 mod error;
 mod fetch;
 mod file;
+mod fill;
 mod flight;
 mod hedge;
 mod lines;
@@ -39,6 +40,7 @@ mod stats;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::fs::File;
 use std::ops::Range;
@@ -55,6 +57,7 @@ pub use blocks::BLOCK_SIZE;
 pub use error::{ContentError, Reason};
 pub use pins::Pinned;
 pub use stats::ContentStats;
+pub use verify::Verdict;
 
 use crate::api::Api;
 use crate::ids::{FileId, Whirlpool};
@@ -69,6 +72,7 @@ use origin::Origin;
 use pins::Pins;
 use shelf::{Keep, Shelf};
 use stats::Counters;
+use verify::Checks;
 
 /// Most bytes of one range request: long enough that the wait for its first byte
 /// is a small part of it.
@@ -122,6 +126,8 @@ pub struct ContentOptions {
     pub hedge_after: Duration,
     /// How long a reader that paused is counted on to go on reading.
     pub attention: Duration,
+    /// How often somebody looks for files to be compared with their checksums.
+    pub check_every: Duration,
     /// The limit on bytes a second of all downloads.
     pub throttle: Throttle,
 }
@@ -137,6 +143,7 @@ impl Default for ContentOptions {
             retry_pause: Duration::from_millis(100),
             hedge_after: Duration::from_secs(2),
             attention: Duration::from_secs(5),
+            check_every: Duration::from_secs(5),
             throttle: Throttle::default(),
         }
     }
@@ -158,6 +165,7 @@ struct Core {
     lines: Lines,
     pins: Pins,
     counters: Arc<Counters>,
+    checks: Checks,
 }
 
 impl Content {
@@ -198,6 +206,7 @@ impl Content {
             attention: options.attention,
         };
         let core = Arc::new(Core {
+            checks: Checks::open(store.clone())?,
             shelf: Shelf::open(
                 dir,
                 store,
@@ -219,6 +228,10 @@ impl Content {
             runtime,
         });
         core.runtime.spawn(keep_rows(Arc::downgrade(&core)));
+        core.runtime.spawn(verify::keep_checking(
+            Arc::downgrade(&core),
+            core.options.check_every,
+        ));
         Ok(Content { core })
     }
 
@@ -230,6 +243,8 @@ impl Content {
         if range.is_empty() {
             return Some(Bytes::new());
         }
+        // What is known to be wrong is not given, whatever is at hand.
+        self.core.checks.admit(&file.id).ok()?;
         let cached = self.core.shelf.get(file)?;
         let bytes = match cached.read_whole(&range) {
             Ok(bytes) => bytes?,
@@ -258,6 +273,8 @@ impl Content {
         if let Some(bytes) = self.try_read(file, offset, len) {
             return Ok(bytes);
         }
+        self.core.checks.admit(&file.id)?;
+        self.core.checks.may_check(file);
         let patience = self.core.options.data_deadline;
         let fetched = timeout_at(
             Instant::now() + patience,
@@ -300,7 +317,7 @@ impl Content {
         self.core.shelf.forget(id);
     }
 
-    /// Drops everything that is cached, and returns how many bytes that were.
+    /// Drops everything that is cached but not kept ([`Content::keep`]), and returns how many bytes that were.
     /// Readers go on and fetch anew. Blocks for the removal of the files.
     pub fn clear(&self) -> u64 {
         self.core.memory.clear();
@@ -329,7 +346,11 @@ impl Content {
         let core = &self.core;
         let (cached_files, open_files) = core.shelf.count();
         let counters = &core.counters;
+        let (sound, damaged) = core.checks.count();
         ContentStats {
+            sound_files: sound as u64,
+            damaged_files: damaged as u64,
+            check_nanos: counters.check_nanos.get(),
             cached_bytes: core.shelf.cached_bytes(),
             cache_limit: core.shelf.limit(),
             cached_files: cached_files as u64,
@@ -419,13 +440,22 @@ impl Core {
     }
 
     fn note_read(self: &Arc<Self>, cached: &Arc<CacheFile>, range: &Range<u64>, met: Met) {
-        let room = match self.counters.ahead_bytes.get() {
-            ..MOST_AHEAD => Room::Plenty,
-            _ => Room::Short,
-        };
+        let room = self.room_ahead();
         for flight in cached.note_read(range, met, room) {
             fetch::launch(self, cached, flight);
         }
+    }
+
+    /// How much may be asked ahead of a reader. What was fetched ahead and not yet read
+    /// of all readers together must fit well into the cache, or they would push out
+    /// each other's.
+    fn room_ahead(&self) -> Room {
+        let share = self.shelf.limit() / 4;
+        if self.counters.ahead_bytes.get() >= MOST_AHEAD.min(share) {
+            return Room::Short;
+        }
+        let readers = (self.pins.len() as u64).max(1);
+        Room::UpTo((share / readers).min(LONGEST_WINDOW))
     }
 
     /// Drops a cache file that cannot be read.

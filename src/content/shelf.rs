@@ -16,7 +16,7 @@
 
 mod room;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -68,6 +68,8 @@ pub(super) struct Shelf {
     ceiling: AtomicU64,
     window: Window,
     index: RwLock<HashMap<FileId, Entry>>,
+    /// Files that stay whatever happens.
+    kept: RwLock<HashSet<FileId>>,
     total: AtomicU64,
     next_number: AtomicU64,
     opening: Mutex<()>,
@@ -119,7 +121,7 @@ impl Shelf {
             index.insert(row.id, entry);
         }
         let last = numbers.values().max().copied().unwrap_or(0);
-        let known: std::collections::HashSet<String> = index
+        let known: HashSet<String> = index
             .iter()
             .map(|(id, entry)| file_name(id.as_str(), entry.number))
             .collect();
@@ -144,6 +146,7 @@ impl Shelf {
             ceiling: AtomicU64::new(keep.size),
             window,
             index: RwLock::new(index),
+            kept: RwLock::default(),
             total: AtomicU64::new(total),
             next_number: AtomicU64::new(last + 1),
             opening: Mutex::new(()),
@@ -362,11 +365,14 @@ impl Shelf {
         &self.dir
     }
 
-    /// Drops everything. Readers under way keep reading right. Returns the bytes
+    /// Drops everything but what is to be kept always. Readers under way keep reading right. Returns the bytes
     /// dropped.
     pub(super) fn clear(&self) -> u64 {
         let before = self.counters.evicted_bytes.get();
-        let all = std::mem::take(&mut *self.index.write());
+        let all: Vec<(FileId, Entry)> = {
+            let mut index = self.index.write();
+            index.extract_if(|id, _| !self.is_kept(id)).collect()
+        };
         for (id, entry) in all {
             self.bury(&id, entry);
         }
@@ -476,6 +482,25 @@ impl Shelf {
                 entry.cached = open.cached_bytes();
             }
         }
+    }
+
+    /// Bytes of a file that are on disk.
+    pub(super) fn cached_of(&self, file: &RemoteFile) -> u64 {
+        let index = self.index.read();
+        let entry = index.get(&file.id).filter(|entry| entry.size == file.size);
+        entry.map_or(0, |entry| match &entry.open {
+            Some(open) => open.cached_bytes(),
+            None => entry.cached,
+        })
+    }
+
+    /// From now on these are not dropped to make room or for their age.
+    pub(super) fn keep_always(&self, ids: HashSet<FileId>) {
+        *self.kept.write() = ids;
+    }
+
+    fn is_kept(&self, id: &FileId) -> bool {
+        self.kept.read().contains(id)
     }
 
     /// Bytes on disk.

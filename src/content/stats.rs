@@ -38,6 +38,12 @@ pub struct ContentStats {
     pub failed_reads: u64,
     /// Bytes dropped from the cache to make room.
     pub evicted_bytes: u64,
+    /// Files whose bytes are those of their checksum.
+    pub sound_files: u64,
+    /// Files whose bytes are not: reading them fails.
+    pub damaged_files: u64,
+    /// Processor time that checks took, in nanoseconds.
+    pub check_nanos: u64,
 }
 
 /// One counter.
@@ -73,4 +79,5 @@ pub(super) struct Counters {
     pub(super) links: Counter,
     pub(super) failed_reads: Counter,
     pub(super) evicted_bytes: Counter,
+    pub(super) check_nanos: Counter,
 }

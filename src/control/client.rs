@@ -14,8 +14,8 @@ use tokio::net::UnixStream;
 
 use super::error::{ControlError, Refusal};
 use super::protocol::{
-    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, Parting, PathRequest, Queue,
-    Reloaded, Status, StopRequest, WaitRequest,
+    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, Parting, PathRequest, Pin,
+    Pins, Queue, Reloaded, Status, StopRequest, Stopping, Verification, WaitRequest,
 };
 use super::socket;
 
@@ -26,6 +26,9 @@ const LARGEST_ANSWER: usize = 64 << 20;
 
 /// A daemon answers at once, but for what waits on purpose.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a daemon allows for its queue that does not tell.
+const DRAIN: Duration = Duration::from_secs(600);
 
 /// Who does not even answer a greeting in this time hangs.
 const GREETING: Duration = Duration::from_secs(3);
@@ -131,6 +134,29 @@ impl Client {
         self.post("/refresh", &PathRequest { path }).await
     }
 
+    /// Pins a file or folder.
+    pub async fn pin(&self, path: PathBuf) -> Result<Pin> {
+        let path = Some(path);
+        self.post("/pin", &PathRequest { path }).await
+    }
+
+    /// Releases what was pinned.
+    pub async fn unpin(&self, path: PathBuf) -> Result<()> {
+        let path = Some(path);
+        self.post("/unpin", &PathRequest { path }).await
+    }
+
+    /// Begins to compare files with their checksums, or asks how far that is.
+    pub async fn verify(&self, path: PathBuf) -> Result<Verification> {
+        let path = Some(path);
+        self.post("/verify", &PathRequest { path }).await
+    }
+
+    /// All pins and how far they are.
+    pub async fn pins(&self) -> Result<Pins> {
+        self.get("/pins").await
+    }
+
     /// The address under which the service shows a file.
     pub async fn link(&self, path: PathBuf) -> Result<String> {
         let path = Some(path);
@@ -149,9 +175,12 @@ impl Client {
         self.post("/reload", &()).await
     }
 
-    /// Asks the daemon to take its mount away and to end.
-    pub async fn stop(&self, queue: Parting) -> Result<()> {
-        self.post("/stop", &StopRequest { queue }).await
+    /// Asks the daemon to take its mount away and to end. Gives the time that its user
+    /// allows for the queue.
+    pub async fn stop(&self, queue: Parting) -> Result<Duration> {
+        // A daemon that was started before an upgrade may say nothing.
+        let stopping: Option<Stopping> = self.post("/stop", &StopRequest { queue }).await?;
+        Ok(stopping.map_or(DRAIN, |s| Duration::from_millis(s.drain_timeout_ms)))
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A> {

@@ -22,7 +22,10 @@ use std::time::Duration;
 pub use client::Client;
 pub use error::{ControlError, Refusal, RefusalKind};
 
-use protocol::{Account, Backlog, Cancelled, Hello, Link, Parting, Queue, Reloaded, Status};
+use protocol::{
+    Account, Backlog, Cancelled, Hello, Link, Parting, Pin, Pins, Queue, Reloaded, Status,
+    Verification,
+};
 
 /// What can be asked of a running daemon. Paths are relative to the mount's root.
 pub trait Controlled: Clone + Send + Sync + 'static {
@@ -48,6 +51,14 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     /// Lists a folder anew, or the folder of a file, as soon as the pace of calls
     /// allows.
     fn refresh(&self, path: PathBuf) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Pins a file or folder: it is fetched and kept.
+    fn pin(&self, path: PathBuf) -> impl Future<Output = Result<Pin, Refusal>> + Send;
+    /// Releases what was pinned.
+    fn unpin(&self, path: PathBuf) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// All pins and how far they are.
+    fn pins(&self) -> impl Future<Output = Result<Pins, Refusal>> + Send;
+    /// Begins to compare files with their checksums, or tells how far that is.
+    fn verify(&self, path: PathBuf) -> impl Future<Output = Result<Verification, Refusal>> + Send;
     /// The account's figures as last told by the service.
     fn account(&self) -> impl Future<Output = Result<Account, Refusal>> + Send;
     /// The address under which the service shows a file.
@@ -57,6 +68,7 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     /// Reads the configuration anew.
     fn reload(&self) -> impl Future<Output = Result<Reloaded, Refusal>> + Send;
     /// Takes the mount away and, after the queue as `parting` says, ends the
-    /// daemon. Returns once the mount is gone; a busy mount is refused.
-    fn stop(&self, parting: Parting) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// daemon. Returns once the mount is gone, with the time that the user allows for
+    /// the queue; a busy mount is refused.
+    fn stop(&self, parting: Parting) -> impl Future<Output = Result<Duration, Refusal>> + Send;
 }

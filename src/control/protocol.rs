@@ -189,6 +189,8 @@ pub enum Work {
     Move,
     /// The folder is to be made.
     Make,
+    /// What the service has of it is to be removed.
+    Remove,
 }
 
 /// Where a row of the queue stands.
@@ -246,6 +248,12 @@ pub struct Cache {
     pub fetched_bytes: u64,
     /// Reads from the service that are under way.
     pub fetching: u64,
+    /// Files whose bytes were compared with the service's checksum, and are right.
+    pub sound_files: u64,
+    /// Files whose bytes are wrong: reading them fails until `fichierfs verify` finds them right.
+    pub damaged_files: u64,
+    /// Processor time that the comparing took, in milliseconds.
+    pub check_cpu_ms: u64,
 }
 
 /// Reads of file content. Counts are since the start.
@@ -323,6 +331,56 @@ pub struct Api {
     pub key_refused: bool,
 }
 
+/// What is pinned.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Pins {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Each file and folder that was pinned.
+    pub pins: Vec<Pin>,
+}
+
+/// A check of a file, or of all files of a folder.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Verification {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The path, from the mount's root.
+    pub path: PathBuf,
+    /// Files to be checked.
+    pub files: u64,
+    /// Those whose bytes are those of the service's checksum.
+    pub sound: u64,
+    /// Those of which the service told no checksum.
+    pub unknown: u64,
+    /// Those whose bytes are not, also when fetched anew.
+    pub damaged: Vec<PathBuf>,
+    /// Those that could not be checked, with the reason.
+    pub errors: Vec<Failed>,
+    /// Whether all have been checked.
+    pub done: bool,
+}
+
+/// A pinned file or folder.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Pin {
+    /// The path, from the mount's root.
+    pub path: PathBuf,
+    /// Files in it that the service has.
+    pub files: u64,
+    /// Their bytes.
+    pub size: u64,
+    /// Bytes that are at hand.
+    pub cached: u64,
+    /// Whether all of it is at hand.
+    pub complete: bool,
+    /// Why it is not complete, where the last try failed; it is tried again by itself.
+    pub error: Option<String>,
+}
+
 /// How long `queue wait` waits in one request.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -392,6 +450,13 @@ pub enum Becomes {
 pub struct StopRequest {
     /// What becomes of the queue.
     pub queue: Parting,
+}
+
+/// The daemon is on its way to the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stopping {
+    /// For how long the queue may be worked off, as its user configured; milliseconds.
+    pub drain_timeout_ms: u64,
 }
 
 /// What became of a configuration that was read anew.

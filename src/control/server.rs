@@ -13,7 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
 use super::error::{ControlError, Refusal, RefusalKind};
-use super::protocol::{CancelRequest, Count, PathRequest, StopRequest, WaitRequest};
+use super::protocol::{CancelRequest, Count, PathRequest, StopRequest, Stopping, WaitRequest};
 use super::{Controlled, socket};
 
 /// How many rows of the queue are told.
@@ -132,6 +132,13 @@ fn router<T: Controlled>(target: T) -> Router {
         .route("/queue/retry", post(retry::<T>))
         .route("/queue/cancel", post(cancel::<T>))
         .route("/refresh", post(refresh::<T>))
+        .route(
+            "/pins",
+            get(|State(t): State<T>| async move { answer(t.pins().await) }),
+        )
+        .route("/pin", post(pin::<T>))
+        .route("/unpin", post(unpin::<T>))
+        .route("/verify", post(verify::<T>))
         .route("/link", post(link::<T>))
         .route(
             "/cache/clear",
@@ -160,6 +167,18 @@ async fn retry<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) 
     answer(t.retry(ask.path).await.map(|count| Count { count }))
 }
 
+async fn pin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.pin(ask.path.unwrap_or_default()).await)
+}
+
+async fn verify<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.verify(ask.path.unwrap_or_default()).await)
+}
+
+async fn unpin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.unpin(ask.path.unwrap_or_default()).await)
+}
+
 async fn cancel<T: Controlled>(State(t): State<T>, Json(ask): Json<CancelRequest>) -> Response {
     answer(t.cancel(ask.path, ask.force).await)
 }
@@ -174,7 +193,13 @@ async fn link<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -
 }
 
 async fn stop<T: Controlled>(State(t): State<T>, Json(ask): Json<StopRequest>) -> Response {
-    answer(t.stop(ask.queue).await)
+    answer(t.stop(ask.queue).await.map(stopping))
+}
+
+fn stopping(drain_timeout: Duration) -> Stopping {
+    Stopping {
+        drain_timeout_ms: u64::try_from(drain_timeout.as_millis()).unwrap_or(u64::MAX),
+    }
 }
 
 fn answer<A: serde::Serialize>(result: Result<A, Refusal>) -> Response {

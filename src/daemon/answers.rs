@@ -9,13 +9,13 @@ use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish, account};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
-    Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Queue, Reloaded, SCHEMA,
-    Status, Work,
+    Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Pin, Pins, Queue, Reloaded,
+    SCHEMA, Status, Verification, Work,
 };
 use crate::control::{Controlled, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
 use crate::ids::{Ino, Time};
-use crate::tree::journal::{self, Queued};
+use crate::tree::journal::{self, Leaving, Queued};
 use crate::tree::refresh::RefreshError;
 use crate::tree::{Kind, Node, TreeError};
 
@@ -167,8 +167,14 @@ impl Handle {
         let Some(path) = parts.below.tree.path(ino)? else {
             return Ok(PathBuf::from("(removed)"));
         };
+        self.inner(&path)
+    }
+
+    /// A path of the account, from the mount's root.
+    fn inner(&self, path: &Path) -> Result<PathBuf, TreeError> {
+        let parts = &self.shared.parts;
         let root = parts.below.tree.path(parts.vfs.root())?.unwrap_or_default();
-        let inner = path.strip_prefix(&root).unwrap_or(&path);
+        let inner = path.strip_prefix(&root).unwrap_or(path);
         // JSON has no word for a name that is no UTF-8.
         Ok(PathBuf::from(inner.to_string_lossy().into_owned()))
     }
@@ -187,8 +193,7 @@ impl Handle {
                 .collect(),
             size: queued.size,
             attempts: queued.attempts,
-            wait_seconds: Some(queued.not_before.since(now).as_secs())
-                .filter(|wait| *wait > 0 && !is_open(&queued)),
+            wait_seconds: wait(queued.not_before, now).filter(|_| !is_open(&queued)),
             state: match (queued.parked, sending) {
                 (true, _) => ItemState::Failed,
                 (false, true) => ItemState::Sending,
@@ -196,6 +201,18 @@ impl Handle {
                 (false, false) => ItemState::Waiting,
             },
             error: queued.error,
+        })
+    }
+
+    fn removal(&self, leaving: Leaving, now: Time) -> Result<Item, TreeError> {
+        Ok(Item {
+            path: self.inner(&leaving.path)?,
+            work: vec![Work::Remove],
+            size: 0,
+            attempts: leaving.attempts,
+            wait_seconds: wait(leaving.not_before, now),
+            error: leaving.error,
+            state: ItemState::Waiting,
         })
     }
 }
@@ -227,13 +244,14 @@ impl Controlled for Handle {
             .collect();
         let now = Time::now();
         let rows = tree.queue(limit).map_err(Refusal::failed)?;
-        let items: Result<_, _> = rows
-            .into_iter()
-            .map(|queued| {
-                let sending = sending.contains(&queued.ino);
-                self.item(queued, sending, now)
-            })
-            .collect();
+        let rest = limit.saturating_sub(rows.len());
+        let leaving = tree.leaving(rest).map_err(Refusal::failed)?;
+        let changes = rows.into_iter().map(|queued| {
+            let sending = sending.contains(&queued.ino);
+            self.item(queued, sending, now)
+        });
+        let removals = leaving.into_iter().map(|row| self.removal(row, now));
+        let items: Result<_, _> = changes.chain(removals).collect();
         Ok(Queue {
             schema: SCHEMA,
             backlog: self.backlog().map_err(Refusal::failed)?,
@@ -322,6 +340,22 @@ impl Controlled for Handle {
             })
     }
 
+    async fn pin(&self, path: PathBuf) -> Result<Pin, Refusal> {
+        self.pin_node(&self.find(&path).await?)
+    }
+
+    async fn unpin(&self, path: PathBuf) -> Result<(), Refusal> {
+        self.unpin_node(&self.find(&path).await?)
+    }
+
+    async fn verify(&self, path: PathBuf) -> Result<Verification, Refusal> {
+        self.verify_node(&self.find(&path).await?)
+    }
+
+    async fn pins(&self) -> Result<Pins, Refusal> {
+        self.pins_told().map_err(Refusal::failed)
+    }
+
     async fn account(&self) -> Result<Account, Refusal> {
         let parts = &self.shared.parts;
         if let Some(account) = account::load(&parts.below.store).map_err(Refusal::failed)? {
@@ -363,12 +397,18 @@ impl Controlled for Handle {
         Handle::reload(self).await
     }
 
-    async fn stop(&self, parting: Parting) -> Result<(), Refusal> {
+    async fn stop(&self, parting: Parting) -> Result<Duration, Refusal> {
         self.unmount(parting).await.map_err(|error| match error {
             MountError::Busy(_) => Refusal::new(RefusalKind::Busy, error.to_string()),
             error => Refusal::failed(error),
-        })
+        })?;
+        Ok(self.shared.settings.drain_timeout)
     }
+}
+
+/// Seconds until the next try, if it is not due.
+fn wait(not_before: Time, now: Time) -> Option<u64> {
+    Some(not_before.since(now).as_secs()).filter(|wait| *wait > 0)
 }
 
 /// Whether it is held back because somebody may still write to it.

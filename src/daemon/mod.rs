@@ -24,10 +24,12 @@ mod life;
 mod lock;
 mod overview;
 mod parts;
+mod pins;
 mod places;
 mod rates;
 mod reload;
 mod service;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,6 +75,8 @@ struct Shared {
     started: Instant,
     parts: Parts,
     rates: rates::Meter,
+    pins: pins::Keeper,
+    verify: verify::Jobs,
     /// As they were at the start.
     settings: Settings,
     reread: Option<Reread>,
@@ -187,6 +191,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         started: Instant::now(),
         parts,
         rates: rates::Meter::default(),
+        pins: pins::Keeper::default(),
+        verify: verify::Jobs::default(),
         settings: setup.settings,
         reread: setup.reread,
         session,
@@ -199,7 +205,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let account = tokio::spawn(account::keep(shared.parts.clone()));
     let content = shared.parts.below.content.clone();
     let looks = tokio::spawn(shared.rates.clone().keep(content));
-    let life = tokio::spawn(life::run(shared, server, [account, looks], lock));
+    let pins = tokio::spawn(shared.pins.clone().keep(shared.parts.below.clone()));
+    let life = tokio::spawn(life::run(shared, server, [account, looks, pins], lock));
     Ok(Running { handle, life })
 }
 

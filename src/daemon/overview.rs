@@ -147,6 +147,9 @@ fn cache(stats: &ContentStats) -> Cache {
         hit_bytes: stats.hit_bytes,
         fetched_bytes: stats.fetched_bytes,
         fetching: stats.flights,
+        sound_files: stats.sound_files,
+        damaged_files: stats.damaged_files,
+        check_cpu_ms: stats.check_nanos / 1_000_000,
     }
 }
 

@@ -9,9 +9,9 @@ use nix::unistd::geteuid;
 
 use super::error::MountError;
 use super::fusermount::PROGRAMS;
-use super::mount::{FS_TYPE, detach_at};
-use super::mountinfo;
+use super::mountinfo::{self, FS_TYPE};
 use super::mountpoint::{Life, may_clear, probe};
+use super::unmount::detach_at;
 
 /// Whether this user can open the device.
 ///

@@ -29,10 +29,13 @@ mod options;
 mod reply;
 mod session;
 mod translate;
+mod unmount;
 
 pub use error::MountError;
-pub use mount::{FS_TYPE, Mount, MountOptions, Unmount};
+pub use mount::{Mount, MountOptions};
+pub use mountinfo::FS_TYPE;
 pub use mountpoint::Mountpoint;
 pub use notifier::{Change, NewsQueue, Notifier, notifier};
 pub use options::{Deadlines, FuseOptions, Ttl};
 pub use session::{End, News, Session};
+pub use unmount::Unmount;

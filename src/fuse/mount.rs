@@ -7,24 +7,31 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::mount::{MntFlags, MsFlags, umount2};
+use nix::mount::MsFlags;
 use nix::unistd::{getegid, geteuid};
 
 use super::error::MountError;
-use super::fusermount::{self, Lazy};
-use super::mountinfo::{self, MountEntry, MountedDevice};
+use super::fusermount;
+use super::mountinfo::{self, FS_TYPE, MountEntry, MountedDevice};
 use super::mountpoint::{Life, Mountpoint, probe};
 use super::options::MAX_REQUEST;
-
-/// The type under which the mount is listed, and by which `updatedb` and others know to leave it alone.
-pub const FS_TYPE: &str = "fuse.fichierfs";
+use super::unmount::{Unmount, detach_at, unmount_at};
 
 /// What `df` and `mount` show as the source.
 const FS_NAME: &str = "fichierfs";
 
 const DEVICE: &str = "/dev/fuse";
+
+/// How long a mount in use may settle before an unmount gives up. A thumbnailer that
+/// has just been closed, or a child of some process between fork and exec, holds a file
+/// for a moment that nobody sees.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// How often it is tried again meanwhile.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// What the person may choose. Set-uid bits and devices never count here, access
 /// times are ours, and the kernel always checks the permission bits.
@@ -63,15 +70,6 @@ impl MountOptions {
         words.push_str(&self.fuse_options());
         words
     }
-}
-
-/// How to unmount.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unmount {
-    /// Refuse with [`MountError::Busy`] while anything is open in it.
-    IfIdle,
-    /// Take it out of sight at once; what is open goes on until it is closed.
-    Detach,
 }
 
 /// A mount that we made. Dropping it detaches it, so that no start that fails
@@ -132,10 +130,18 @@ impl Mount {
         if self.over.load(Ordering::Relaxed) {
             return Ok(());
         }
-        match self.find()? {
-            Found::OnTop => unmount_at(&self.point, how),
-            Found::Covered => Err(MountError::Covered(self.point.clone())),
-            Found::Gone => Ok(()),
+        let give_up = Instant::now() + SETTLING;
+        loop {
+            // Anew each time: somebody else may unmount it, or mount over it.
+            let unmounted = match self.find()? {
+                Found::OnTop => unmount_at(&self.point, how),
+                Found::Covered => Err(MountError::Covered(self.point.clone())),
+                Found::Gone => Ok(()),
+            };
+            match unmounted {
+                Err(MountError::Busy(_)) if Instant::now() < give_up => std::thread::sleep(AGAIN),
+                unmounted => return unmounted,
+            }
         }
     }
 
@@ -224,24 +230,6 @@ fn mount_directly(point: &Path, options: MountOptions) -> Result<Option<OwnedFd>
         Err(Errno::ENODEV) => Err(MountError::NoDevice),
         Err(errno) => Err(MountError::system("mounting on", point)(errno.into())),
     }
-}
-
-fn unmount_at(point: &Path, how: Unmount) -> Result<(), MountError> {
-    let (flags, lazy) = match how {
-        Unmount::IfIdle => (MntFlags::empty(), Lazy::No),
-        Unmount::Detach => (MntFlags::MNT_DETACH, Lazy::Yes),
-    };
-    match umount2(point, flags | MntFlags::UMOUNT_NOFOLLOW) {
-        Ok(()) => Ok(()),
-        Err(Errno::EPERM) => fusermount::unmount(point, lazy),
-        Err(Errno::EBUSY) => Err(MountError::Busy(point.to_path_buf())),
-        Err(errno) => Err(MountError::system("unmounting", point)(errno.into())),
-    }
-}
-
-/// Detaches whatever is uppermost at `point`: the caller has looked what that is.
-pub(super) fn detach_at(point: &Path) -> Result<(), MountError> {
-    unmount_at(point, Unmount::Detach)
 }
 
 #[cfg(test)]

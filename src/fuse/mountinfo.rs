@@ -6,6 +6,9 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+/// The type under which the mount is listed, and by which `updatedb` and others know to leave it alone.
+pub const FS_TYPE: &str = "fuse.fichierfs";
+
 /// The device number of a mounted file system: the same for all places where it
 /// is mounted, of no other one while it lives.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -11,8 +11,8 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::geteuid;
 
 use super::error::MountError;
-use super::mount::{FS_TYPE, detach_at};
-use super::mountinfo::{self, MountEntry};
+use super::mountinfo::{self, FS_TYPE, MountEntry};
+use super::unmount::detach_at;
 
 /// How long a mount that is already there may take to show that it lives.
 const PROBE_TIME: Duration = Duration::from_secs(5);

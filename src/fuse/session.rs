@@ -13,10 +13,11 @@ use tokio::sync::watch;
 
 use super::error::MountError;
 use super::filesystem::Adapter;
-use super::mount::{Mount, Unmount};
+use super::mount::Mount;
 use super::notifier::{NewsQueue, Notifier};
 use super::options::{FuseOptions, THREADS};
 use super::translate::RootMap;
+use super::unmount::Unmount;
 use crate::vfs::Vfs;
 
 /// How a session ended.

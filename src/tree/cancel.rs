@@ -4,8 +4,8 @@
 use rusqlite::Transaction;
 
 use super::node::{Kind, Node, Pending, Remote};
-use super::wanted::{detach, differs_there};
-use super::{Change, Tree, TreeError, attributes, removals, rows};
+use super::wanted::{detach, differs_there, stop_replacing};
+use super::{Change, Tree, TreeError, attributes, rows};
 use crate::ids::{FolderId, Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
@@ -51,12 +51,7 @@ pub fn cancel(tx: &Transaction<'_>, ino: Ino, now: Time) -> Result<Cancelled> {
     if node.kind == Kind::Folder && rows::has_children(tx, ino)? {
         return Err(TreeError::NotEmpty);
     }
-    let look_again = removals::withdraw(tx, ino)?;
-    for folder in &look_again {
-        if let Some(folder) = rows::by_folder_id(tx, *folder)? {
-            rows::expire(tx, folder.ino)?;
-        }
-    }
+    let look_again = stop_replacing(tx, ino)?;
     rows::set_remote(tx, ino, &Remote::None, None)?;
     let gone = Node {
         remote: Remote::None,

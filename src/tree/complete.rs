@@ -1,7 +1,6 @@
 //! Sees a folder whole that has more files than a listing holds, in the background at
 //! the folder's floor: which questions are asked, [`super::slices`] decides.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -13,7 +12,7 @@ use super::refresh::{Inner, RefreshError, listed};
 use super::slices::Plan;
 use crate::api::limits::LISTING_CAP;
 use crate::api::{ApiError, Ask, Class, FileItem, Listing, clock_of};
-use crate::ids::{FileId, FolderId, Ino, Time};
+use crate::ids::{FolderId, Ino, Time};
 
 /// How far it is.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -26,7 +25,6 @@ pub struct Progress {
 
 /// What is needed of the listing that was cut.
 pub(super) struct First {
-    seen: HashSet<FileId>,
     dates: Vec<DateTime>,
     folders: Extent,
 }
@@ -38,7 +36,6 @@ impl First {
                 true => Extent::Cut,
                 false => Extent::Whole,
             },
-            seen: listing.files.iter().map(|file| file.id.clone()).collect(),
             dates: dates(&listing.files),
         }
     }
@@ -70,14 +67,10 @@ pub(super) async fn run(
     first: First,
     asked: Time,
 ) -> Result<Seen, RefreshError> {
-    let First {
-        mut seen,
-        dates,
-        folders,
-    } = first;
+    let First { dates, folders } = first;
     let mut plan = Plan::new(&dates);
     while let Some((slice, window)) = plan.next() {
-        let files = seen.len();
+        let files = inner.count_seen(folder);
         let left = plan.left() + 1;
         inner.progress(folder, Progress { files, left });
         let now = Time::now();
@@ -98,7 +91,7 @@ pub(super) async fn run(
             true => plan.cut(slice, window, &dates),
             false => plan.whole(window, &dates),
         }
-        seen.extend(answer.files.iter().map(|file| file.id.clone()));
+        inner.seen(folder, &answer.files);
         let files = answer.files.into_iter().map(listed).collect();
         inner.tell(inner.tree.merge_slice(folder, files, now, Time::now())?);
     }
@@ -111,7 +104,8 @@ pub(super) async fn run(
         );
         return Ok(Seen::Never);
     }
-    match inner.tree.complete(folder, &seen, asked, Time::now()) {
+    let seen = || inner.all_seen(folder);
+    match inner.tree.complete(folder, seen, asked, Time::now()) {
         Ok(changes) => inner.tell(changes),
         Err(TreeError::NotFound) => {} // Gone meanwhile.
         Err(error) => return Err(error.into()),

@@ -22,7 +22,7 @@ use super::node::{
     Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
     RemotePlace,
 };
-use super::wanted::wanted_place;
+use super::wanted::{stop_replacing, wanted_place};
 use super::{Tree, TreeError, attempts, names, removals, rows};
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
 
@@ -149,11 +149,13 @@ impl Tree {
     pub fn complete(
         &self,
         folder: Ino,
-        seen: &HashSet<FileId>,
+        seen: impl FnOnce() -> HashSet<FileId>,
         asked: Time,
         now: Time,
     ) -> Result<Vec<Change>> {
         self.merging(folder, asked, now, |merge| {
+            // Within the transaction: no listing comes in between.
+            let seen = seen();
             let gone = merge.missing(|node| match &node.remote {
                 Remote::File(file) => !seen.contains(&file.id),
                 Remote::Folder(_) | Remote::None => false,
@@ -528,6 +530,9 @@ fn vanish(tx: &Transaction<'_>, node: &Node) -> Result<Vec<Change>> {
     if keep {
         return begin_anew(tx, node);
     }
+    if node.pending.place {
+        stop_replacing(tx, node.ino)?;
+    }
     rows::set_gone(tx, node.ino)?;
     rows::set_pending(tx, node.ino, Pending::default())?;
     Ok(node
@@ -632,6 +637,7 @@ fn restore_place(tree: &Tree, ino: Ino) -> Result<Vec<Change>> {
             parent: folder.ino,
             name,
         };
+        stop_replacing(tx, ino)?;
         rows::set_place(tx, ino, Some(&place))?;
         rows::set_pending(
             tx,

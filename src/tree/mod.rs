@@ -33,6 +33,7 @@ pub mod journal;
 pub mod merge;
 pub mod names;
 pub mod node;
+mod pins;
 pub mod refresh;
 pub mod removals;
 mod rows;
@@ -144,18 +145,8 @@ impl Tree {
 
     /// The path of a node from the root, for people; `None` when it is detached.
     pub fn path(&self, ino: Ino) -> Result<Option<std::path::PathBuf>, TreeError> {
-        self.store.read(|c| {
-            let mut names = Vec::new();
-            let mut at = ino;
-            while at != ROOT {
-                let Some(place) = rows::by_ino(c, at)?.and_then(|node| node.place) else {
-                    return Ok(None);
-                };
-                names.push(place.name);
-                at = place.parent;
-            }
-            Ok(Some(names.iter().rev().collect()))
-        })
+        self.store
+            .read(|c| -> Result<_, TreeError> { Ok(rows::path(c, ino)?) })
     }
 
     /// Totals over everything known.

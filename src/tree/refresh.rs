@@ -6,8 +6,8 @@
 //! files than a listing holds is then completed in slices, by nobody's wait. What
 //! a listing changed goes out as [`Change`]s.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ use super::node::{Kind, Known, Node};
 use super::{Tree, TreeError};
 use crate::api::limits::LISTING_CAP;
 use crate::api::{self, Api, ApiError, Ask, Class};
-use crate::ids::{FolderId, Ino, Time};
+use crate::ids::{FileId, FolderId, Ino, Time};
 
 /// How long a doubted answer is left before the folder is asked for again; the
 /// pace adds the folder's own floor.
@@ -77,9 +77,40 @@ pub(super) struct Inner {
 struct State {
     flights: HashMap<Ino, Flight>,
     /// Folders that are being seen whole, slice by slice.
-    completing: HashMap<Ino, Progress>,
-    /// Folders whose refresh failed, and until when they are left alone.
-    resting: HashMap<Ino, Instant>,
+    completing: HashMap<Ino, Completing>,
+    /// Folders that are left alone for a while.
+    resting: HashMap<Ino, Rest>,
+}
+
+#[derive(Default)]
+struct Completing {
+    progress: Progress,
+    /// All that was seen since it began, by slices and by listings meanwhile.
+    seen: HashSet<FileId>,
+}
+
+struct Rest {
+    until: Instant,
+    /// What the service refused, and would count against us if it were asked again.
+    refused: Option<RefreshError>,
+}
+
+impl State {
+    fn rest(&mut self, folder: Ino, rest: Duration, refused: Option<RefreshError>) {
+        let now = Instant::now();
+        self.resting.retain(|_, rest| rest.until > now);
+        let until = now + rest;
+        self.resting.insert(folder, Rest { until, refused });
+    }
+
+    fn resting(&self, folder: Ino) -> Option<&Rest> {
+        let rest = self.resting.get(&folder);
+        rest.filter(|rest| rest.until > Instant::now())
+    }
+
+    fn refused(&self, folder: Ino) -> Option<RefreshError> {
+        self.resting(folder)?.refused.clone()
+    }
 }
 
 impl Refresher {
@@ -118,6 +149,9 @@ impl Refresher {
         if node.known.at().is_some() || node.folder_id().is_none() {
             self.touch(&node);
             return Ok(());
+        }
+        if let Some(error) = self.inner.state.lock().refused(folder) {
+            return Err(error);
         }
         self.refresh(folder, Class::Interactive, deadline).await
     }
@@ -167,13 +201,16 @@ impl Refresher {
         state
             .completing
             .iter()
-            .map(|(ino, progress)| (*ino, *progress))
+            .map(|(ino, completing)| (*ino, completing.progress))
             .collect()
     }
 
     /// The service does not give something that the folder lists: it is listed again as
     /// soon as its floor allows.
     pub fn doubt(&self, folder: Ino) {
+        if self.inner.state.lock().refused(folder).is_some() {
+            return;
+        }
         let deadline = Instant::now() + PATIENCE;
         drop(self.fly(folder, Ask::until(Class::Refresh, deadline)));
     }
@@ -195,9 +232,7 @@ impl Refresher {
             Known::Doubted(at) => age(at) > SECOND_LOOK.min(self.inner.max_age),
         };
         let state = self.inner.state.lock();
-        let rests = |until: &Instant| *until > Instant::now();
-        old && !state.completing.contains_key(&folder.ino)
-            && !state.resting.get(&folder.ino).is_some_and(rests)
+        old && !state.completing.contains_key(&folder.ino) && state.resting(folder.ino).is_none()
     }
 
     /// The running listing of the folder, or a new one.
@@ -217,10 +252,7 @@ impl Refresher {
                 }
                 Err(e) => {
                     tracing::debug!(%folder, error = %e, "folder not listed");
-                    state.resting.retain(|_, until| *until > Instant::now());
-                    state
-                        .resting
-                        .insert(folder, Instant::now() + inner.rest_after(e));
+                    state.rest(folder, inner.rest_after(e), refusal(e));
                 }
             }
             outcome
@@ -255,45 +287,88 @@ impl Inner {
             }
         };
         let first = listing.truncated.then(|| complete::First::of(&listing));
-        let changes = self
+        let begins = listing.truncated && self.begin_completing(folder);
+        self.seen(folder, &listing.files);
+        match self
             .tree
-            .merge(folder, convert(listing), asked, Time::now())?;
-        self.tell(changes);
-        if let Some(first) = first {
+            .merge(folder, convert(listing), asked, Time::now())
+        {
+            Ok(changes) => self.tell(changes),
+            Err(error) => {
+                if begins {
+                    self.state.lock().completing.remove(&folder);
+                }
+                return Err(error.into());
+            }
+        }
+        if let Some(first) = first.filter(|_| begins) {
             self.complete(folder, id, first, asked);
         }
         Ok(asked)
     }
 
-    /// Begins to see a folder whole, if that is not under way.
-    fn complete(self: &Arc<Self>, folder: Ino, id: FolderId, first: complete::First, asked: Time) {
-        let mut state = self.state.lock();
-        if let Entry::Vacant(place) = state.completing.entry(folder) {
-            place.insert(Progress::default());
-            let inner = self.clone();
-            self.runtime.spawn(async move {
-                let outcome = complete::run(&inner, folder, id, first, asked).await;
-                let rest = match outcome {
-                    Ok(Seen::Whole) => None,
-                    // There is nothing to be learnt from asking all of that again soon.
-                    Ok(Seen::Never) => Some(inner.api.limits().all_files_gap),
-                    Err(error) => {
-                        tracing::warn!(%folder, %error, "a folder of very many files is not seen whole");
-                        Some(inner.rest_after(&error))
-                    }
-                };
-                let mut state = inner.state.lock();
-                state.completing.remove(&folder);
-                if let Some(rest) = rest {
-                    state.resting.insert(folder, Instant::now() + rest);
-                }
-            });
+    /// Notes that a folder is being completed; false if it is already.
+    fn begin_completing(&self, folder: Ino) -> bool {
+        match self.state.lock().completing.entry(folder) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(Completing::default());
+                true
+            }
         }
+    }
+
+    /// Sees a folder whole, in the background.
+    fn complete(self: &Arc<Self>, folder: Ino, id: FolderId, first: complete::First, asked: Time) {
+        let inner = self.clone();
+        self.runtime.spawn(async move {
+            let outcome = complete::run(&inner, folder, id, first, asked).await;
+            let rest = match &outcome {
+                Ok(Seen::Whole) => None,
+                // There is nothing to be learnt from asking all of that again soon.
+                Ok(Seen::Never) => Some(inner.api.limits().all_files_gap),
+                Err(error) => {
+                    tracing::warn!(%folder, %error, "a folder of very many files is not seen whole");
+                    Some(inner.rest_after(error))
+                }
+            };
+            let mut state = inner.state.lock();
+            state.completing.remove(&folder);
+            if let Some(rest) = rest {
+                state.rest(folder, rest, outcome.err().as_ref().and_then(refusal));
+            }
+        });
     }
 
     /// How far the completion of a folder is.
     pub(super) fn progress(&self, folder: Ino, progress: Progress) {
-        self.state.lock().completing.insert(folder, progress);
+        if let Some(completing) = self.state.lock().completing.get_mut(&folder) {
+            completing.progress = progress;
+        }
+    }
+
+    /// Files were seen in a folder: where it is being completed, they are not missing.
+    pub(super) fn seen(&self, folder: Ino, files: &[api::FileItem]) {
+        if let Some(completing) = self.state.lock().completing.get_mut(&folder) {
+            let ids = files.iter().map(|file| file.id.clone());
+            completing.seen.extend(ids);
+        }
+    }
+
+    /// How many files were seen in a folder since its completion began.
+    pub(super) fn count_seen(&self, folder: Ino) -> usize {
+        let state = self.state.lock();
+        state.completing.get(&folder).map_or(0, |c| c.seen.len())
+    }
+
+    /// All files that were seen in a folder since its completion began. To be asked for
+    /// in the tree's transaction, so that no listing comes in between.
+    pub(super) fn all_seen(&self, folder: Ino) -> HashSet<FileId> {
+        let mut state = self.state.lock();
+        let completing = state.completing.get_mut(&folder);
+        completing
+            .map(|c| std::mem::take(&mut c.seen))
+            .unwrap_or_default()
     }
 
     /// Tells of changes. The receiver goes first when the mount ends; nobody caches
@@ -320,6 +395,14 @@ impl Inner {
             RefreshError::Api(error) if !error.is_passing() => limits.failing_window,
             _ => limits.folder_gap * 2,
         }
+    }
+}
+
+/// An error that comes again and counts against us, if the same is asked.
+fn refusal(error: &RefreshError) -> Option<RefreshError> {
+    match error {
+        RefreshError::Api(api) if !api.is_passing() => Some(error.clone()),
+        _ => None,
     }
 }
 

@@ -6,11 +6,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::node::{
-    Attributes, Kind, Known, Node, Pending, Place, Remote, RemoteFile, RemoteFolder, RemotePlace,
+    Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
+    RemotePlace,
 };
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
 
@@ -224,6 +226,20 @@ pub(super) fn count_folders(c: &Connection, parent: Ino) -> Result<u32> {
 pub(super) fn name_taken(c: &Connection, parent: Ino, name: &OsStr) -> Result<bool> {
     c.prepare_cached("SELECT EXISTS (SELECT 1 FROM node WHERE parent = ?1 AND name = ?2)")?
         .query_row(params![int(parent.0), name.as_bytes()], |row| row.get(0))
+}
+
+/// The path from the root; `None` when the node is detached.
+pub(super) fn path(c: &Connection, ino: Ino) -> Result<Option<PathBuf>> {
+    let mut names = Vec::new();
+    let mut at = ino;
+    while at != ROOT {
+        let Some(place) = by_ino(c, at)?.and_then(|node| node.place) else {
+            return Ok(None);
+        };
+        names.push(place.name);
+        at = place.parent;
+    }
+    Ok(Some(names.iter().rev().collect()))
 }
 
 /// Whether `node` is `above` or lies below it.

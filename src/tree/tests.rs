@@ -256,7 +256,10 @@ fn a_listing_cut_off_removes_nothing_and_leaves_names_unknown() {
     assert_eq!(bench.names(d), ["a", "b", "b (file2)", "c"]);
     assert_eq!(look_up(&bench), Lookup::Unknown);
     let seen = [1, 2, 3].map(file_id).into_iter().collect();
-    bench.tree.complete(d, &seen, bench.now, bench.now).unwrap();
+    bench
+        .tree
+        .complete(d, || seen, bench.now, bench.now)
+        .unwrap();
     assert_eq!(look_up(&bench), Lookup::Gone);
 
     // Seen whole once, it is served as known while it is looked at anew.
@@ -265,7 +268,10 @@ fn a_listing_cut_off_removes_nothing_and_leaves_names_unknown() {
     assert_eq!(look_up(&bench), Lookup::Gone);
     assert_eq!(bench.names(d), ["a", "b", "b (file2)", "c"]);
     let seen = [1, 3].map(file_id).into_iter().collect();
-    bench.tree.complete(d, &seen, bench.now, bench.now).unwrap();
+    bench
+        .tree
+        .complete(d, || seen, bench.now, bench.now)
+        .unwrap();
     assert_eq!(bench.names(d), ["a", "b", "c"]);
 }
 
@@ -566,6 +572,32 @@ fn a_refused_rename_shows_the_truth_again() {
 }
 
 #[test]
+fn what_a_refused_or_vanished_file_was_to_replace_stays() {
+    let files = || vec![file(1, "a", 1), file(2, "b", 1)];
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![], files()));
+    bench.rename((ROOT, "a"), (ROOT, "b")).unwrap();
+    let a = bench.get(ROOT, "b").ino;
+    bench.tree.restore_place(a).unwrap();
+    assert!(bench.todo().is_empty(), "b is not removed");
+    bench.list(ROOT, listing(vec![], files()));
+    assert_eq!(bench.names(ROOT), ["a", "b"]);
+
+    // In a folder that goes, with what was to change in it.
+    bench.list(ROOT, listing(vec![folder(7, "d")], files()));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, listing(vec![], vec![file(3, "c", 1), file(4, "x", 1)]));
+    bench.rename((d, "c"), (d, "x")).unwrap();
+    bench.tree.folder_vanished(d).unwrap();
+    bench.pass(600);
+    let todo = bench.todo();
+    assert!(
+        !todo.iter().any(|task| task.starts_with("remove")),
+        "{todo:?}"
+    );
+}
+
+#[test]
 fn rename_follows_posix() {
     let bench = Bench::new();
     bench.list(
@@ -752,6 +784,55 @@ fn what_waits_for_something_that_failed_for_good_does_not_hold_up_the_rest() {
 }
 
 #[test]
+fn what_is_to_go_is_listed_with_its_path_and_its_trouble() {
+    let bench = Bench::new();
+    bench.list(
+        ROOT,
+        listing(vec![folder(7, "d"), folder(8, "kept")], vec![]),
+    );
+    let (d, kept) = (bench.get(ROOT, "d").ino, bench.get(ROOT, "kept").ino);
+    bench.list(d, listing(vec![], vec![file(1, "＄1", 1)]));
+    bench.list(kept, listing(vec![], vec![file(2, "b", 1)]));
+    bench.rename((ROOT, "kept"), (ROOT, "renamed")).unwrap();
+    for (folder, name) in [(d, "$1"), (kept, "b")] {
+        bench
+            .tree
+            .unlink(folder, OsStr::new(name), bench.now)
+            .unwrap();
+    }
+    bench.tree.rmdir(ROOT, OsStr::new("d"), bench.now).unwrap();
+    let sent = bench.write(ROOT, "sent", 9);
+    bench.begin_upload(sent.ino, 0, "sent", 9);
+    bench
+        .tree
+        .unlink(ROOT, OsStr::new("sent"), bench.now)
+        .unwrap();
+    let Some(Task::Remove(first)) = bench
+        .ready()
+        .into_iter()
+        .find(|task| matches!(task, Task::Remove(removal) if removal.rid == "file1"))
+    else {
+        panic!("nothing to remove");
+    };
+    bench
+        .tree
+        .postpone_removal(&first, at(2_000_000), "not now")
+        .unwrap();
+
+    let leaving = bench.tree.leaving(100).unwrap();
+    let paths: Vec<_> = leaving.iter().map(|l| l.path.to_str().unwrap()).collect();
+    assert_eq!(paths, ["d/$1", "renamed/b", "d", "sent"]);
+    assert_eq!(leaving.len() as u64, bench.tree.backlog().unwrap().removals);
+    assert_eq!(leaving[0].error.as_deref(), Some("not now"));
+    assert_eq!(
+        (leaving[0].attempts, leaving[0].not_before),
+        (1, at(2_000_000))
+    );
+    assert_eq!(leaving[1].error, None);
+    assert_eq!(bench.tree.leaving(2).unwrap(), leaving[..2]);
+}
+
+#[test]
 fn a_new_name_is_a_new_try() {
     let bench = Bench::new();
     let d = bench.create(ROOT, "bad", &NewNode::Folder).ino;
@@ -862,6 +943,23 @@ fn what_a_row_says_once_reads_back_after_either_half_changed() {
     let back = bench.get(d, "other");
     assert_eq!(back.ino, node.ino);
     assert_eq!(back.remote.place().unwrap().name, "other");
+}
+
+#[test]
+fn a_file_that_a_listing_showed_during_the_completion_stays() {
+    let bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    let cut = |files| Listing {
+        extent: Extent::FilesCut,
+        ..listing(vec![], files)
+    };
+    bench.list(d, cut(vec![file(1, "a", 1)]));
+    // What was seen is asked for when nothing can come in between any more.
+    bench.list(d, cut(vec![file(2, "new", 1)]));
+    let seen = || [1, 2].map(file_id).into_iter().collect();
+    bench.tree.complete(d, seen, bench.now, bench.now).unwrap();
+    assert_eq!(bench.names(d), ["a", "new"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::node::{Kind, Node, Pending, Remote, RemotePlace};
 use super::{TreeError, names, removals, rows};
-use crate::ids::{Ino, Time};
+use crate::ids::{FolderId, Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
 
@@ -27,6 +27,18 @@ pub(super) fn detach(
     rows::set_place(c, node.ino, None)?;
     rows::set_pending(c, node.ino, Pending::default())?;
     rows::set_changed(c, node.ino, now)
+}
+
+/// A node will not take the place of what it was to replace: that stays, and shows
+/// again with the next listings of the folders that are returned.
+pub(super) fn stop_replacing(c: &Connection, ino: Ino) -> rusqlite::Result<Vec<FolderId>> {
+    let look_again = removals::withdraw(c, ino)?;
+    for folder in &look_again {
+        if let Some(folder) = rows::by_folder_id(c, *folder)? {
+            rows::expire(c, folder.ino)?;
+        }
+    }
+    Ok(look_again)
 }
 
 /// Where the service should have the node, as far as that can be said: its

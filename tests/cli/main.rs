@@ -7,6 +7,7 @@ mod json;
 mod running;
 mod user;
 
+use fichierfs::sim::{Fault, FaultKind};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use user::{HIGH_SPEED, SPEED, User, assert_line, ran, wait_until};
@@ -80,11 +81,47 @@ fn what_is_left_has_its_own_exit_code() {
     );
     assert!(!user.is_mounted());
 
+    let brief = ["mount", "--background", "--drain-timeout", "300ms", "mnt"];
+    assert_eq!(user.run(&brief).code, 0);
+    assert_line(&user.run(&["unmount", "mnt"]), 3, "1 upload");
+
     user.simulator.faults().clear();
     user.mount();
     assert_eq!(std::fs::read(user.path("mnt/a.txt")).unwrap(), b"text");
     assert_eq!(user.run(&["unmount"]).code, 0);
     assert_eq!(user.simulator.account().file_paths(), ["a.txt"]);
+}
+
+#[test]
+fn a_removal_that_waits_is_listed() {
+    let user = User::settled();
+    user.mount();
+    std::fs::create_dir(user.path("mnt/d")).unwrap();
+    std::fs::write(user.path("mnt/d/a.txt"), "text").unwrap();
+    assert_eq!(user.run(&["queue", "wait"]).code, 0);
+    let trouble = FaultKind::Status { status: 503 };
+    user.simulator
+        .faults()
+        .add(Fault::new("file/rm", trouble).always());
+    std::fs::remove_file(user.path("mnt/d/a.txt")).unwrap();
+    wait_until("a removal failed", || {
+        user.run(&["queue", "list"]).out.contains("503")
+    });
+    let list = user.run(&["queue", "list"]).out;
+    let row = list.lines().find(|line| line.ends_with("/d/a.txt"));
+    assert!(row.is_some_and(|row| row.starts_with("remove")), "{list}");
+    let json = user.run(&["queue", "list", "--json"]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let item = &json["items"][0];
+    assert_eq!(item["path"], "d/a.txt");
+    assert_eq!(item["work"][0], "remove");
+    assert_eq!(item["state"], "waiting");
+    assert!(item["error"].as_str().unwrap().contains("503"), "{json}");
+
+    user.simulator.faults().clear();
+    assert_eq!(user.run(&["queue", "wait"]).code, 0);
+    assert_eq!(user.simulator.account().file_paths(), Vec::<String>::new());
+    assert_eq!(user.run(&["unmount"]).code, 0);
 }
 
 #[test]

@@ -7,31 +7,81 @@ use nix::unistd::{Pid, geteuid};
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// The demo, in a process of its own.
+struct Demo<'w> {
+    world: &'w World,
+    point: PathBuf,
+    temporary: PathBuf,
+    child: Child,
+}
+
+impl Demo<'_> {
+    /// Returns once it says how to end it.
+    fn start(world: &World) -> Demo<'_> {
+        let temporary = world.folder("tmp");
+        let point = world.path("demo");
+        let log = fs::File::create(world.path("said")).unwrap();
+        let child = world
+            .fichierfs()
+            .arg("demo")
+            .arg(&point)
+            .env("TMPDIR", &temporary)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut demo = Demo {
+            world,
+            point,
+            temporary,
+            child,
+        };
+        let mut ended = None;
+        eventually("the demo's mount", || {
+            ended = demo.child.try_wait().unwrap();
+            ended.is_some() || demo.said().contains("Ctrl-C")
+        });
+        assert!(ended.is_none(), "{}", demo.said());
+        assert!(is_mounted(&demo.point));
+        demo
+    }
+
+    fn said(&self) -> String {
+        text(self.world.path("said"))
+    }
+
+    /// Presses Ctrl-C, once, and looks for what is left.
+    fn end(mut self) {
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).unwrap();
+        let mut ended = None;
+        eventually("the demo's end", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        assert!(ended.unwrap().success(), "{}", self.said());
+        assert!(!is_mounted(&self.point) && !self.point.exists());
+        assert_eq!(names(&self.temporary), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_demo_ends_even_if_somebody_stays_in_it() {
+    let world = World::new();
+    let demo = Demo::start(&world);
+    let open = fs::File::open(demo.point.join("Welcome.txt")).unwrap();
+    demo.end();
+    drop(open);
+}
 
 #[test]
 fn the_demo_shows_an_account_and_leaves_nothing() {
     let world = World::new();
-    let temporary = world.folder("tmp");
-    let point = world.path("demo");
-    let log = fs::File::create(world.path("said")).unwrap();
-    let mut demo = world
-        .fichierfs()
-        .arg("demo")
-        .arg(&point)
-        .env("TMPDIR", &temporary)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let mut ended = None;
-    eventually("the demo's mount", || {
-        ended = demo.try_wait().unwrap();
-        ended.is_some() || text(world.path("said")).contains("Ctrl-C")
-    });
-    assert!(ended.is_none(), "{}", text(world.path("said")));
-    assert!(is_mounted(&point));
+    let demo = Demo::start(&world);
+    let point = demo.point.clone();
     let shown = [
         "Documents",
         "Empty folder",
@@ -48,14 +98,7 @@ fn the_demo_shows_an_account_and_leaves_nothing() {
     drop(file);
     assert_eq!(text(&notes), format!("{before}a line of mine\n"));
 
-    kill(Pid::from_raw(demo.id() as i32), Signal::SIGINT).unwrap();
-    eventually("the demo's end", || {
-        ended = demo.try_wait().unwrap();
-        ended.is_some()
-    });
-    assert!(ended.unwrap().success(), "{}", text(world.path("said")));
-    assert!(!is_mounted(&point) && !point.exists());
-    assert_eq!(names(&temporary), Vec::<String>::new());
+    demo.end();
 }
 
 /// One line on standard error, with the way out.

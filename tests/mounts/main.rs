@@ -6,6 +6,8 @@ mod faults;
 mod first_contact;
 mod foreign;
 mod harness;
+mod open_questions;
+mod pinning;
 mod secrets;
 mod semantics;
 mod workflows;

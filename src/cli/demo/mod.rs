@@ -6,6 +6,7 @@
 mod files;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::exit::{Exit, Failure};
 use super::show::{self, Paint, Tone};
@@ -13,15 +14,14 @@ use super::signals::Signals;
 use super::{Outcome, log, mount};
 use crate::config::{ApiKey, Layers, LogFormat, LogLevel, Paths, resolve};
 use crate::control::protocol::Parting;
-use crate::daemon::{self, Setup};
-use crate::fuse::MountError;
+use crate::daemon::{self, Ended, Running, Setup};
 use crate::sim::{Shape, SimConfig, Simulator};
 
 /// Where to mount if nobody says.
 const PLACE: &str = "1fichier-demo";
 
 /// Roughly what a call of the real service takes.
-const LATENCY: std::time::Duration = std::time::Duration::from_millis(40);
+const LATENCY: Duration = Duration::from_millis(40);
 
 pub(super) async fn run(mountpoint: Option<PathBuf>) -> Outcome {
     let _ = log::start(LogLevel::Warn, LogFormat::Text);
@@ -41,19 +41,9 @@ pub(super) async fn run(mountpoint: Option<PathBuf>) -> Outcome {
     let mut running = daemon::start(setup(&simulator, scratch.path(), &mountpoint)?).await?;
     show::print(&invitation(&mountpoint, Paint::for_stdout()))?;
 
-    let ended = loop {
-        tokio::select! {
-            ended = running.ended() => break ended,
-            _ = signals.next() => {}
-        }
-        // The account goes with this process, so nothing queued is worth waiting for.
-        match running.stop(Parting::Leave).await {
-            Ok(ended) => break ended,
-            Err(error @ MountError::Busy(_)) => {
-                show::print(&format!("{error}; then press Ctrl-C again\n"))?;
-            }
-            Err(error) => return Err(Failure::of(&error)),
-        }
+    let ended = tokio::select! {
+        ended = running.ended() => ended,
+        _ = signals.next() => end(&mut running).await,
     };
     simulator.stop().await;
     drop(scratch);
@@ -63,6 +53,19 @@ pub(super) async fn run(mountpoint: Option<PathBuf>) -> Outcome {
         None => {
             show::print("\nUnmounted; the demo's files are gone.\n")?;
             Ok(Exit::Done)
+        }
+    }
+}
+
+/// The account goes with this process: nothing queued is worth waiting for, and
+/// nobody in the mount may keep it from going.
+async fn end(running: &mut Running) -> Ended {
+    match running.stop(Parting::Leave).await {
+        Ok(ended) => ended,
+        Err(error) => {
+            tracing::warn!("{error}; it is taken away all the same");
+            running.handle().interrupt(Duration::ZERO).await;
+            running.ended().await
         }
     }
 }

@@ -20,6 +20,7 @@ fn screen(status: &Status, paint: Paint, now: Timestamp) -> String {
     lines.extend(status.account.as_ref().map(account));
     lines.push(reads(&status.reads, &status.cache));
     lines.push(cache(&status.cache));
+    lines.extend(checks(&status.cache, paint));
     lines.push(queue(status));
     lines.extend(status.transfers.iter().map(transfer));
     for failed in &status.failures {
@@ -92,6 +93,24 @@ fn reads(reads: &Reads, cache: &Cache) -> String {
         line.push_str(&format!("  {} failed", reads.failed));
     }
     line
+}
+
+/// What was compared with the service's checksums, if anything was.
+fn checks(cache: &Cache, paint: Paint) -> Option<String> {
+    if cache.sound_files + cache.damaged_files + cache.check_cpu_ms == 0 {
+        return None;
+    }
+    let mut line = format!(
+        "checks   {} sound; {} s of the processor",
+        show::count(cache.sound_files, "file"),
+        cache.check_cpu_ms.div_ceil(1000)
+    );
+    if cache.damaged_files > 0 {
+        let files = show::count(cache.damaged_files, "file");
+        let text = format!("  {files} damaged, reading fails: `fichierfs verify` fetches anew");
+        line.push_str(&paint.tone(Tone::Bad, &text));
+    }
+    Some(line)
 }
 
 fn cache(cache: &Cache) -> String {
@@ -248,6 +267,9 @@ mod tests {
             },
             cache: Cache {
                 hit_bytes: 75,
+                sound_files: 2,
+                damaged_files: 1,
+                check_cpu_ms: 1500,
                 ..Cache::default()
             },
             tree: Totals { files: 1, bytes: 0 },
@@ -272,6 +294,7 @@ mod tests {
             "/m  mounted  since 1m 1s  pid 7",
             "reads    2 streams  2.00 KiB/s to readers",
             "75% from the cache",
+            "checks   2 files sound; 2 s of the processor  1 file damaged",
             "1 file known, 0 B in 3 folders; listed 1m to 1h ago; 1 not looked into yet",
             "queue    2 uploads (100 B); 1 failed; 6 B/s, done in 10s\n",
             " 40%  6 B/s  10s  /a  (try 2)\n",

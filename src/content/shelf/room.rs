@@ -50,7 +50,9 @@ impl Shelf {
         let line = now_ns().saturating_sub(age);
         let old: Vec<(FileId, u64)> = {
             let index = self.index.read();
-            let old = index.iter().filter(|(_, entry)| entry.used() < line);
+            let old = index
+                .iter()
+                .filter(|(id, entry)| entry.used() < line && !self.is_kept(id));
             old.map(|(id, entry)| (id.clone(), entry.number)).collect()
         };
         for (id, number) in old {
@@ -92,6 +94,7 @@ impl Shelf {
             .index
             .read()
             .iter()
+            .filter(|(id, _)| !self.is_kept(id))
             .map(|(id, entry)| (entry.used(), id.clone(), entry.number))
             .collect();
         files.sort_unstable();

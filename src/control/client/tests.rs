@@ -84,6 +84,22 @@ impl Controlled for Fake {
             format!("no {}", path.display()),
         ))
     }
+    async fn pin(&self, _path: PathBuf) -> std::result::Result<Pin, Refusal> {
+        Err(Refusal::failed("no room"))
+    }
+    async fn unpin(&self, path: PathBuf) -> std::result::Result<(), Refusal> {
+        self.note(format!("unpin {path:?}"));
+        Ok(())
+    }
+    async fn verify(&self, _path: PathBuf) -> std::result::Result<Verification, Refusal> {
+        Err(Refusal::failed("no network"))
+    }
+    async fn pins(&self) -> std::result::Result<Pins, Refusal> {
+        Ok(Pins {
+            schema: SCHEMA,
+            pins: Vec::new(),
+        })
+    }
     async fn account(&self) -> std::result::Result<Account, Refusal> {
         Err(Refusal::new(RefusalKind::NotNow, "locked"))
     }
@@ -100,9 +116,9 @@ impl Controlled for Fake {
         Ok(Reloaded::default())
     }
 
-    async fn stop(&self, parting: Parting) -> std::result::Result<(), Refusal> {
+    async fn stop(&self, parting: Parting) -> std::result::Result<Duration, Refusal> {
         self.note(format!("stop {parting:?}"));
-        Ok(())
+        Ok(Duration::from_secs(7))
     }
 }
 
@@ -127,7 +143,10 @@ async fn questions_arrive_and_answers_come_back() {
         (cancelled.count, &cancelled.left[..]),
         (1, &["a/b".into()][..])
     );
-    client.stop(Parting::Leave).await.unwrap();
+    assert_eq!(
+        client.stop(Parting::Leave).await.unwrap(),
+        Duration::from_secs(7)
+    );
     assert_eq!(client.queue().await.unwrap().items, []);
     assert_eq!(
         *fake.asked.lock(),

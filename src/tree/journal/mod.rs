@@ -19,6 +19,7 @@
 //! needs no special case: the fact is recorded, and the difference remains.
 
 mod backlog;
+mod leaving;
 mod outcomes;
 mod ready;
 mod uploads;
@@ -27,6 +28,7 @@ use super::TreeError;
 
 pub use super::attempts::{WHILE_OPEN, content_due};
 pub use backlog::{Backlog, Queued};
+pub use leaving::Leaving;
 pub use outcomes::content_confirmed;
 pub use ready::{Object, Task};
 pub use uploads::Underway;

@@ -1,0 +1,312 @@
+//! Whether what we have of a file is what the service's Whirlpool says.
+//!
+//! The hash is slow (some 130 MB a second of one core), so it is never on the way of a
+//! read: a thread of lowest priority computes it, one file at a time, and rests while
+//! there are reads. A file that was fetched whole is checked by itself when nothing
+//! else is going on; who cannot wait asks for it. A wrong sum drops what is cached and
+//! fetches it once more; if that is wrong as well, the file is damaged, and reading it
+//! fails until it is asked for again.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rusqlite::{Connection, params};
+use whirlpool::Digest;
+
+use super::error::{ContentError, Reason};
+use super::file::CacheFile;
+use super::{Content, Core, RemoteFile};
+use crate::ids::{FileId, Whirlpool};
+use crate::store::Store;
+
+/// Bytes that are hashed between two looks at what else is going on.
+const PIECE: u64 = 1024 * 1024;
+
+/// How long the hash rests when there are reads.
+const REST: Duration = Duration::from_millis(200);
+
+/// Files that are remembered for a check.
+const MOST_CANDIDATES: usize = 10_000;
+
+/// What a check found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// The bytes are those of the checksum.
+    Sound,
+    /// They are not, also when fetched anew.
+    Damaged,
+    /// The service told no checksum.
+    Unknown,
+}
+
+/// Whether a check waits for a quiet moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Hurry {
+    Now,
+    WhenIdle,
+}
+
+/// What was checked, and what is to be.
+pub(super) struct Checks {
+    store: Store,
+    state: Mutex<State>,
+    /// Whether any file is damaged: looked at by each read.
+    any_damaged: AtomicBool,
+    /// One at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+struct State {
+    sound: HashSet<FileId>,
+    damaged: HashSet<FileId>,
+    candidates: HashMap<FileId, RemoteFile>,
+}
+
+impl Checks {
+    /// What earlier processes found.
+    pub(super) fn open(store: Store) -> Result<Checks, ContentError> {
+        let (mut sound, mut damaged) = (HashSet::new(), HashSet::new());
+        for (id, is_sound) in store.read(all)? {
+            let found = if is_sound { &mut sound } else { &mut damaged };
+            found.insert(id);
+        }
+        Ok(Checks {
+            store,
+            any_damaged: AtomicBool::new(!damaged.is_empty()),
+            state: Mutex::new(State {
+                sound,
+                damaged,
+                candidates: HashMap::new(),
+            }),
+            turn: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// A file is about to be fetched: once it is whole, it can be checked.
+    pub(super) fn may_check(&self, file: &RemoteFile) {
+        let mut state = self.state.lock();
+        if file.whirlpool.is_some()
+            && state.candidates.len() < MOST_CANDIDATES
+            && !state.sound.contains(&file.id)
+            && !state.damaged.contains(&file.id)
+        {
+            state.candidates.insert(file.id.clone(), file.clone());
+        }
+    }
+
+    /// Fails for a file that is known to be damaged.
+    pub(super) fn admit(&self, id: &FileId) -> Result<(), ContentError> {
+        if self.any_damaged.load(Ordering::Relaxed) && self.state.lock().damaged.contains(id) {
+            let reason = Reason::new(
+                &"its bytes are not those of its checksum",
+                "`fichierfs verify` fetches it once more.",
+            );
+            return Err(ContentError::Damaged(reason));
+        }
+        Ok(())
+    }
+
+    /// Files that were found sound, and damaged.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.sound.len(), state.damaged.len())
+    }
+
+    fn settle(&self, id: &FileId, sound: bool) -> Result<(), ContentError> {
+        {
+            let mut state = self.state.lock();
+            let State {
+                sound: good,
+                damaged: bad,
+                candidates,
+            } = &mut *state;
+            candidates.remove(id);
+            let (to, from) = if sound { (good, bad) } else { (bad, good) };
+            from.remove(id);
+            to.insert(id.clone());
+            self.any_damaged
+                .store(!state.damaged.is_empty(), Ordering::Relaxed);
+        }
+        self.store.write(|tx| {
+            tx.execute(
+                "INSERT OR REPLACE INTO checked(file_id, sound) VALUES (?1, ?2)",
+                params![id.as_str(), sound],
+            )?;
+            Ok(())
+        })
+    }
+}
+
+fn all(connection: &Connection) -> Result<Vec<(FileId, bool)>, ContentError> {
+    let mut statement = connection.prepare("SELECT file_id, sound FROM checked")?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (id, sound) = row?;
+        if let Ok(id) = id.parse() {
+            found.push((id, sound));
+        }
+    }
+    Ok(found)
+}
+
+impl Content {
+    /// Compares a file with its checksum now, after fetching what is absent of it.
+    ///
+    /// # Errors
+    /// The file cannot be fetched, or the database failed.
+    pub async fn verify(&self, file: &RemoteFile) -> Result<Verdict, ContentError> {
+        self.core.verify(file, Hurry::Now).await
+    }
+}
+
+impl Core {
+    async fn verify(
+        self: &Arc<Self>,
+        file: &RemoteFile,
+        hurry: Hurry,
+    ) -> Result<Verdict, ContentError> {
+        let Some(wanted) = file.whirlpool else {
+            return Ok(Verdict::Unknown);
+        };
+        let _turn = self.checks.turn.lock().await;
+        let content = Content {
+            core: Arc::clone(self),
+        };
+        for fetched in 1..=2 {
+            content.fill(file).await?;
+            let cached = self.find(file).await?;
+            // Dropped from the cache meanwhile: not a word about its bytes.
+            let Some(sum) = self.hash(cached, hurry).await? else {
+                continue;
+            };
+            if sum == wanted {
+                self.checks.settle(&file.id, true)?;
+                return Ok(Verdict::Sound);
+            }
+            tracing::warn!(file = %file.id, fetched, "the bytes of a file are not those of its checksum");
+            let (core, id) = (Arc::clone(self), file.id.clone());
+            let dropped = self.runtime.spawn_blocking(move || core.shelf.forget(&id));
+            // It fails only if the process is about to end.
+            let _ = dropped.await;
+        }
+        self.checks.settle(&file.id, false)?;
+        tracing::error!(file = %file.id, "a file is damaged: reading it fails");
+        Ok(Verdict::Damaged)
+    }
+
+    /// The Whirlpool of a file that is cached whole; `None` if it is not any more.
+    async fn hash(
+        self: &Arc<Self>,
+        cached: Arc<CacheFile>,
+        hurry: Hurry,
+    ) -> Result<Option<Whirlpool>, ContentError> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let core = Arc::downgrade(self);
+        let work = move || {
+            yield_to_all();
+            let mut digest = whirlpool::Whirlpool::new();
+            let mut at = 0;
+            while at < cached.size {
+                let Some(core) = core.upgrade() else {
+                    return;
+                };
+                if hurry == Hurry::WhenIdle && !core.is_quiet() {
+                    drop(core);
+                    std::thread::sleep(REST);
+                    continue;
+                }
+                let range = at..cached.size.min(at + PIECE);
+                let Ok(Some(bytes)) = cached.read_whole(&range) else {
+                    let _ = tell.send(None);
+                    return;
+                };
+                core.counters
+                    .check_nanos
+                    .add(hash_piece(&mut digest, &bytes));
+                at = range.end;
+            }
+            // Who asked may be gone.
+            let _ = tell.send(Some(Whirlpool(digest.finalize().into())));
+        };
+        std::thread::Builder::new()
+            .name("verify".to_owned())
+            .spawn(work)
+            .map_err(|error| {
+                let reason = Reason::new(&error, "Try again later.");
+                ContentError::Unavailable(reason)
+            })?;
+        Ok(told.await.unwrap_or(None))
+    }
+
+    /// Whether nothing is read or fetched: looked at twice, a moment apart.
+    fn is_quiet(&self) -> bool {
+        let look = || {
+            let counters = &self.counters;
+            (counters.hit_bytes.get(), counters.miss_bytes.get())
+        };
+        let before = look();
+        self.counters.flights.get() == 0 && {
+            std::thread::sleep(Duration::from_millis(1));
+            look() == before
+        }
+    }
+
+    /// Checks what was fetched whole, when there is nothing else to do.
+    async fn check_one(self: &Arc<Self>) {
+        let whole = {
+            let state = self.checks.state.lock();
+            let mut files = state.candidates.values();
+            files
+                .find(|file| self.shelf.cached_of(file) == file.size)
+                .cloned()
+        };
+        let Some(file) = whole else {
+            return;
+        };
+        if let Err(error) = self.verify(&file, Hurry::WhenIdle).await {
+            tracing::debug!(file = %file.id, %error, "a file could not be checked");
+            self.checks.state.lock().candidates.remove(&file.id);
+        }
+    }
+}
+
+/// Checks files as long as the room lives.
+pub(super) async fn keep_checking(core: std::sync::Weak<Core>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(core) = core.upgrade() else {
+            return;
+        };
+        core.check_one().await;
+    }
+}
+
+/// Hashes a piece; returns the nanoseconds of the processor that it took.
+fn hash_piece(digest: &mut whirlpool::Whirlpool, bytes: &Bytes) -> u64 {
+    let before = processor_time();
+    digest.update(bytes);
+    processor_time().saturating_sub(before)
+}
+
+/// The processor time of this thread, in nanoseconds.
+fn processor_time() -> u64 {
+    let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+    nix::time::clock_gettime(clock).map_or(0, |time| {
+        let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
+        seconds * 1_000_000_000 + u64::try_from(time.tv_nsec()).unwrap_or(0)
+    })
+}
+
+/// Gives this thread the lowest priority. Where that is refused, it has its usual one.
+fn yield_to_all() {
+    // SAFETY: it takes numbers and touches no memory; 0 is the calling thread.
+    let refused = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) } != 0;
+    if refused {
+        tracing::debug!("checks run at the usual priority");
+    }
+}

@@ -1,0 +1,88 @@
+//! Checks that somebody asked for: they outlast a request, so each is a job that is asked
+//! after until it is done.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::answers::Handle;
+use super::pins::remote;
+use crate::content::Verdict;
+use crate::control::{Refusal, RefusalKind, protocol};
+use crate::ids::Ino;
+use crate::tree::Node;
+
+/// The jobs, by what they check. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Jobs {
+    running: Arc<Mutex<HashMap<Ino, protocol::Verification>>>,
+}
+
+impl Handle {
+    /// Begins to check a file or all files of a folder, or tells how far that is. Who
+    /// is told of the end ends it: the next question begins anew.
+    pub(super) fn verify_node(&self, node: &Node) -> Result<protocol::Verification, Refusal> {
+        let jobs = &self.shared.verify;
+        let mut running = jobs.running.lock();
+        if let Some(job) = running.get(&node.ino) {
+            let told = job.clone();
+            if told.done {
+                running.remove(&node.ino);
+            }
+            return Ok(told);
+        }
+        let below = &self.shared.parts.below;
+        let (nodes, unlisted) = below.tree.files_below(node).map_err(Refusal::failed)?;
+        if !unlisted.is_empty() {
+            let line = format!(
+                "{} folders in it are not listed yet: list them first, as with `find`",
+                unlisted.len()
+            );
+            return Err(Refusal::new(RefusalKind::NotNow, line));
+        }
+        let files: Vec<_> = nodes
+            .iter()
+            .filter_map(|node| Some((node.ino, remote(node)?)))
+            .collect();
+        let job = protocol::Verification {
+            schema: protocol::SCHEMA,
+            path: self.shown(node.ino).map_err(Refusal::failed)?,
+            files: files.len() as u64,
+            sound: 0,
+            unknown: 0,
+            damaged: Vec::new(),
+            errors: Vec::new(),
+            done: files.is_empty(),
+        };
+        if !job.done {
+            running.insert(node.ino, job.clone());
+            let (handle, ino) = (self.clone(), node.ino);
+            tokio::spawn(async move { handle.check(ino, files).await });
+        }
+        Ok(job)
+    }
+
+    async fn check(&self, job: Ino, files: Vec<(Ino, crate::content::RemoteFile)>) {
+        let jobs = self.shared.verify.clone();
+        let note = |change: &dyn Fn(&mut protocol::Verification)| {
+            if let Some(job) = jobs.running.lock().get_mut(&job) {
+                change(job);
+            }
+        };
+        for (ino, file) in files {
+            let checked = self.shared.parts.below.content.verify(&file).await;
+            let path = self.shown(ino).unwrap_or_default();
+            note(&|job| match &checked {
+                Ok(Verdict::Sound) => job.sound += 1,
+                Ok(Verdict::Unknown) => job.unknown += 1,
+                Ok(Verdict::Damaged) => job.damaged.push(path.clone()),
+                Err(error) => job.errors.push(protocol::Failed {
+                    path: path.clone(),
+                    reason: error.to_string(),
+                }),
+            });
+        }
+        note(&|job| job.done = true);
+    }
+}
