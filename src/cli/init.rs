@@ -46,9 +46,12 @@ pub(super) async fn run(args: &InitArgs) -> Outcome {
     let checked = check(&loaded, &key).await?;
     let profile = args.config.profile.as_deref();
     write_key(&loaded.file, profile, &key)?;
-    let told = match args.rotate {
-        true => rotate(&loaded).await?,
-        false => String::new(),
+    let told = match (args.rotate, &checked) {
+        (true, Checked::Good(_)) => rotate(&loaded).await?,
+        (true, Checked::NotNow(_)) => {
+            "Running mounts go on with the old key, since the new one is not checked.\n".to_owned()
+        }
+        (false, _) => String::new(),
     };
     let mut text = String::new();
     match checked {
@@ -122,7 +125,7 @@ async fn check(loaded: &Loaded, key: &ApiKey) -> Result<Checked, Failure> {
                 );
                 return Err(Failure::new(Exit::Failed, line));
             }
-            Ok(Checked::Good(daemon::account::note(&state, &account)?))
+            Ok(Checked::Good(daemon::account::note(&state, &account, key)?))
         }
         Err(error) if error.is_passing() => Ok(Checked::NotNow(error)),
         Err(error) => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::daemon::{Ended, Running};
+use crate::daemon::{Ended, NewKey, Running};
 
 /// Serves until the end, however it comes about.
 pub(super) async fn serve(running: &mut Running, drain_timeout: Duration) -> io::Result<Ended> {
@@ -26,7 +26,7 @@ pub(super) async fn serve(running: &mut Running, drain_timeout: Duration) -> io:
             // Beside the wait for signals: a command for the key may take its time.
             let handle = handle.clone();
             tokio::spawn(async move {
-                if let Err(refusal) = handle.reload().await {
+                if let Err(refusal) = handle.reload(NewKey::MayBeAnyones).await {
                     tracing::error!("the configuration stays as it was: {refusal}");
                 }
             });

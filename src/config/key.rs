@@ -101,6 +101,11 @@ impl KeyStore {
         self.0.read().clone()
     }
 
+    /// Uses none from now on: nothing can be asked any more.
+    pub fn clear(&self) {
+        *self.0.write() = None;
+    }
+
     /// Uses another key from now on.
     pub fn replace(&self, key: ApiKey) {
         *self.0.write() = Some(key);

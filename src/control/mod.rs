@@ -65,7 +65,8 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     fn link(&self, path: PathBuf) -> impl Future<Output = Result<Link, Refusal>> + Send;
     /// Drops what is cached of the service's content; returns how many bytes.
     fn clear_cache(&self) -> impl Future<Output = Result<u64, Refusal>> + Send;
-    /// Reads the configuration anew.
+    /// Reads the configuration anew; the caller made sure that a new key is that of the
+    /// same account.
     fn reload(&self) -> impl Future<Output = Result<Reloaded, Refusal>> + Send;
     /// Takes the mount away and, after the queue as `parting` says, ends the
     /// daemon. Returns once the mount is gone, with the time that the user allows for

@@ -2,7 +2,7 @@
 //! (API notes 7), and kept in the database for `df` and `fichierfs account`.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::OptionalExtension;
@@ -10,7 +10,8 @@ use rusqlite::OptionalExtension;
 use super::StartError;
 use super::lock;
 use super::parts::Parts;
-use crate::api::{self, ApiError, Ask, Class, Offer};
+use crate::api::{self, Api, ApiError, Ask, Class, Offer};
+use crate::config::ApiKey;
 use crate::control::protocol::Account;
 use crate::store::{self, Store, StoreError};
 use crate::vfs::AccountFigures;
@@ -27,25 +28,75 @@ const GLANCE: Duration = Duration::from_secs(30);
 /// How long to leave the service alone after it did not answer.
 const PAUSE: Duration = Duration::from_secs(900);
 
+/// How long the check of a new key may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The row of the table `setting`.
 const KEY: &str = "account";
 
-/// Stores figures, as told just now.
-///
-/// # Errors
-/// When the database fails.
-pub fn save(store: &Store, account: &api::Account) -> Result<Account, StoreError> {
+/// The row of `setting` with the print of the key that is known to be this account's.
+const KEY_PRINT: &str = "key_print";
+
+/// Stores figures, as told just now to who has the key of this print.
+fn save(store: &Store, account: &api::Account, print: &str) -> Result<Account, StoreError> {
     let told = told(account, Timestamp::now());
     let text = serde_json::to_string(&told).unwrap_or_default();
-    store.write(|tx| {
-        tx.execute(
-            "INSERT INTO setting (key, value) VALUES (?1, ?2)
-             ON CONFLICT (key) DO UPDATE SET value = ?2",
-            [KEY, &text],
-        )?;
-        Ok::<_, StoreError>(())
-    })?;
+    put(store, &[(KEY, &text), (KEY_PRINT, print)])?;
     Ok(told)
+}
+
+fn put(store: &Store, rows: &[(&str, &str)]) -> Result<(), StoreError> {
+    store.write(|tx| {
+        for (key, value) in rows {
+            tx.execute(
+                "INSERT INTO setting (key, value) VALUES (?1, ?2)
+                 ON CONFLICT (key) DO UPDATE SET value = ?2",
+                [key, value],
+            )?;
+        }
+        Ok::<_, StoreError>(())
+    })
+}
+
+fn get(store: &Store, key: &str) -> Result<Option<String>, StoreError> {
+    let query = "SELECT value FROM setting WHERE key = ?1";
+    store.read(|c| Ok::<_, StoreError>(c.query_row(query, [key], |row| row.get(0)).optional()?))
+}
+
+/// Notes that the key of this print is this account's.
+pub(super) fn trust(store: &Store, print: &str) -> Result<(), StoreError> {
+    put(store, &[(KEY_PRINT, print)])
+}
+
+/// Makes sure, before anything else is asked, that a new key is not another account's:
+/// the queue of one account must never be worked off on another. A key that was used
+/// here before costs no call.
+pub(super) async fn bind(store: &Store, api: &Api) -> Result<(), StartError> {
+    let (Some(owner), Some(known), Some(key)) =
+        (load(store)?, get(store, KEY_PRINT)?, api.keys().get())
+    else {
+        return Ok(());
+    };
+    if known == key.print() {
+        return Ok(());
+    }
+    let ask = Ask::until(Class::Interactive, Instant::now() + PATIENCE);
+    match api.account(ask).await {
+        Ok(account) if account.email == owner.email => {
+            save(store, &account, &key.print())?;
+            Ok(())
+        }
+        Ok(account) => Err(StartError::OtherAccount {
+            owner: owner.email,
+            other: account.email,
+        }),
+        // With a key that is refused nothing can be done to any account.
+        Err(ApiError::KeyRefused(_)) => Ok(()),
+        Err(error) => Err(StartError::NewKeyUnchecked {
+            owner: owner.email,
+            why: error.to_string(),
+        }),
+    }
 }
 
 /// Whose account the state in `state_dir` belongs to, if that is known. Changes nothing.
@@ -61,11 +112,11 @@ pub fn owner(state_dir: &Path) -> Option<String> {
 ///
 /// # Errors
 /// When the lock or the database fails.
-pub fn note(state_dir: &Path, account: &api::Account) -> Result<Account, StartError> {
+pub fn note(state_dir: &Path, account: &api::Account, key: &ApiKey) -> Result<Account, StartError> {
     match lock::attempt(&state_dir.join("lock"))? {
         Some(_held) => {
             let store = Store::open(&state_dir.join(super::DATABASE))?;
-            Ok(save(&store, account)?)
+            Ok(save(&store, account, &key.print())?)
         }
         None => Ok(told(account, Timestamp::now())),
     }
@@ -95,8 +146,16 @@ pub(super) fn show(parts: &Parts) -> Result<(), StoreError> {
 
 /// Asks the service, and stores and shows what it tells.
 pub(super) async fn ask(parts: &Parts, ask: impl Into<Ask>) -> Result<Account, AskError> {
-    let account = parts.below.api.account(ask).await?;
-    let account = save(&parts.below.store, &account)?;
+    let (api, store) = (&parts.below.api, &parts.below.store);
+    let print = api.keys().get().map(|key| key.print()).unwrap_or_default();
+    let account = api.account(ask).await?;
+    if let Some(owner) = load(store)?
+        && owner.email != account.email
+    {
+        api.keys().clear();
+        return Err(AskError::Other(owner.email));
+    }
+    let account = save(store, &account, &print)?;
     parts.vfs.set_account(figures(&account), age(&account));
     Ok(account)
 }
@@ -106,6 +165,10 @@ pub(super) async fn ask(parts: &Parts, ask: impl Into<Ask>) -> Result<Account, A
 pub(super) enum AskError {
     #[error("{error}. {advice}", error = .0, advice = .0.advice())]
     Api(#[from] ApiError),
+    #[error(
+        "the key is not that of {0}, to whom this state belongs; nothing more is asked with it: run `fichierfs init`"
+    )]
+    Other(String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -200,10 +263,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("db")).unwrap();
         assert_eq!(load(&store).unwrap(), None);
-        save(&store, &premium()).unwrap();
+        save(&store, &premium(), "p").unwrap();
         let mut second = premium();
         second.over_quota = true;
-        let saved = save(&store, &second).unwrap();
+        let saved = save(&store, &second, "p").unwrap();
         assert_eq!(load(&store).unwrap(), Some(saved.clone()));
         assert!(saved.over_quota && age(&saved) < FRESH);
     }
@@ -211,14 +274,15 @@ mod tests {
     #[test]
     fn a_state_knows_its_owner_and_is_left_alone_while_it_is_served() {
         let dir = tempfile::tempdir().unwrap();
+        let key = ApiKey::new("k".repeat(32)).unwrap();
         assert_eq!(owner(dir.path()), None);
-        note(dir.path(), &premium()).unwrap();
+        note(dir.path(), &premium(), &key).unwrap();
         assert_eq!(owner(dir.path()).as_deref(), Some("a@b.c"));
         let mut other = premium();
         other.email = "d@e.f".into();
         let held = lock::attempt(&dir.path().join("lock")).unwrap();
         assert!(held.is_some());
-        note(dir.path(), &other).unwrap();
+        note(dir.path(), &other, &key).unwrap();
         assert_eq!(owner(dir.path()).as_deref(), Some("a@b.c"));
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::places::{self, NoPlace};
+use super::reload::NewKey;
 use super::{GLANCE, Shared, Wish, account};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
@@ -394,7 +395,7 @@ impl Controlled for Handle {
     }
 
     async fn reload(&self) -> Result<Reloaded, Refusal> {
-        Handle::reload(self).await
+        Handle::reload(self, NewKey::IsChecked).await
     }
 
     async fn stop(&self, parting: Parting) -> Result<Duration, Refusal> {

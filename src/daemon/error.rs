@@ -51,6 +51,26 @@ pub enum StartError {
     /// The account's figures or files cannot be asked for.
     #[error("{error}. {advice}", error = .0, advice = .0.advice())]
     Api(#[from] ApiError),
+    /// The key is another account's than the state.
+    #[error(
+        "this state belongs to the account {owner}, the key to {other}; for several accounts use --profile NAME"
+    )]
+    OtherAccount {
+        /// Whose the state is.
+        owner: String,
+        /// Whose the key is.
+        other: String,
+    },
+    /// A key that was never used with this state, and the service cannot say whose it is.
+    #[error(
+        "the key is new, and whether it is that of {owner}, to whom this state belongs, cannot be asked now: {why}; try again later, or run `fichierfs init`"
+    )]
+    NewKeyUnchecked {
+        /// Whose the state is.
+        owner: String,
+        /// Why not.
+        why: String,
+    },
     /// `root_folder` is no folder of the account.
     #[error("root_folder {0:?} is no folder of the account")]
     NoRootFolder(String),

@@ -50,7 +50,7 @@ pub use answers::Handle;
 pub use error::StartError;
 use parts::{Below, Parts};
 pub use parts::{DATABASE, api};
-pub use reload::{Fresh, Reread};
+pub use reload::{Fresh, NewKey, Reread};
 
 /// What a mount is made of.
 pub struct Setup {
@@ -156,6 +156,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let (paths, here) = (setup.paths, runtime.clone());
     let below =
         blocking(move || Below::build(&settings, &paths, setup.key, changes, &here)).await?;
+    account::bind(&below.store, &below.api).await?;
     let root = places::root(&below, &setup.settings).await?;
     let parts = below.with_vfs(&setup.settings, root)?;
     account::show(&parts)?;

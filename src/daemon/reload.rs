@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::account;
 use super::answers::Handle;
 use crate::config::{ApiKey, OptionSpec, Settings};
 use crate::control::protocol::Reloaded;
@@ -11,6 +12,15 @@ use crate::control::{Refusal, RefusalKind};
 /// Reads the configuration as the start did, with everything that was given then. An
 /// error is a line for people. It may block for as long as a command for the key takes.
 pub type Reread = Arc<dyn Fn() -> Result<Fresh, String> + Send + Sync>;
+
+/// Whether somebody made sure that a new key is that of the same account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NewKey {
+    /// Yes: `init` asked the service.
+    IsChecked,
+    /// No: it waits for the next mount, which asks.
+    MayBeAnyones,
+}
 
 /// A configuration that was just read.
 pub struct Fresh {
@@ -23,12 +33,12 @@ pub struct Fresh {
 }
 
 impl Handle {
-    /// Reads the configuration anew and uses what can change at run time: a new key from
-    /// the next call on.
+    /// Reads the configuration anew and uses what can change at run time: a new key that is
+    /// checked from the next call on.
     ///
     /// # Errors
     /// The configuration cannot be used; everything stays as it was.
-    pub async fn reload(&self) -> Result<Reloaded, Refusal> {
+    pub async fn reload(&self, new_key: NewKey) -> Result<Reloaded, Refusal> {
         let Some(reread) = self.shared.reread.clone() else {
             let line = "this mount has no configuration to read";
             return Err(Refusal::new(RefusalKind::NotNow, line));
@@ -38,17 +48,22 @@ impl Handle {
             .map_err(Refusal::failed)?
             .map_err(Refusal::failed)?;
         let mut applied: Vec<String> = fresh.applied.iter().map(ToString::to_string).collect();
-        let keys = self.shared.parts.below.api.keys();
-        if keys
-            .get()
-            .is_none_or(|old| old.print() != fresh.key.print())
-        {
-            keys.replace(fresh.key);
-            applied.push("api_key".to_owned());
-            // What waited for a key that works goes on.
-            self.shared.parts.wake_uploads();
+        let mut later = changed(&self.shared.settings, &fresh.settings, &applied);
+        let below = &self.shared.parts.below;
+        let keys = below.api.keys();
+        let print = fresh.key.print();
+        if keys.get().is_none_or(|old| old.print() != print) {
+            match new_key {
+                NewKey::IsChecked => {
+                    account::trust(&below.store, &print).map_err(Refusal::failed)?;
+                    keys.replace(fresh.key);
+                    applied.push("api_key".to_owned());
+                    // What waited for a key that works goes on.
+                    self.shared.parts.wake_uploads();
+                }
+                NewKey::MayBeAnyones => later.push("api_key".to_owned()),
+            }
         }
-        let later = changed(&self.shared.settings, &fresh.settings, &applied);
         tracing::info!(?applied, at_next_mount = ?later, "the configuration was read anew");
         Ok(Reloaded {
             applied,

@@ -121,3 +121,35 @@ fn a_new_key_is_used_by_the_running_mount() {
     assert_eq!(user.simulator.account().content("a.txt").unwrap(), b"text");
     assert_eq!(user.run(&["unmount"]).code, 0);
 }
+
+/// As if the state had been another account's so far.
+fn give_away(user: &User) {
+    let database = user.path(".local/share/fichierfs/default/fichierfs.db");
+    let database = rusqlite::Connection::open(database).unwrap();
+    let given = database
+        .execute(
+            "UPDATE setting SET value = iif(key = 'key_print', '0', replace(value, 'owner@', 'other@'))
+             WHERE key IN ('account', 'key_print')",
+            [],
+        )
+        .unwrap();
+    assert_eq!(given, 2);
+}
+
+#[test]
+fn a_state_is_not_used_with_the_key_of_another_account() {
+    let user = User::new(HIGH_SPEED);
+    assert_eq!(user.init(user.simulator.key()).code, 0);
+    give_away(&user);
+    let before = user.simulator.report().calls_of("folder/ls");
+    let line = "this state belongs to the account other@example.org";
+    assert_line(&user.run(&["mount", "--background", "mnt"]), 1, line);
+    assert!(!user.is_mounted());
+    assert_eq!(user.simulator.report().calls_of("folder/ls"), before);
+    let config = std::fs::read(user.path(".config/fichierfs/config.toml")).unwrap();
+    assert_line(&user.init(user.simulator.key()), 1, line);
+    assert_eq!(
+        std::fs::read(user.path(".config/fichierfs/config.toml")).unwrap(),
+        config
+    );
+}
