@@ -12,6 +12,8 @@
 pub mod client;
 mod error;
 pub mod protocol;
+#[cfg(test)]
+mod reference;
 pub mod server;
 pub mod socket;
 

@@ -15,6 +15,7 @@ pub const SCHEMA: u32 = 1;
 
 /// Who a daemon is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Hello {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -32,6 +33,7 @@ pub struct Hello {
 
 /// The life of a daemon.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Mounted and at work.
@@ -44,6 +46,7 @@ pub enum Phase {
 
 /// What becomes of the queue when a daemon is asked to stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Parting {
     /// It is worked off first.
@@ -54,6 +57,7 @@ pub enum Parting {
 
 /// Everything for one screen.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Status {
     /// Who tells.
     #[serde(flatten)]
@@ -66,18 +70,29 @@ pub struct Status {
     pub queue: Backlog,
     /// Uploads under way.
     pub transfers: Vec<Transfer>,
+    /// All uploads together, bytes a second, lately.
+    pub upload_rate: u64,
+    /// When all uploads are done at this rate; absent while nothing is sent.
+    pub upload_eta_seconds: Option<u64>,
+    /// What failed for good and why, the oldest first, ten at most; `queue list` has all.
+    pub failures: Vec<Failed>,
     /// Bytes of closed and open changes that the service does not have.
     pub staged_bytes: u64,
+    /// Reads of file content.
+    pub reads: Reads,
     /// The cache of what the service has.
     pub cache: Cache,
     /// What is known of the account's files.
     pub tree: Totals,
+    /// How fresh that is.
+    pub freshness: Freshness,
     /// Calls, rates and locks.
     pub api: Api,
 }
 
 /// How much is queued.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Backlog {
     /// Files to be sent.
     pub uploads: u64,
@@ -105,6 +120,7 @@ impl Backlog {
 
 /// An upload under way.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Transfer {
     /// Where the file is, from the mount's root.
     pub path: PathBuf,
@@ -118,8 +134,19 @@ pub struct Transfer {
     pub attempt: u32,
 }
 
+/// Something in the queue that failed for good.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Failed {
+    /// Where it is, from the mount's root.
+    pub path: PathBuf,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
 /// The queue, row by row.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Queue {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -133,6 +160,7 @@ pub struct Queue {
 
 /// A row of the queue.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Item {
     /// The path, from the mount's root.
     pub path: PathBuf,
@@ -152,6 +180,7 @@ pub struct Item {
 
 /// What is to be done with a queued file or folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
     /// Its content is to be sent.
@@ -164,6 +193,7 @@ pub enum Work {
 
 /// Where a row of the queue stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ItemState {
     /// Waits for its turn or for its time.
@@ -178,6 +208,7 @@ pub enum ItemState {
 
 /// The account's figures, as the service told them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Account {
     /// When it told them.
     pub as_of: String,
@@ -201,6 +232,7 @@ pub struct Account {
 
 /// The cache of what the service has.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cache {
     /// Bytes on disk.
     pub used: u64,
@@ -216,8 +248,49 @@ pub struct Cache {
     pub fetching: u64,
 }
 
+/// Reads of file content. Counts are since the start.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Reads {
+    /// Connections to download hosts in use now.
+    pub streams: u64,
+    /// Bytes a second given to readers, lately.
+    pub rate: u64,
+    /// Bytes a second received from the service, lately.
+    pub fetch_rate: u64,
+    /// Files that are open or being sent from now.
+    pub open_files: u64,
+    /// Bytes given to readers that had to wait for the service.
+    pub waited_bytes: u64,
+    /// Download links that were asked for: each is a call of the API.
+    pub links: u64,
+    /// Requests to download hosts.
+    pub requests: u64,
+    /// Those that failed and were repeated.
+    pub retries: u64,
+    /// Reads that ended with an error.
+    pub failed: u64,
+}
+
+/// How fresh what is known of the account's folders is.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Freshness {
+    /// Folders that are known.
+    pub folders: u64,
+    /// Those whose content was never listed: it is when somebody looks.
+    pub unlisted: u64,
+    /// Those whose listing the service cut off: names may be missing.
+    pub cut_off: u64,
+    /// The time of the oldest listing that is in use.
+    pub oldest: Option<String>,
+    /// The time of the newest one.
+    pub newest: Option<String>,
+}
+
 /// What is known of the account's files.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// Files and links.
     pub files: u64,
@@ -227,11 +300,21 @@ pub struct Totals {
 
 /// Calls, rates and locks.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Api {
     /// Calls a second that are allowed now, over a long time.
     pub rate: f64,
+    /// Calls that could go out at once now.
+    pub saved_up: f64,
     /// Calls that wait for their turn.
     pub waiting: u64,
+    /// Calls that failed within the last hour. The service bans who keeps failing, so
+    /// calls stop at `failing_limit`.
+    pub failing: u64,
+    /// See `failing`.
+    pub failing_limit: u64,
+    /// How often the service has locked us, ever.
+    pub locks_ever: u64,
     /// Calls so far, by kind.
     pub calls: BTreeMap<String, u64>,
     /// What the service has locked, with the end of each lock.
@@ -242,6 +325,7 @@ pub struct Api {
 
 /// How long `queue wait` waits in one request.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WaitRequest {
     /// Milliseconds.
     pub at_most_ms: u64,
@@ -249,6 +333,7 @@ pub struct WaitRequest {
 
 /// Which path is meant; all of the mount when absent.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PathRequest {
     /// The path.
     pub path: Option<PathBuf>,
@@ -256,6 +341,7 @@ pub struct PathRequest {
 
 /// How the daemon is to end.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StopRequest {
     /// What becomes of the queue.
     pub queue: Parting,
@@ -263,6 +349,7 @@ pub struct StopRequest {
 
 /// How many things a request touched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Count {
     /// That many.
     pub count: u64,
@@ -299,9 +386,14 @@ mod tests {
             account: None,
             queue: Backlog::default(),
             transfers: Vec::new(),
+            upload_rate: 0,
+            upload_eta_seconds: None,
+            failures: Vec::new(),
             staged_bytes: 0,
+            reads: Reads::default(),
             cache: Cache::default(),
             tree: Totals::default(),
+            freshness: Freshness::default(),
             api: Api::default(),
         };
         let json = serde_json::to_value(&status).unwrap();

@@ -9,8 +9,7 @@ use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish, account};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
-    Account, Api, Backlog, Cache, Hello, Item, ItemState, Parting, Queue, SCHEMA, Status, Totals,
-    Transfer, Work,
+    Account, Backlog, Hello, Item, ItemState, Parting, Queue, SCHEMA, Status, Work,
 };
 use crate::control::{Controlled, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
@@ -32,7 +31,7 @@ const ROWS: usize = 100_000;
 /// The way to a running daemon within its process.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Handle {
@@ -162,30 +161,15 @@ impl Handle {
     }
 
     /// The path from the mount's root, for people.
-    fn shown(&self, ino: Ino) -> Result<PathBuf, TreeError> {
+    pub(super) fn shown(&self, ino: Ino) -> Result<PathBuf, TreeError> {
         let parts = &self.shared.parts;
         let Some(path) = parts.below.tree.path(ino)? else {
             return Ok(PathBuf::from("(removed)"));
         };
         let root = parts.below.tree.path(parts.vfs.root())?.unwrap_or_default();
-        Ok(path.strip_prefix(&root).map(Path::to_owned).unwrap_or(path))
-    }
-
-    fn transfers(&self) -> Result<Vec<Transfer>, TreeError> {
-        let parts = &self.shared.parts;
-        let mut transfers = Vec::new();
-        for transfer in parts.transfers() {
-            let queued = parts.below.tree.queued(transfer.ino)?;
-            let seconds = transfer.running.as_secs_f64().max(0.001);
-            transfers.push(Transfer {
-                path: self.shown(transfer.ino)?,
-                sent: transfer.sent,
-                size: transfer.size,
-                rate: (transfer.sent as f64 / seconds) as u64,
-                attempt: queued.map_or(0, |queued| queued.attempts) + 1,
-            });
-        }
-        Ok(transfers)
+        let inner = path.strip_prefix(&root).unwrap_or(&path);
+        // JSON has no word for a name that is no UTF-8.
+        Ok(PathBuf::from(inner.to_string_lossy().into_owned()))
     }
 
     fn item(&self, queued: Queued, sending: bool, now: Time) -> Result<Item, TreeError> {
@@ -213,42 +197,6 @@ impl Handle {
             error: queued.error,
         })
     }
-
-    /// By which the pace knows the key in use.
-    fn key_print(&self) -> Option<String> {
-        let key = self.shared.parts.below.api.keys().get()?;
-        Some(key.print())
-    }
-
-    async fn api(&self) -> Api {
-        let pace = match self.shared.parts.below.api.pace().status().await {
-            Ok(pace) => pace,
-            Err(error) => {
-                tracing::debug!(%error, "no figures of the pace");
-                return Api::default();
-            }
-        };
-        let own = |kind: &str| kind.to_owned();
-        let address = pace
-            .address_lock
-            .iter()
-            .map(|lock| (own("all calls"), lock));
-        let kinds = pace.locks.iter().map(|(kind, lock)| (own(kind), lock));
-        Api {
-            rate: pace.rate,
-            waiting: pace.waiting as u64,
-            locks: address
-                .chain(kinds)
-                .map(|(kind, lock)| (kind, lock.until.to_string()))
-                .collect(),
-            calls: pace
-                .calls
-                .iter()
-                .map(|(kind, count)| (own(kind), *count))
-                .collect(),
-            key_refused: pace.refused_key.is_some() && pace.refused_key == self.key_print(),
-        }
-    }
 }
 
 impl Controlled for Handle {
@@ -264,30 +212,7 @@ impl Controlled for Handle {
     }
 
     async fn status(&self) -> Result<Status, Refusal> {
-        let below = &self.shared.parts.below;
-        let stats = below.content.stats();
-        let totals = below.tree.totals().map_err(Refusal::failed)?;
-        Ok(Status {
-            daemon: self.hello(),
-            uptime_seconds: self.shared.started.elapsed().as_secs(),
-            account: account::load(&below.store).map_err(Refusal::failed)?,
-            queue: self.backlog().map_err(Refusal::failed)?,
-            transfers: self.transfers().map_err(Refusal::failed)?,
-            staged_bytes: below.staging.usage().staged,
-            cache: Cache {
-                used: stats.cached_bytes,
-                limit: stats.cache_limit,
-                files: stats.cached_files,
-                hit_bytes: stats.hit_bytes,
-                fetched_bytes: stats.fetched_bytes,
-                fetching: stats.flights,
-            },
-            tree: Totals {
-                files: totals.files,
-                bytes: totals.bytes,
-            },
-            api: self.api().await,
-        })
+        self.overview().await.map_err(Refusal::failed)
     }
 
     async fn queue(&self, limit: usize) -> Result<Queue, Refusal> {

@@ -22,11 +22,12 @@ use crate::fuse::{End, Unmount};
 /// How often the log and the service manager hear how far the drain is.
 const NEWS: Duration = Duration::from_secs(10);
 
-/// Lives until the end and takes everything down. The lock goes last.
+/// Lives until the end and takes everything down; `keepers` keep figures fresh until
+/// then. The lock goes last.
 pub(super) async fn run(
     shared: Arc<Shared>,
     server: Server,
-    account: JoinHandle<()>,
+    keepers: [JoinHandle<()>; 2],
     lock: StateLock,
 ) -> Ended {
     service::ready(&shared.mountpoint);
@@ -36,7 +37,9 @@ pub(super) async fn run(
     drain(&shared).await;
     shared.phase.send_replace(Phase::Stopping);
     service::stopping();
-    account.abort();
+    for keeper in keepers {
+        keeper.abort();
+    }
     shared.parts.stop_uploads().await;
     detach(&shared).await;
     save(&shared).await;

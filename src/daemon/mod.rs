@@ -21,8 +21,10 @@ mod answers;
 mod error;
 mod life;
 mod lock;
+mod overview;
 mod parts;
 mod places;
+mod rates;
 mod service;
 
 use std::path::{Path, PathBuf};
@@ -65,6 +67,7 @@ struct Shared {
     state_dir: PathBuf,
     started: Instant,
     parts: Parts,
+    rates: rates::Meter,
     session: Session,
     phase: watch::Sender<Phase>,
     wish: watch::Sender<Option<Wish>>,
@@ -175,6 +178,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         state_dir,
         started: Instant::now(),
         parts,
+        rates: rates::Meter::default(),
         session,
         phase: watch::Sender::new(Phase::Mounted),
         wish: watch::Sender::new(None),
@@ -183,7 +187,9 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let handle = Handle::new(shared.clone());
     let server = Server::start(&socket, handle.clone())?;
     let account = tokio::spawn(account::keep(shared.parts.clone()));
-    let life = tokio::spawn(life::run(shared, server, account, lock));
+    let content = shared.parts.below.content.clone();
+    let looks = tokio::spawn(shared.rates.clone().keep(content));
+    let life = tokio::spawn(life::run(shared, server, [account, looks], lock));
     Ok(Running { handle, life })
 }
 

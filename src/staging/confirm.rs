@@ -8,11 +8,12 @@ use rusqlite::Transaction;
 
 use super::StagingError;
 use super::base::{Base, Pin};
+use super::closed::{Closed, pins};
 use super::data_file::DataFile;
 use super::extents::ExtentMap;
 use super::file::State;
 use super::rows::{self, Row};
-use super::version::{Closed, Version, pins};
+use super::version::Version;
 use crate::content::RemoteFile;
 
 /// A version that the service confirmed, before our row says so.

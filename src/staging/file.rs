@@ -19,13 +19,14 @@ use rangemap::RangeSet;
 
 use super::StagingError;
 use super::base::{Base, Pin};
+use super::closed::{Closed, pins};
 use super::data_file::{DataFile, FileNumber, Hold};
 use super::extents::{Extent, ExtentMap, MAX_SIZE, Source, bytes_in};
 use super::places::{Fresh, Placement};
 use super::read::{self, Read};
 use super::room::Room;
 use super::rows::Row;
-use super::version::{Closed, Version, pins};
+use super::slots::Slots;
 use crate::content::RemoteFile;
 use crate::ids::Ino;
 
@@ -49,8 +50,16 @@ pub enum Grow {
 pub struct StagedFile {
     ino: Ino,
     room: Arc<Room>,
+    slots: Arc<Slots<StagedFile>>,
     pub(super) io: RwLock<()>,
     pub(super) state: Mutex<State>,
+}
+
+/// What a file is a part of.
+#[derive(Clone)]
+pub(super) struct Home {
+    pub room: Arc<Room>,
+    pub slots: Arc<Slots<StagedFile>>,
 }
 
 pub(super) struct State {
@@ -85,7 +94,8 @@ pub(super) struct State {
 
 impl StagedFile {
     /// A file that nobody has changed: all of `base`, or empty.
-    pub(super) fn clean(ino: Ino, room: Arc<Room>, base: Option<RemoteFile>) -> StagedFile {
+    pub(super) fn clean(ino: Ino, home: Home, base: Option<RemoteFile>) -> StagedFile {
+        let room = &home.room;
         let precious = base.is_some();
         let map = base.map(ExtentMap::whole).unwrap_or_default();
         let state = State {
@@ -103,11 +113,12 @@ impl StagedFile {
             precious,
             discarded: false,
         };
-        StagedFile::with(ino, room, state)
+        StagedFile::with(ino, home, state)
     }
 
     /// A file whose last closed version is stored.
-    pub(super) fn stored(ino: Ino, room: Arc<Room>, row: Row) -> Result<StagedFile, StagingError> {
+    pub(super) fn stored(ino: Ino, home: Home, row: Row) -> Result<StagedFile, StagingError> {
+        let room = &home.room;
         let map = Arc::new(row.map);
         let places = map.data_places();
         let data = match row.data_file {
@@ -137,13 +148,14 @@ impl StagedFile {
             precious: true,
             discarded: false,
         };
-        Ok(StagedFile::with(ino, room, state))
+        Ok(StagedFile::with(ino, home, state))
     }
 
-    fn with(ino: Ino, room: Arc<Room>, state: State) -> StagedFile {
+    fn with(ino: Ino, home: Home, state: State) -> StagedFile {
         StagedFile {
             ino,
-            room,
+            room: home.room,
+            slots: home.slots,
             io: RwLock::new(()),
             state: Mutex::new(state),
         }
@@ -173,15 +185,6 @@ impl StagedFile {
     pub fn leftover(&self) -> u64 {
         let state = self.state.lock();
         state.leftover.as_ref().map_or(0, Hold::bytes)
-    }
-
-    /// The last closed version, if the service does not have it yet.
-    pub fn snapshot(self: &Arc<Self>) -> Option<Version> {
-        let closed = self.state.lock().closed.clone()?;
-        Some(Version {
-            closed,
-            file: Arc::clone(self),
-        })
     }
 
     /// Up to `len` bytes from `offset` on, short only at the end of the file:
@@ -499,7 +502,7 @@ impl Drop for StagedFile {
             };
             self.room.budget.release(used.saturating_sub(kept));
         }
-        self.room.left(self.ino);
+        self.slots.left(self.ino);
     }
 }
 

@@ -22,6 +22,7 @@
 
 mod base;
 mod budget;
+mod closed;
 mod codec;
 mod confirm;
 mod data_file;
@@ -33,6 +34,7 @@ mod read;
 mod room;
 mod rows;
 mod seal;
+mod slots;
 mod version;
 
 #[cfg(test)]
@@ -42,7 +44,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,6 +69,7 @@ pub use version::Version;
 
 use budget::Budget;
 use data_file::DataFile;
+use file::Home;
 use room::Room;
 
 /// How the room is set up.
@@ -98,7 +101,7 @@ pub struct Orphan {
 /// All staged files. Cheap to clone.
 #[derive(Clone)]
 pub struct Staging {
-    room: Arc<Room>,
+    home: Home,
 }
 
 impl Staging {
@@ -129,19 +132,20 @@ impl Staging {
         let last = numbers.into_iter().chain(rows).max();
         let pins = layered
             .iter()
-            .map(|(ino, map)| (*ino, Arc::new(version::pins(map, &base))))
+            .map(|(ino, map)| (*ino, Arc::new(closed::pins(map, &base))))
             .collect();
-        Ok(Staging {
+        let home = Home {
+            slots: Arc::default(),
             room: Arc::new(Room {
                 store,
                 base: Arc::new(base),
                 dir: dir.to_owned(),
                 budget: Arc::new(Budget::new(options.budget, used)),
                 next_number: AtomicU64::new(last.map_or(0, FileNumber::get)),
-                slots: parking_lot::Mutex::new(HashMap::new()),
                 stored_pins: parking_lot::Mutex::new(pins),
             }),
-        })
+        };
+        Ok(Staging { home })
     }
 
     /// The content of `ino`, shared by all who hold it: with its changes if it
@@ -155,19 +159,26 @@ impl Staging {
         ino: Ino,
         base: Option<RemoteFile>,
     ) -> Result<Arc<StagedFile>, StagingError> {
-        self.room.file(ino, base)
+        let Home { room, slots } = &self.home;
+        slots.get_or_load(ino, || {
+            let stored = room.store.read(|connection| rows::load(connection, ino))?;
+            match stored {
+                Some(row) => StagedFile::stored(ino, self.home.clone(), row),
+                None => Ok(StagedFile::clean(ino, self.home.clone(), base)),
+            }
+        })
     }
 
     /// The content of `ino` if somebody holds it.
     pub fn get(&self, ino: Ino) -> Option<Arc<StagedFile>> {
-        self.room.get(ino)
+        self.home.slots.get(ino)
     }
 
     /// How full the staging folder is.
     pub fn usage(&self) -> Usage {
         Usage {
-            staged: self.room.budget.used(),
-            budget: self.room.budget.limit(),
+            staged: self.home.room.budget.used(),
+            budget: self.home.room.budget.limit(),
         }
     }
 
@@ -177,9 +188,9 @@ impl Staging {
     /// Those of the disk and of the database.
     pub fn orphans(&self) -> Result<Vec<Orphan>, StagingError> {
         // In this order: a file that is closed meanwhile has a row by then.
-        let found = data_files_in(&self.room.dir)?;
-        let open = self.room.loaded();
-        let mut needed: HashSet<FileNumber> = self.room.store.read(|connection| {
+        let found = data_files_in(&self.home.room.dir)?;
+        let open = self.home.slots.loaded();
+        let mut needed: HashSet<FileNumber> = self.home.room.store.read(|connection| {
             Ok::<_, StagingError>(rows::data_files(connection)?.into_iter().collect())
         })?;
         needed.extend(open.iter().filter_map(|file| file.data_number()));
@@ -187,7 +198,7 @@ impl Staging {
         Ok(orphans
             .map(|number| Orphan {
                 number,
-                path: DataFile::path_in(&self.room.dir, number),
+                path: DataFile::path_in(&self.home.room.dir, number),
             })
             .collect())
     }

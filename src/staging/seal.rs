@@ -10,9 +10,9 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 
 use super::StagingError;
+use super::closed::Closed;
 use super::file::StagedFile;
 use super::rows;
-use super::version::Closed;
 
 /// What a closed version has to survive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,70 +7,14 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 
 use super::StagingError;
-use super::base::{Base, Pin};
-use super::data_file::{DataFile, FileNumber, Hold};
-use super::extents::{ExtentMap, bytes_in};
+use super::closed::Closed;
+use super::extents::ExtentMap;
 use super::file::StagedFile;
 use super::read::{self, Read};
-use super::rows::Row;
 use crate::ids::{FileId, Ino};
 
 /// How much [`Version::read_stream`] gives at once, in bytes.
 const CHUNK: u64 = 1 << 20;
-
-/// A sealed map and what keeps its bytes: places of the data file and files of
-/// the service.
-pub(super) struct Closed {
-    pub number: u64,
-    pub map: Arc<ExtentMap>,
-    /// `None` if no byte is in a data file.
-    pub hold: Option<Hold>,
-    pub pins: Arc<Vec<Pin>>,
-}
-
-impl Closed {
-    pub fn new(
-        number: u64,
-        map: Arc<ExtentMap>,
-        data: Option<&Arc<DataFile>>,
-        base: &dyn Base,
-    ) -> Closed {
-        let places = map.data_places();
-        let hold = data
-            .filter(|_| !places.is_empty())
-            .map(|data| Hold::places(data, places));
-        Closed {
-            number,
-            hold,
-            pins: Arc::new(pins(&map, base)),
-            map,
-        }
-    }
-
-    pub fn data_bytes(&self) -> u64 {
-        bytes_in(&self.map.data_places())
-    }
-
-    pub fn row(&self) -> Row {
-        Row {
-            version: self.number,
-            map: ExtentMap::clone(&self.map),
-            data_file: self.data_number(),
-        }
-    }
-
-    pub fn data_number(&self) -> Option<FileNumber> {
-        self.hold.as_ref().map(|hold| hold.data().number())
-    }
-}
-
-/// Pins every file of the service that `map` reads from.
-pub(super) fn pins(map: &ExtentMap, base: &dyn Base) -> Vec<Pin> {
-    map.remotes()
-        .iter()
-        .map(|file| base.pin(&file.id))
-        .collect()
-}
 
 /// A closed version of a file. Holding it keeps its bytes readable, whatever is
 /// written to the file meanwhile.
@@ -79,6 +23,17 @@ pub struct Version {
     pub(super) closed: Arc<Closed>,
     /// Keeps the file's state in memory, which knows what may be punched.
     pub(super) file: Arc<StagedFile>,
+}
+
+impl StagedFile {
+    /// The last closed version, if the service does not have it yet.
+    pub fn snapshot(self: &Arc<Self>) -> Option<Version> {
+        let closed = self.state.lock().closed.clone()?;
+        Some(Version {
+            closed,
+            file: Arc::clone(self),
+        })
+    }
 }
 
 impl Version {

@@ -14,15 +14,15 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
 use super::events::Change;
-use super::journal;
 use super::node::{
     Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
     RemotePlace,
 };
-use super::{Tree, TreeError, names, removals, rows};
+use super::wanted::wanted_place;
+use super::{Tree, TreeError, attempts, names, removals, rows};
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
 
 type Result<T> = std::result::Result<T, TreeError>;
@@ -121,6 +121,26 @@ impl Tree {
             vanish(tx, &node)
         })
     }
+
+    /// The service refused to move or rename the node for good: the user's wish
+    /// is given up and the node shown where it truly is.
+    pub fn restore_place(&self, ino: Ino) -> Result<Vec<Change>> {
+        restore_place(self, ino)
+    }
+}
+
+/// A listing shows where the service has the node: what is left of the wish to put
+/// it elsewhere.
+fn place_seen(c: &Connection, node: &Node) -> Result<()> {
+    let pending = Pending {
+        place: wanted_place(c, node)?.as_ref() != node.remote.place(),
+        ..node.pending
+    };
+    rows::set_pending(c, node.ino, pending)?;
+    if pending.is_empty() {
+        attempts::clear_attempt(c, node.ino)?;
+    }
+    Ok(())
 }
 
 struct Merge<'a> {
@@ -262,7 +282,7 @@ impl Merge<'_> {
         }
         match &entry.remote {
             // The result of an upload of ours, seen before we were told of it.
-            Remote::File(file) if journal::is_being_sent(self.tx, file)? => Ok(()),
+            Remote::File(file) if attempts::is_being_sent(self.tx, file)? => Ok(()),
             Remote::Folder(_) => match self.unmade(entry)? {
                 Some(node) => self.adopt(&node, entry),
                 None => self.insert(entry),
@@ -283,7 +303,7 @@ impl Merge<'_> {
     fn adopt(&mut self, node: &Node, entry: &Entry) -> Result<()> {
         rows::set_remote(self.tx, node.ino, &entry.remote, None)?;
         rows::set_pending(self.tx, node.ino, Pending::default())?;
-        journal::seen_made(self.tx, node.ino)?;
+        attempts::clear_attempt(self.tx, node.ino)?;
         Ok(rows::set_known(self.tx, node.ino, Known::Never)?)
     }
 
@@ -303,7 +323,7 @@ impl Merge<'_> {
         if node.pending.place {
             // The user's own wish wins, and may have come true.
             let node = rows::by_ino(self.tx, node.ino)?.ok_or(TreeError::NotFound)?;
-            return journal::place_seen(self.tx, &node);
+            return place_seen(self.tx, &node);
         }
         let stays = node.place.as_ref().is_some_and(|place| {
             place.parent == self.folder.ino && !moved && place.name == entry.display
@@ -498,7 +518,7 @@ fn is_or_was_placed(tx: &Transaction<'_>, folder: &Node) -> Result<bool> {
 
 /// The service refused for good to put the node where the user wants it: it is
 /// shown again where it truly is, and the folder listed anew.
-pub(super) fn restore_place(tree: &Tree, ino: Ino) -> Result<Vec<Change>> {
+fn restore_place(tree: &Tree, ino: Ino) -> Result<Vec<Change>> {
     tree.store.write(|tx| {
         let Some(node) = rows::by_ino(tx, ino)? else {
             return Ok(Vec::new());

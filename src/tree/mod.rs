@@ -21,6 +21,7 @@
 //! [`refresh`] waits for the service. `vfs` and `upload` call it; it calls `api`
 //! and `store`, and tells of changes that it found through [`events`].
 
+mod attempts;
 pub mod attributes;
 pub mod changes;
 mod error;
@@ -34,11 +35,12 @@ pub mod removals;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use crate::ids::{FileId, FolderId, Ino};
+use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::store::Store;
 
 pub use error::TreeError;
@@ -59,6 +61,21 @@ pub struct Totals {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+/// How fresh what is known of the service's folders is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Freshness {
+    /// Folders of the service.
+    pub folders: u64,
+    /// Those whose content was never listed.
+    pub unlisted: u64,
+    /// Those whose listing was cut off at the service's cap.
+    pub cut_off: u64,
+    /// The oldest listing in use.
+    pub oldest: Option<Time>,
+    /// The newest one.
+    pub newest: Option<Time>,
 }
 
 impl Tree {
@@ -142,5 +159,10 @@ impl Tree {
             .store
             .read(|c| -> Result<_, TreeError> { Ok(rows::totals(c)?) })?;
         Ok(Totals { files, bytes })
+    }
+
+    /// How fresh the listings of all folders are.
+    pub fn freshness(&self) -> Result<Freshness, TreeError> {
+        self.store.read(|c| Ok(rows::freshness(c)?))
     }
 }

@@ -438,3 +438,21 @@ pub(super) fn totals(c: &Connection) -> Result<(u64, u64)> {
     c.prepare_cached("SELECT count(*), coalesce(sum(size), 0) FROM node WHERE kind <> 1")?
         .query_row([], |row| Ok((uint(row.get(0)?), uint(row.get(1)?))))
 }
+
+/// How fresh the listings of all folders of the service are.
+pub(super) fn freshness(c: &Connection) -> Result<super::Freshness> {
+    c.prepare_cached(
+        "SELECT count(*), coalesce(sum(listed_at IS NULL), 0), coalesce(sum(listing = 1), 0),
+                min(listed_at), max(listed_at)
+         FROM node WHERE kind = 1 AND rid IS NOT NULL AND (parent IS NOT NULL OR ino = 1)",
+    )?
+    .query_row([], |row| {
+        Ok(super::Freshness {
+            folders: uint(row.get(0)?),
+            unlisted: uint(row.get(1)?),
+            cut_off: uint(row.get(2)?),
+            oldest: row.get::<_, Option<i64>>(3)?.map(Time),
+            newest: row.get::<_, Option<i64>>(4)?.map(Time),
+        })
+    })
+}

@@ -1,0 +1,63 @@
+//! The SQL of the table `attempt`: when an intent is tried again, and uploads that
+//! were begun. A leaf: no rules.
+
+use rusqlite::{Connection, Transaction, params};
+
+use super::node::RemoteFile;
+use super::rows::int;
+use crate::ids::{Ino, Time};
+
+/// The due time of content whose file is still open for writing: not before it is
+/// closed, or a new process finds it.
+pub const WHILE_OPEN: Time = Time(i64::MAX);
+
+/// When the last closed version of a file is to be sent: [`WHILE_OPEN`], or after
+/// the write-back delay. A failed upload of an older version no longer matters.
+pub fn content_due(tx: &Transaction<'_>, ino: Ino, not_before: Time) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO attempt (ino, not_before) VALUES (?1, ?2)
+         ON CONFLICT (ino) DO UPDATE SET not_before = ?2, attempts = 0, vain = 0, error = NULL,
+             parked = 0",
+    )?
+    .execute(params![int(ino.0), not_before.0])?;
+    Ok(())
+}
+
+/// Whether a file of the service may be the result of an upload under way.
+pub(super) fn is_being_sent(c: &Connection, file: &RemoteFile) -> rusqlite::Result<bool> {
+    c.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM attempt
+             WHERE node IS NOT NULL AND folder = ?1 AND name = ?2 AND size = ?3)",
+    )?
+    .query_row(
+        params![int(file.place.folder.0), file.place.name, int(file.size)],
+        |row| row.get(0),
+    )
+}
+
+/// The user changed what failed for good: it may go well now.
+pub(super) fn unpark(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "UPDATE attempt SET parked = 0, attempts = 0, vain = 0, not_before = 0, error = NULL
+         WHERE ino = ?1 AND parked = 1",
+    )?
+    .execute([int(ino.0)])?;
+    Ok(())
+}
+
+/// Nothing is left to try.
+pub(super) fn clear_attempt(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
+    c.prepare_cached("DELETE FROM attempt WHERE ino = ?1 AND node IS NULL")?
+        .execute([int(ino.0)])?;
+    Ok(())
+}
+
+/// Nothing is under way any more.
+pub(super) fn clear_upload(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "UPDATE attempt SET version = NULL, folder = NULL, name = NULL, size = NULL,
+             whirlpool = NULL, node = NULL, xid = NULL, sent_at = NULL WHERE ino = ?1",
+    )?
+    .execute([int(ino.0)])?;
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! The journal of intents, as the upload room sees it: what is ready to be
+//! done, what was done, and what must wait.
+//!
+//! An intent is a difference between the wanted and the confirmed half of a
+//! node, or a row of [`removals`]. Dependencies are derived each time from
+//! both halves, never stored:
+//!
+//! - a node waits for its parent's id;
+//! - a name that another object still holds on the service, and is about to
+//!   leave, is waited for; folders that wait for one another in a circle are
+//!   resolved by a passing name;
+//! - a file whose content is to be sent is not moved first: the new version
+//!   goes to the new place;
+//! - a replaced file is removed after its successor was confirmed, a folder
+//!   after everything confirmed in it has left.
+//!
+//! What was done is recorded as facts ("the service has X there"), and what is
+//! left to do follows from them. So a user's change while a step is under way
+
+mod backlog;
+mod outcomes;
+mod ready;
+mod uploads;
+
+use super::TreeError;
+
+pub use super::attempts::{WHILE_OPEN, content_due};
+pub use backlog::{Backlog, Queued};
+pub use outcomes::content_confirmed;
+pub use ready::{Object, Task};
+pub use uploads::Underway;
+
+type Result<T> = std::result::Result<T, TreeError>;

@@ -1,0 +1,221 @@
+//! What was done, or failed, is recorded as facts; what is left to do follows.
+
+use rusqlite::{Connection, Transaction, params};
+
+use super::Result;
+use crate::ids::{FolderId, Ino, Time};
+use crate::tree::Tree;
+use crate::tree::attempts::{clear_attempt, clear_upload};
+use crate::tree::node::{
+    Kind, Known, Node, Pending, ROOT, Remote, RemoteFile, RemoteFolder, RemotePlace,
+};
+use crate::tree::removals::{self, Removal};
+use crate::tree::rows::{self, int};
+use crate::tree::wanted::{detach, wanted_place};
+
+impl Tree {
+    /// An intent failed and is tried again later.
+    pub fn postpone(&self, ino: Ino, not_before: Time, error: &str) -> Result<()> {
+        self.store.write(|tx| {
+            tx.execute(
+                "INSERT INTO attempt (ino, not_before, attempts, error) VALUES (?1, ?2, 1, ?3)
+                 ON CONFLICT (ino) DO UPDATE SET not_before = ?2, attempts = attempts + 1,
+                     error = ?3",
+                params![int(ino.0), not_before.0, error],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// An intent failed for good: it waits for the user, or for a newer version.
+    pub fn park(&self, ino: Ino, error: &str) -> Result<()> {
+        self.store.write(|tx| {
+            tx.execute(
+                "INSERT INTO attempt (ino, attempts, error, parked) VALUES (?1, 1, ?2, 1)
+                 ON CONFLICT (ino) DO UPDATE SET attempts = attempts + 1, error = ?2, parked = 1",
+                params![int(ino.0), error],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// A folder was made.
+    pub fn made(&self, ino: Ino, id: FolderId, at: RemotePlace, now: Time) -> Result<()> {
+        self.store.write(|tx| {
+            let remote = Remote::Folder(RemoteFolder {
+                id,
+                place: Some(at),
+            });
+            confirm(tx, ino, remote, |pending| pending.make = false, now)
+        })
+    }
+
+    /// A file or folder was moved.
+    pub fn moved(&self, ino: Ino, to: FolderId, now: Time) -> Result<()> {
+        self.relocated(ino, now, |place| place.folder = to)
+    }
+
+    /// A file or folder was renamed.
+    pub fn renamed(&self, ino: Ino, name: &str, now: Time) -> Result<()> {
+        self.relocated(ino, now, |place| place.name = name.to_owned())
+    }
+
+    fn relocated(&self, ino: Ino, now: Time, change: impl FnOnce(&mut RemotePlace)) -> Result<()> {
+        self.store.write(|tx| {
+            let Some(node) = rows::by_ino(tx, ino)? else {
+                return Ok(());
+            };
+            let Some(remote) = node.remote.relocated(change) else {
+                return Ok(());
+            };
+            if node.place.is_none()
+                && let (Some(place), Some(rid)) = (remote.place(), remote.rid())
+            {
+                // Unlinked meanwhile: its removal must know where it is now.
+                tx.execute(
+                    "UPDATE removal SET rparent = ?2, rname = ?3 WHERE rid = ?1",
+                    params![rid, int(place.folder.0), place.name],
+                )?;
+            }
+            confirm(tx, ino, remote, |_| {}, now)
+        })
+    }
+
+    /// An object was removed.
+    pub fn removed(&self, removal: &Removal, now: Time) -> Result<()> {
+        self.store.write(|tx| {
+            removals::sweep(tx, now)?;
+            Ok(removals::done(tx, removal, now.after(self.listing_lag))?)
+        })
+    }
+
+    /// A removal failed and is tried again later.
+    pub fn postpone_removal(&self, removal: &Removal, not_before: Time, error: &str) -> Result<()> {
+        self.store
+            .write(|tx| Ok(removals::postpone(tx, removal.id, not_before, error)?))
+    }
+
+    /// The service refused a removal for good: the wish is given up, and the
+    /// folder is listed again so that the object shows.
+    pub fn give_up_removal(&self, removal: &Removal) -> Result<()> {
+        self.store.write(|tx| {
+            removals::drop_row(tx, removal)?;
+            if let Some(folder) = rows::by_folder_id(tx, removal.place.folder)?
+                && folder.known.is_complete()
+            {
+                rows::set_known(tx, folder.ino, Known::Whole(Time(0)))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What the service had of an emptied file is to go; the file itself lives
+    /// here until it gets content.
+    pub fn emptied(&self, ino: Ino, now: Time) -> Result<()> {
+        self.store.write(|tx| {
+            let Some(mut node) = rows::by_ino(tx, ino)? else {
+                return Ok(());
+            };
+            if node.size != 0 || node.place.is_none() {
+                return Ok(());
+            }
+            removals::queue(tx, &node, None, now)?;
+            rows::set_remote(tx, ino, &Remote::None, None)?;
+            node.pending = Pending::default();
+            rows::set_pending(tx, ino, node.pending)?;
+            Ok(clear_attempt(tx, ino)?)
+        })
+    }
+}
+
+/// The service has this version of the file, confirmed by size and checksum.
+/// The version it had before is to go. `newer` tells whether another version
+/// was closed meanwhile. Part of the transaction in which staging lets go of
+/// the sent version.
+pub fn content_confirmed(
+    tx: &Transaction<'_>,
+    ino: Ino,
+    mut file: RemoteFile,
+    newer: bool,
+    now: Time,
+) -> Result<()> {
+    clear_upload(tx, ino)?;
+    if has_vanished(tx, file.place.folder)? {
+        // Such uploads are stored in the root (API notes 3.2).
+        file.place.folder = FolderId::ROOT;
+    }
+    let Some(node) = rows::by_ino(tx, ino)? else {
+        return Ok(());
+    };
+    // A listing may have shown it before we were told: that entry was this file.
+    if let Some(stray) = rows::by_file_id(tx, file.id.as_str())?
+        && stray.ino != ino
+    {
+        rows::set_remote(tx, stray.ino, &Remote::None, None)?;
+        detach(
+            tx,
+            &Node {
+                remote: Remote::None,
+                ..stray
+            },
+            None,
+            now,
+        )?;
+    }
+    let superseded = node.remote_file().is_some_and(|old| old.id != file.id);
+    if superseded && node.place.is_some() {
+        removals::queue(tx, &node, None, now)?;
+    }
+    if !newer {
+        clear_attempt(tx, ino)?;
+    }
+    confirm(
+        tx,
+        ino,
+        Remote::File(file),
+        |pending| pending.content = newer,
+        now,
+    )?;
+    Ok(rows::delete_orphan(tx, ino)?)
+}
+
+/// Whether a folder to which something was sent is gone from the service. We do not
+/// remove one before what is sent to it has arrived.
+fn has_vanished(c: &Connection, folder: FolderId) -> Result<bool> {
+    if let Some(node) = rows::by_folder_id(c, folder)?
+        && rows::is_within(c, node.ino, ROOT)?
+    {
+        return Ok(false);
+    }
+    Ok(!removals::is_queued(c, Kind::Folder, &folder.to_string())?)
+}
+
+/// Records a fact about the service and derives what is left to do.
+fn confirm(
+    tx: &Transaction<'_>,
+    ino: Ino,
+    remote: Remote,
+    settle: impl FnOnce(&mut Pending),
+    now: Time,
+) -> Result<()> {
+    let Some(mut node) = rows::by_ino(tx, ino)? else {
+        return Ok(());
+    };
+    rows::set_remote(tx, ino, &remote, Some(now))?;
+    node.remote = remote;
+    if node.place.is_none() {
+        // Unlinked while this was under way: it is to go from there too. One that
+        // vanished did so by a listing that is older than this fact.
+        return match rows::gone_from(tx, ino)? {
+            Some(_) => Ok(()),
+            None => Ok(detach(tx, &node, None, now)?),
+        };
+    }
+    settle(&mut node.pending);
+    node.pending.place = wanted_place(tx, &node)?.as_ref() != node.remote.place();
+    rows::set_pending(tx, ino, node.pending)?;
+    if node.pending.is_empty() {
+        clear_attempt(tx, ino)?;
+    }
+    Ok(())
+}

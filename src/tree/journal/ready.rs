@@ -1,0 +1,265 @@
+//! What can be done now.
+
+use rusqlite::{Connection, params};
+
+use super::Result;
+use crate::ids::{FileId, FolderId, Ino, Time};
+use crate::tree::Tree;
+use crate::tree::attempts::WHILE_OPEN;
+use crate::tree::node::{Kind, Node, Remote, RemoteFolder, RemotePlace};
+use crate::tree::removals::{self, Removal};
+use crate::tree::rows::{self, int};
+use crate::tree::wanted::wanted_place;
+
+/// Something that can be done now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// Make a folder.
+    Make {
+        /// The node.
+        ino: Ino,
+        /// Where and how it is to be called.
+        at: RemotePlace,
+    },
+    /// Move a file or folder, keeping its name.
+    Move {
+        /// The node.
+        ino: Ino,
+        /// What to move.
+        object: Object,
+        /// Where to.
+        to: FolderId,
+    },
+    /// Rename a file or folder where it is.
+    Rename {
+        /// The node.
+        ino: Ino,
+        /// What to rename.
+        object: Object,
+        /// The new name, never the current one (API notes 2.4).
+        name: String,
+    },
+    /// Send the last closed version.
+    Send {
+        /// The node.
+        ino: Ino,
+        /// Where and under which name.
+        at: RemotePlace,
+        /// Bytes of the version as the tree knows it.
+        size: u64,
+        /// The target, for a symbolic link.
+        link: Option<std::ffi::OsString>,
+    },
+    /// The last closed version is empty, which the service cannot hold: what it
+    /// has of the file goes.
+    Empty {
+        /// The node.
+        ino: Ino,
+    },
+    /// Remove an object.
+    Remove(Removal),
+}
+
+/// A file or folder of the service.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Object {
+    /// A file.
+    File(FileId),
+    /// A folder.
+    Folder(FolderId),
+}
+
+impl Tree {
+    /// Up to `limit` tasks that can be done at `now`, none of them about the
+    /// nodes in `busy`.
+    pub fn ready(&self, now: Time, limit: usize, busy: &dyn Fn(Ino) -> bool) -> Result<Vec<Task>> {
+        self.store.read(|c| {
+            let mut tasks = Vec::new();
+            let mut circle = None;
+            for node in due(c, now, limit)? {
+                if busy(node.ino) {
+                    continue;
+                }
+                match step(c, &node)? {
+                    Step::Do(task) => tasks.push(task),
+                    Step::Waits => {}
+                    Step::HeldUp(task) => circle = circle.or(Some(task)),
+                }
+            }
+            for removal in removals::due(c, now, limit)? {
+                if removal_is_free(c, &removal)? {
+                    tasks.push(Task::Remove(removal));
+                }
+            }
+            // Folders hold each other's names and nothing else can be done: one
+            // of them steps aside.
+            if tasks.is_empty() {
+                tasks.extend(circle);
+            }
+            tasks.truncate(limit);
+            Ok(tasks)
+        })
+    }
+
+    /// When the next intent that waits for a time becomes due.
+    pub fn next_due(&self, now: Time) -> Result<Option<Time>> {
+        self.store.read(|c| {
+            let node: Option<i64> = c
+                .prepare_cached(
+                    "SELECT min(not_before) FROM attempt WHERE not_before > ?1 AND not_before < ?2
+                         AND parked = 0",
+                )?
+                .query_row([now.0, WHILE_OPEN.0], |row| row.get(0))?;
+            let removal = removals::next_due(c, now)?;
+            Ok(node.map(Time).into_iter().chain(removal).min())
+        })
+    }
+}
+
+/// Nodes with an intent that may be tried at `now`.
+fn due(c: &Connection, now: Time, limit: usize) -> rusqlite::Result<Vec<Node>> {
+    let inos: Vec<Ino> = c
+        .prepare_cached(
+            // What waits for its folder must not fill the window: that folder may
+            // have failed for good.
+            "SELECT node.ino FROM node JOIN node folder ON folder.ino = node.parent
+                 LEFT JOIN attempt ON attempt.ino = node.ino
+             WHERE node.pending <> 0 AND folder.rid IS NOT NULL
+               AND coalesce(not_before, 0) <= ?1 AND coalesce(parked, 0) = 0
+               AND attempt.node IS NULL
+             ORDER BY node.ino LIMIT ?2",
+        )?
+        .query_map(params![now.0, limit as i64], |row| rows::ino(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut nodes = Vec::with_capacity(inos.len());
+    for ino in inos {
+        nodes.extend(rows::by_ino(c, ino)?);
+    }
+    Ok(nodes)
+}
+
+enum Step {
+    Do(Task),
+    Waits,
+    /// Waits for another folder to leave a name; the task is the way round.
+    HeldUp(Task),
+}
+
+/// The next step for a node, by what is pending.
+fn step(c: &Connection, node: &Node) -> Result<Step> {
+    let Some(wanted) = wanted_place(c, node)? else {
+        return Ok(Step::Waits);
+    };
+    if node.pending.make {
+        return Ok(if name_is_held(c, node, &wanted)? {
+            Step::Waits
+        } else {
+            Step::Do(Task::Make {
+                ino: node.ino,
+                at: wanted,
+            })
+        });
+    }
+    if node.pending.content {
+        let empty = node.size == 0 && node.kind == Kind::File;
+        return Ok(if empty {
+            Step::Do(Task::Empty { ino: node.ino })
+        } else if name_is_held(c, node, &wanted)? {
+            Step::Waits
+        } else {
+            Step::Do(Task::Send {
+                ino: node.ino,
+                at: wanted,
+                size: node.size,
+                link: node.target.clone(),
+            })
+        });
+    }
+    let (object, there) = match &node.remote {
+        Remote::File(file) => (Object::File(file.id.clone()), &file.place),
+        Remote::Folder(RemoteFolder {
+            id,
+            place: Some(place),
+        }) => (Object::Folder(*id), place),
+        Remote::Folder(_) | Remote::None => return Ok(Step::Waits),
+    };
+    let (ino, is_folder) = (node.ino, node.kind == Kind::Folder);
+    // Move first, then rename (API notes 10.6).
+    let next = if there.folder == wanted.folder {
+        wanted.clone()
+    } else {
+        RemotePlace {
+            folder: wanted.folder,
+            name: there.name.clone(),
+        }
+    };
+    if is_folder && name_is_held(c, node, &next)? {
+        let aside = Task::Rename {
+            ino,
+            object,
+            name: format!("{}.moving-{ino}", there.name),
+        };
+        return Ok(Step::HeldUp(aside));
+    }
+    Ok(Step::Do(if there.folder == wanted.folder {
+        Task::Rename {
+            ino,
+            object,
+            name: wanted.name,
+        }
+    } else {
+        Task::Move {
+            ino,
+            object,
+            to: wanted.folder,
+        }
+    }))
+}
+
+/// Whether something that is about to leave still holds this place: an object
+/// to be removed, or a folder to be moved. Files may share a name (API notes
+/// 3.6), so a file waits for folders only.
+fn name_is_held(c: &Connection, node: &Node, place: &RemotePlace) -> Result<bool> {
+    let folders_only = node.kind != Kind::Folder;
+    Ok(c.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM removal
+                 WHERE rparent = ?1 AND rname = ?2 AND (NOT ?3 OR kind = 1))
+             OR EXISTS (SELECT 1 FROM node
+                 WHERE rparent = ?1 AND rname = ?2 AND parent IS NOT NULL AND ino <> ?4
+                   AND kind = 1 AND pending & 2)",
+    )?
+    .query_row(
+        params![
+            int(place.folder.0),
+            place.name,
+            folders_only,
+            int(node.ino.0)
+        ],
+        |row| row.get(0),
+    )?)
+}
+
+/// Whether nothing that must come first is left.
+fn removal_is_free(c: &Connection, removal: &Removal) -> Result<bool> {
+    if let Some(successor) = removal.after
+        && let Some(node) = rows::by_ino(c, successor)?
+        && node.place.is_some()
+        && (node.pending.content || node.pending.place)
+    {
+        return Ok(false);
+    }
+    if removal.kind != Kind::Folder {
+        return Ok(true);
+    }
+    let Ok(id) = removal.rid.parse::<u64>() else {
+        return Ok(true);
+    };
+    let occupied: bool = c
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM node WHERE rparent = ?1 AND parent IS NOT NULL)
+                 OR EXISTS (SELECT 1 FROM removal WHERE rparent = ?1)
+                 OR EXISTS (SELECT 1 FROM attempt WHERE folder = ?1 AND node IS NOT NULL)",
+        )?
+        .query_row([int(id)], |row| row.get(0))?;
+    Ok(!occupied)
+}
