@@ -174,8 +174,12 @@ options! {
     /// Where changes wait for their upload, with the database; below the user's data
     /// directory if empty.
     state_dir: Option<PathBuf> = "", Writing, AtStart;
-    /// Most bytes that may wait for their upload; beyond it writing fails with "no space".
+    /// Most bytes that may wait for their upload; beyond it writing is slowed down to the
+    /// speed of the uploads. A single file cannot be larger: it can be sent only when it is whole.
     staging_budget: Size = "32GiB", Writing, AtRunTime;
+    /// How long writing waits for room where nothing that is queued makes progress, before
+    /// it fails with "no space".
+    write_wait: Duration = "10m", Writing, AtRunTime;
     /// How long a closed file rests before it is uploaded.
     write_back: Duration = "5s", Writing, AtRunTime;
     /// Uploads at a time.

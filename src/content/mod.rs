@@ -279,6 +279,17 @@ impl Content {
         self.core.shelf.clear()
     }
 
+    /// The disk of `folder` is full: what is cached on the same disk goes. Returns how
+    /// many bytes that were.
+    pub fn make_room(&self, folder: &Path) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        let disk = |path: &Path| std::fs::metadata(path).map(|about| about.dev()).ok();
+        match (disk(folder), disk(self.core.shelf.dir())) {
+            (Some(full), Some(ours)) if full == ours => self.core.shelf.clear(),
+            _ => 0,
+        }
+    }
+
     /// Writes down what is cached, so that the next start knows all of it.
     /// Blocks for as long as the disk takes to sync.
     pub fn save(&self) {

@@ -328,6 +328,11 @@ impl Shelf {
         }
     }
 
+    /// Where the cache files are.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Drops everything. Readers under way keep reading right. Returns the bytes
     /// dropped.
     pub(super) fn clear(&self) -> u64 {

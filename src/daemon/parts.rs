@@ -152,6 +152,7 @@ impl Below {
             },
             root,
             write_back: settings.write_back,
+            write_wait: settings.write_wait,
             metadata_deadline: settings.metadata_deadline,
             data_deadline: settings.data_deadline,
         };

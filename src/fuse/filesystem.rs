@@ -336,12 +336,18 @@ impl Filesystem for Adapter {
         handle: FileHandle,
         offset: u64,
         data: &[u8],
-        _write_flags: WriteFlags,
+        write_flags: WriteFlags,
         _flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        self.data("write", reply, |vfs| vfs.write(fh(handle), offset, data));
+        self.data("write", reply, |vfs| {
+            if write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
+                vfs.write_page(fh(handle), offset, data)
+            } else {
+                vfs.write(fh(handle), offset, data)
+            }
+        });
     }
 
     fn flush(

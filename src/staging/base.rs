@@ -37,6 +37,10 @@ pub trait Base: Send + Sync + 'static {
     /// Takes over `data` (at `path`, every byte at its own offset) as clean
     /// content of `file`. The file at `path` is gone afterwards.
     fn adopt(&self, file: &RemoteFile, data: File, path: &Path) -> Result<(), ContentError>;
+
+    /// The disk of this folder is full: clean content on it goes. Returns the bytes
+    /// that this gave.
+    fn make_room(&self, folder: &Path) -> u64;
 }
 
 impl Base for Content {
@@ -60,5 +64,9 @@ impl Base for Content {
 
     fn adopt(&self, file: &RemoteFile, data: File, path: &Path) -> Result<(), ContentError> {
         Content::adopt(self, file, data, path)
+    }
+
+    fn make_room(&self, folder: &Path) -> u64 {
+        Content::make_room(self, folder)
     }
 }

@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::Notify;
+
 use super::StagingError;
 
 /// The budget of one staging folder.
@@ -13,6 +15,10 @@ use super::StagingError;
 pub(super) struct Budget {
     limit: u64,
     used: AtomicU64,
+    /// Rung when bytes are given back.
+    room: Notify,
+    /// Counts what brings room nearer: bytes given back, and bytes read to be sent.
+    progress: AtomicU64,
 }
 
 impl Budget {
@@ -20,6 +26,8 @@ impl Budget {
         Budget {
             limit,
             used: AtomicU64::new(used),
+            room: Notify::new(),
+            progress: AtomicU64::new(0),
         }
     }
 
@@ -62,6 +70,25 @@ impl Budget {
                 Some(used.saturating_sub(bytes))
             });
         debug_assert!(given.is_ok());
+        if bytes > 0 {
+            self.advance(bytes);
+            self.room.notify_waiters();
+        }
+    }
+
+    /// Bytes were given back, or are being sent.
+    pub fn advance(&self, bytes: u64) {
+        self.progress.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Grows as long as room is being made.
+    pub fn progress(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when bytes are given back from now on.
+    pub async fn room(&self) {
+        self.room.notified().await;
     }
 }
 

@@ -46,6 +46,16 @@ pub enum Grow {
     KeepSize,
 }
 
+/// Whether a write may take more than the budget has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Within {
+    /// It is refused then.
+    Budget,
+    /// It is counted, and the next one pays. For what cannot be refused (pages of a
+    /// mapping that are changed already), and for little.
+    Anything,
+}
+
 /// What an inode's content is now, shared by all its handles.
 pub struct StagedFile {
     ino: Ino,
@@ -205,19 +215,39 @@ impl StagedFile {
     /// # Errors
     /// [`StagingError::Budget`] before anything is written; those of the disk.
     pub fn write(&self, offset: u64, data: &[u8]) -> Result<(), StagingError> {
+        self.write_within(Within::Budget, offset, data)
+    }
+
+    /// As [`StagedFile::write`], within the budget or not.
+    ///
+    /// # Errors
+    /// As [`StagedFile::write`].
+    pub fn write_within(
+        &self,
+        within: Within,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), StagingError> {
         let _io = self.io.write();
-        self.write_locked(offset, data)
+        self.write_locked(within, offset, data)
     }
 
     /// Writes `data` at the end and returns where the file ends now.
     ///
     /// # Errors
     /// As [`StagedFile::write`].
-    pub fn append(&self, data: &[u8]) -> Result<u64, StagingError> {
+    pub fn append(&self, within: Within, data: &[u8]) -> Result<u64, StagingError> {
         let _io = self.io.write();
         let end = self.size();
-        self.write_locked(end, data)?;
+        self.write_locked(within, end, data)?;
         Ok(end + data.len() as u64)
+    }
+
+    /// Whether `more` bytes would make what is staged of this file alone more than the
+    /// whole budget. That ends with no upload: the file cannot be sent before it is closed.
+    pub fn outgrows_budget(&self, more: u64) -> bool {
+        let staged = bytes_in(&self.state.lock().map.data_places());
+        staged.saturating_add(more) > self.room.budget.limit()
     }
 
     /// Makes the file `size` bytes long: cuts it, or adds zeros.
@@ -307,6 +337,7 @@ impl StagedFile {
         src_off: u64,
         dst_off: u64,
         len: u64,
+        within: Within,
     ) -> Result<u64, StagingError> {
         check(src_off, len)?;
         check(dst_off, len)?;
@@ -320,7 +351,12 @@ impl StagedFile {
             match (&source, &hold) {
                 (Source::Data { offset }, Some(hold)) => {
                     let length = length.min(COPY_AT_ONCE - moved);
-                    self.copy_staged(hold.data(), *offset, to, length)?;
+                    match self.copy_staged(hold.data(), *offset, to, length, within) {
+                        Ok(()) => {}
+                        // What was copied before counts; the caller asks for the rest.
+                        Err(error) if copied > 0 && error.is_full() => break,
+                        Err(error) => return Err(error),
+                    }
                     moved += length;
                     copied += length;
                     if moved == COPY_AT_ONCE {
@@ -377,20 +413,21 @@ impl StagedFile {
         place: u64,
         to: u64,
         length: u64,
+        within: Within,
     ) -> Result<(), StagingError> {
         let mut buffer = vec![0; length.min(COPY_CHUNK) as usize];
         let mut done = 0;
         while done < length {
             buffer.truncate((length - done).min(COPY_CHUNK) as usize);
             from.read(&mut buffer, place + done)?;
-            self.write(to + done, &buffer)?;
+            self.write_within(within, to + done, &buffer)?;
             done += buffer.len() as u64;
         }
         Ok(())
     }
 
     /// The caller has `io` exclusively.
-    fn write_locked(&self, offset: u64, data: &[u8]) -> Result<(), StagingError> {
+    fn write_locked(&self, within: Within, offset: u64, data: &[u8]) -> Result<(), StagingError> {
         check(offset, data.len() as u64)?;
         if data.is_empty() {
             return Ok(());
@@ -405,7 +442,12 @@ impl StagedFile {
             let taken = placements.iter().filter(|p| p.fresh == Fresh::Yes);
             taken.map(|p| p.logical.end - p.logical.start).sum()
         };
-        self.room.budget.try_reserve(fresh(&plan))?;
+        let needed = fresh(&plan);
+        self.room.check_disk(needed)?;
+        match within {
+            Within::Budget => self.room.budget.try_reserve(needed)?,
+            Within::Anything => self.room.budget.count(needed),
+        }
         let mut rest = data;
         for (index, placement) in plan.iter().enumerate() {
             let length = (placement.logical.end - placement.logical.start) as usize;

@@ -62,7 +62,7 @@ pub use confirm::Confirming;
 pub use data_file::FileNumber;
 pub use error::StagingError;
 pub use extents::{Extent, ExtentMap, Source};
-pub use file::{Grow, StagedFile};
+pub use file::{Grow, StagedFile, Within};
 pub use read::Read;
 pub use seal::{Discarding, Sealing, Survive};
 pub use version::Version;
@@ -142,6 +142,8 @@ impl Staging {
                 dir: dir.to_owned(),
                 budget: Arc::new(Budget::new(options.budget, used)),
                 next_number: AtomicU64::new(last.map_or(0, FileNumber::get)),
+                // The first write looks how full the disk is.
+                unlooked: AtomicU64::new(u64::MAX / 2),
                 stored_pins: parking_lot::Mutex::new(pins),
             }),
         };
@@ -180,6 +182,22 @@ impl Staging {
             staged: self.home.room.budget.used(),
             budget: self.home.room.budget.limit(),
         }
+    }
+
+    /// Grows as long as the queue makes room in the budget, or comes nearer to it.
+    pub fn progress(&self) -> u64 {
+        self.home.room.budget.progress()
+    }
+
+    /// Resolves when bytes of the budget are given back from now on.
+    pub async fn room(&self) {
+        self.home.room.budget.room().await;
+    }
+
+    /// The disk is full: clean content on it goes. Whether there was any.
+    pub fn drop_clean(&self) -> bool {
+        let room = &self.home.room;
+        room.base.make_room(&room.dir) > 0
     }
 
     /// The data files that no stored version and no open file needs.

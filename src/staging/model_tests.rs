@@ -1,6 +1,7 @@
 //! Random lives of a file against a vector of bytes: changes, closes, crashes,
 //! snapshots and confirmations in any order.
 
+use super::Within;
 use std::mem;
 use std::sync::Arc;
 
@@ -123,7 +124,7 @@ impl Life {
             }
             Op::Append(len, byte) => {
                 let bytes = vec![byte; len];
-                let end = self.file.append(&bytes).unwrap();
+                let end = self.file.append(Within::Budget, &bytes).unwrap();
                 self.fill(self.now.len(), &bytes);
                 assert_eq!(end, self.now.len() as u64);
             }
@@ -146,7 +147,10 @@ impl Life {
                 }
             }
             Op::Copy(from, to, len) => {
-                let copied = self.file.copy_from(&self.file, from, to, len).unwrap() as usize;
+                let copied = self
+                    .file
+                    .copy_from(&self.file, from, to, len, Within::Budget)
+                    .unwrap() as usize;
                 let from = self.now.len().min(from as usize);
                 let end = self.now.len().min(from + len as usize);
                 assert_eq!(copied, end - from);

@@ -15,6 +15,12 @@ use super::data_file::{DataFile, FileNumber};
 use crate::ids::Ino;
 use crate::store::Store;
 
+/// Bytes of the disk that are left to the database (a twentieth of a small disk).
+const RESERVE: u64 = 32 << 20;
+
+/// So many staged bytes later one looks again how full the disk is.
+const LOOK_EVERY: u64 = 4 << 20;
+
 /// The parts that every staged file needs.
 pub(super) struct Room {
     pub store: Store,
@@ -23,6 +29,8 @@ pub(super) struct Room {
     pub budget: Arc<Budget>,
     /// The next new data file's.
     pub next_number: AtomicU64,
+    /// Bytes that were staged since somebody looked how full the disk is.
+    pub unlooked: AtomicU64,
     /// The files of the service that stored versions read from.
     pub stored_pins: Mutex<HashMap<Ino, Arc<Vec<Pin>>>>,
 }
@@ -38,6 +46,37 @@ impl Room {
         drop(stored);
         // A pin's end is the business of the room below: not under our lock.
         drop(before);
+    }
+
+    /// Refuses bytes that would take the room which the database needs to note what
+    /// becomes of all the others. Clean content goes first.
+    pub fn check_disk(&self, bytes: u64) -> Result<(), StagingError> {
+        // Relaxed: that somebody looks now and then is enough.
+        let since = self.unlooked.fetch_add(bytes, Ordering::Relaxed);
+        if bytes == 0 || since.saturating_add(bytes) < LOOK_EVERY {
+            return Ok(());
+        }
+        if self.keeps_reserve(bytes)
+            || (self.base.make_room(&self.dir) > 0 && self.keeps_reserve(bytes))
+        {
+            self.unlooked.store(0, Ordering::Relaxed);
+            return Ok(());
+        }
+        // The next one looks again.
+        self.unlooked.store(LOOK_EVERY, Ordering::Relaxed);
+        Err(StagingError::disk("write")(
+            std::io::ErrorKind::StorageFull.into(),
+        ))
+    }
+
+    fn keeps_reserve(&self, bytes: u64) -> bool {
+        let Ok(disk) = nix::sys::statvfs::statvfs(&self.dir) else {
+            return true; // The write itself will tell.
+        };
+        let (free, all) = (disk.blocks_available(), disk.blocks());
+        let block = disk.fragment_size();
+        let reserve = RESERVE.min(all.saturating_mul(block) / 20);
+        free.saturating_mul(block) >= reserve.saturating_add(bytes)
     }
 
     /// A new data file.

@@ -103,6 +103,10 @@ impl Base for Service {
         self.adopted.lock().push(file.id.clone());
         Ok(())
     }
+
+    fn make_room(&self, _folder: &Path) -> u64 {
+        0
+    }
 }
 
 /// One process after another on one state directory.

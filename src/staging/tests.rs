@@ -1,5 +1,6 @@
 //! Lives of a file that are worth a name.
 
+use super::Within;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -62,7 +63,7 @@ fn what_was_written_after_the_last_close_is_kept_for_the_doctor() {
     file.write(0, &[1; 5000]).unwrap();
     bench.seal(&file).unwrap();
     file.write(0, &[2; 100]).unwrap();
-    file.append(&[3; 200]).unwrap();
+    file.append(Within::Budget, &[3; 200]).unwrap();
     bench.kill(&[&file]);
     let file = bench.file(None);
     assert_eq!(bench.content(&file), vec![1; 5000]);
@@ -201,7 +202,7 @@ fn an_unlinked_file_lives_as_long_as_its_handles() {
     let discarding = file.discard();
     bench.store.write(|tx| discarding.store(tx)).unwrap();
     discarding.committed();
-    file.append(b" and more").unwrap();
+    file.append(Within::Budget, b" and more").unwrap();
     assert_eq!(bench.content(&file), "closed and more");
     assert!(bench.seal(&file).is_none());
     assert_eq!((bench.data_files(), bench.stored_bytes()), (0, 0));
@@ -248,7 +249,11 @@ fn copying_moves_staged_bytes_and_takes_the_rest_as_it_is() {
     source.write(10_000, b"staged").unwrap();
     source.punch(20_000..30_000).unwrap();
     let copy = bench.staging.file(Ino(3), None).unwrap();
-    assert_eq!(copy.copy_from(&source, 5_000, 0, 90_000).unwrap(), 45_000);
+    assert_eq!(
+        copy.copy_from(&source, 5_000, 0, 90_000, Within::Budget)
+            .unwrap(),
+        45_000
+    );
     assert_eq!(bench.content(&copy), bench.content(&source).slice(5_000..));
     assert_eq!(bench.staging.usage().staged, 12);
     assert_eq!(copy.seek_hole(0), Some(15_000));

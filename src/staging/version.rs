@@ -101,6 +101,7 @@ impl Version {
                 return Ok(None);
             }
             let bytes = version.read(at, CHUNK).await?;
+            version.file.room().budget.advance(bytes.len() as u64);
             let next = at + bytes.len() as u64;
             Ok(Some((bytes, (version, next))))
         })

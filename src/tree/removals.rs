@@ -22,9 +22,11 @@ pub struct Removal {
     pub after: Option<Ino>,
     /// Failed tries so far.
     pub attempts: u32,
+    /// When it was queued.
+    pub queued_at: Time,
 }
 
-const COLUMNS: &str = "id, kind, rid, rparent, rname, after_ino, attempts";
+const COLUMNS: &str = "id, kind, rid, rparent, rname, after_ino, attempts, queued_at";
 
 fn removal(row: &Row<'_>) -> Result<Removal> {
     Ok(Removal {
@@ -37,6 +39,7 @@ fn removal(row: &Row<'_>) -> Result<Removal> {
         },
         after: row.get::<_, Option<i64>>(5)?.map(|i| Ino(uint(i))),
         attempts: row.get(6)?,
+        queued_at: Time(row.get(7)?),
     })
 }
 
@@ -110,6 +113,16 @@ pub(super) fn postpone(c: &Connection, id: i64, not_before: Time, error: &str) -
         "UPDATE removal SET attempts = attempts + 1, not_before = ?2, error = ?3 WHERE id = ?1",
     )?
     .execute(params![id, not_before.0, error])?;
+    Ok(())
+}
+
+/// The removal of a folder waits until `until`: something in it went just now, and
+/// removals lag behind each other (API notes 2.7).
+pub(super) fn hold_folder(c: &Connection, folder: FolderId, until: Time) -> Result<()> {
+    c.prepare_cached(
+        "UPDATE removal SET not_before = max(not_before, ?2) WHERE kind = 1 AND rid = ?1",
+    )?
+    .execute(params![folder.to_string(), until.0])?;
     Ok(())
 }
 

@@ -22,7 +22,7 @@ mod settle;
 mod transfers;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -97,10 +97,14 @@ pub(crate) enum UploadError {
     Store(#[from] StoreError),
 }
 
+/// Files whose uploads are to be broken off.
+type Abandoned = Arc<Mutex<HashSet<Ino>>>;
+
 /// The running queue.
 pub struct Uploader {
     wake: Arc<Notify>,
     transfers: Arc<Transfers>,
+    abandoned: Abandoned,
     stop: watch::Sender<bool>,
     worker: JoinHandle<()>,
 }
@@ -118,6 +122,8 @@ struct Context {
     transfers: Arc<Transfers>,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
+    /// Files that somebody is about to cancel.
+    abandoned: Abandoned,
     runtime: Handle,
 }
 
@@ -126,6 +132,7 @@ impl Uploader {
     pub fn start(parts: Parts, options: UploadOptions, runtime: &Handle) -> Uploader {
         let wake = Arc::new(Notify::new());
         let transfers = Arc::new(Transfers::default());
+        let abandoned = Abandoned::default();
         let (stop, stopped) = watch::channel(false);
         let context = Arc::new(Context {
             store: parts.store,
@@ -138,12 +145,14 @@ impl Uploader {
             options,
             transfers: transfers.clone(),
             sent: Mutex::default(),
+            abandoned: abandoned.clone(),
             runtime: runtime.clone(),
         });
         let worker = runtime.spawn(worker::run(context, wake.clone(), stopped));
         Uploader {
             wake,
             transfers,
+            abandoned,
             stop,
             worker,
         }
@@ -152,6 +161,16 @@ impl Uploader {
     /// Notified, the workers look at the journal.
     pub fn wake_handle(&self) -> Arc<Notify> {
         self.wake.clone()
+    }
+
+    /// Breaks off the upload of a file and begins none, or lets that be so no longer.
+    pub fn abandon(&self, ino: Ino, abandoned: bool) {
+        let mut all = self.abandoned.lock();
+        if abandoned {
+            all.insert(ino);
+        } else {
+            all.remove(&ino);
+        }
     }
 
     /// Uploads under way.

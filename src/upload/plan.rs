@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::time::Duration;
 
-use crate::ids::{FileId, FolderId, Ino};
+use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::tree::journal::{Object, Task};
 use crate::tree::removals::Removal;
 use crate::tree::{Kind, RemotePlace};
@@ -19,6 +20,10 @@ pub const MAX_FILES: usize = 500;
 const SMALL: u64 = 16 << 20;
 /// Bytes of one shared request: what is lost when it breaks.
 const MAX_SHARED: u64 = 128 << 20;
+
+/// Removals wait so long for company: `rm -r` asks for them one by one, and calls are
+/// counted. In the user's time, so it is not scaled.
+pub const GATHER: Duration = Duration::from_secs(1);
 
 /// A version that is to be sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -133,6 +138,19 @@ pub fn batches(tasks: Vec<Task>) -> Vec<Batch> {
     batches
 }
 
+impl Batch {
+    /// Whether more of its kind may come within a moment, and nothing is lost by waiting.
+    pub fn gathers(&self, now: Time) -> bool {
+        match self {
+            Batch::RemoveFiles(removals) => {
+                let oldest = removals.iter().map(|r| r.queued_at).min();
+                removals.len() < MAX_ARRAY && oldest.is_some_and(|at| now.since(at) < GATHER)
+            }
+            _ => false,
+        }
+    }
+}
+
 fn arrays<T>(items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     let mut rest = items.into_iter();
     std::iter::from_fn(move || {
@@ -192,6 +210,7 @@ mod tests {
             place: at(0, "x"),
             after: None,
             attempts: 0,
+            queued_at: Time(id),
         })
     }
 
@@ -235,6 +254,16 @@ mod tests {
         let batches = batches(tasks);
         assert_eq!(batches.len(), 4);
         assert!(matches!(batches[3], Batch::RemoveFolder(_)));
+    }
+
+    #[test]
+    fn removals_wait_a_moment_for_company() {
+        let some = batches((0..3).map(|i| removal(i, Kind::File)).collect());
+        assert!(some[0].gathers(Time(0)));
+        assert!(!some[0].gathers(Time(0).after(GATHER)));
+        let full = batches((0..50).map(|i| removal(i, Kind::File)).collect());
+        assert!(!full[0].gathers(Time(0)));
+        assert!(!batches(vec![removal(1, Kind::Folder)])[0].gathers(Time(0)));
     }
 
     #[test]

@@ -23,8 +23,16 @@ struct Part {
     sending: Sending,
     content: Content,
     digest: Arc<Mutex<whirlpool::Whirlpool>>,
-    /// Why its bytes could not be read on our side, if so.
-    unreadable: Arc<Mutex<Option<String>>>,
+    /// Why its bytes were not given, if so.
+    withheld: Arc<Mutex<Option<Withheld>>>,
+}
+
+/// Why a request was broken off on our side.
+enum Withheld {
+    /// The bytes cannot be read.
+    Unreadable(String),
+    /// Nobody wants the file any more.
+    Unwanted,
 }
 
 /// Where a part's bytes come from.
@@ -52,17 +60,21 @@ impl Content {
 
 impl Part {
     /// The bytes, hashed and counted as they are taken.
-    fn stream(&self, meter: Meter) -> PartStream {
+    fn stream(&self, meter: Meter, stop: impl Fn() -> bool + Send + 'static) -> PartStream {
         let digest = self.digest.clone();
-        let unreadable = self.unreadable.clone();
+        let withheld = self.withheld.clone();
         let bytes: PartStream = match &self.content {
             Content::Version(version) => version
                 .clone()
                 .read_stream()
-                .map_err(move |e| {
-                    let why = e.to_string();
-                    *unreadable.lock() = Some(why.clone());
-                    io::Error::other(why)
+                .map(move |read| {
+                    let why = match read {
+                        Ok(_) if stop() => Withheld::Unwanted,
+                        Ok(bytes) => return Ok(bytes),
+                        Err(e) => Withheld::Unreadable(e.to_string()),
+                    };
+                    *withheld.lock() = Some(why);
+                    Err(io::Error::other("broken off"))
                 })
                 .boxed(),
             Content::Link(target) => stream::iter([Ok(target.clone())]).boxed(),
@@ -139,6 +151,7 @@ impl Context {
         // Waits for the disk.
         block_in_place(|| self.tree.uploads_begin(&underway))?;
 
+        let alone = parts.len() == 1;
         let form = UploadForm {
             folder,
             parts: parts
@@ -146,7 +159,10 @@ impl Context {
                 .map(|part| UploadPart {
                     name: part.sending.at.name.clone(),
                     len: part.content.size(),
-                    body: part.stream(self.transfers.begin(part.sending.ino, part.content.size())),
+                    body: part.stream(
+                        self.transfers.begin(part.sending.ino, part.content.size()),
+                        self.stop(part.sending.ino, alone),
+                    ),
                 })
                 .collect(),
         };
@@ -177,6 +193,16 @@ impl Context {
             upload.started = Time::now();
         }
         self.settle(&underway).await
+    }
+
+    /// Says when a file that is sent `alone` is not wanted any more. Where others travel
+    /// with it, it is small, and they shall arrive.
+    fn stop(&self, ino: Ino, alone: bool) -> impl Fn() -> bool + Send + 'static {
+        let tree = self.tree.clone();
+        let abandoned = self.abandoned.clone();
+        move || {
+            alone && (abandoned.lock().contains(&ino) || matches!(tree.is_wanted(ino), Ok(false)))
+        }
     }
 
     /// Keeps the versions that are being sent for [`Context::settle`], until
@@ -251,7 +277,7 @@ impl Context {
             sending,
             content,
             digest: Arc::default(),
-            unreadable: Arc::default(),
+            withheld: Arc::default(),
         }))
     }
 
@@ -261,9 +287,14 @@ impl Context {
         let inos: Vec<Ino> = parts.iter().map(|part| part.sending.ino).collect();
         let mut ours = false;
         for part in parts {
-            if let Some(why) = part.unreadable.lock().take() {
-                ours = true;
-                self.unreadable(part.sending.ino, &why)?;
+            let withheld = part.withheld.lock().take();
+            ours |= withheld.is_some();
+            match withheld {
+                Some(Withheld::Unreadable(why)) => self.unreadable(part.sending.ino, &why)?,
+                Some(Withheld::Unwanted) => {
+                    tracing::info!(ino = %part.sending.ino, "broken off: removed meanwhile");
+                }
+                None => {}
             }
         }
         if ours {

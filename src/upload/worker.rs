@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::task::{self, JoinSet};
 
-use super::plan::{Batch, batches};
+use super::plan::{Batch, GATHER, batches};
 use super::{Context, UploadError};
 use crate::ids::{FileId, Ino, Time};
 use crate::tree::Kind;
@@ -31,6 +31,15 @@ struct Busy {
     uploads: usize,
     changes: usize,
     settling: usize,
+}
+
+/// What a round did.
+#[derive(Clone, Copy, Default)]
+struct Begun {
+    /// Batches were put into lanes: a full round may have left some behind.
+    any: bool,
+    /// A batch waits for company.
+    gathering: bool,
 }
 
 /// What was put into a lane, to be taken out when it is done.
@@ -59,13 +68,13 @@ pub(super) async fn run(
     loop {
         rest = rest.filter(|until| *until > Instant::now());
         let started = match rest {
-            Some(_) => 0,
+            Some(_) => Begun::default(),
             None => match context.start_ready(&mut busy, &mut running) {
                 Ok(started) => started,
                 Err(e) => {
                     tracing::error!("the queue cannot be read: {e}");
                     rest = Some(Instant::now() + TICK);
-                    0
+                    Begun::default()
                 }
             },
         };
@@ -73,14 +82,15 @@ pub(super) async fn run(
             Ok(Some(due)) => due.since(Time::now()).min(TICK),
             _ => TICK,
         };
-        // A full round may have left some behind.
         let pause = rest.map_or(pause, |until| {
             until.saturating_duration_since(Instant::now())
         });
-        let pause = if started > 0 {
-            pause.min(Duration::from_millis(500))
-        } else {
-            pause
+        let pause = match started {
+            Begun {
+                gathering: true, ..
+            } => pause.min(GATHER / 4),
+            Begun { any: true, .. } => pause.min(Duration::from_millis(500)),
+            Begun { .. } => pause,
         };
         tokio::select! {
             () = wake.notified() => {}
@@ -164,13 +174,13 @@ impl Busy {
 }
 
 impl Context {
-    /// Fills free lanes. Returns how many batches were begun.
+    /// Fills free lanes. Returns what was begun.
     fn start_ready(
         self: &Arc<Self>,
         busy: &mut Busy,
         running: &mut Running,
-    ) -> Result<usize, UploadError> {
-        let mut started = 0;
+    ) -> Result<Begun, UploadError> {
+        let mut started = Begun::default();
         let now = Time::now();
         if busy.settling == 0 {
             for group in self.unsettled(busy, now)? {
@@ -182,16 +192,21 @@ impl Context {
                 busy.claim(&claim);
                 let context = self.clone();
                 running.start(claim, async move { report(context.settle(&group).await) });
-                started += 1;
+                started.any = true;
             }
         }
         if busy.uploads >= self.options.workers && busy.changes >= CHANGE_LANES {
             return Ok(started);
         }
-        let is_busy = |ino: Ino| busy.nodes.contains(&ino);
+        let abandoned = self.abandoned.lock().clone();
+        let is_busy = |ino: Ino| busy.nodes.contains(&ino) || abandoned.contains(&ino);
         let mut tasks = self.tree.ready(now, ROUND, &is_busy)?;
         tasks.retain(|task| !self.is_held(task, busy));
         for batch in batches(tasks) {
+            if batch.gathers(now) {
+                started.gathering = true;
+                continue;
+            }
             let claim = claim(&batch);
             let room = match claim.lane {
                 Lane::Upload => busy.uploads < self.options.workers,
@@ -208,7 +223,7 @@ impl Context {
                     change => context.change(change).await,
                 })
             });
-            started += 1;
+            started.any = true;
         }
         Ok(started)
     }

@@ -9,13 +9,12 @@ use bytes::Bytes;
 use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::handles::{FileHandle, Hold};
-use super::types::{
-    AllocateMode, Answer, Caller, Fh, OpenAccess, OpenFlags, Opened, SeekTo, SyncScope,
-};
+use super::pressure::{Fault, TRICKLE, portion};
+use super::types::{AllocateMode, Answer, Caller, Fh, OpenAccess, OpenFlags, Opened, SeekTo};
 use super::wait::within;
 use crate::content::RemoteFile;
 use crate::ids::{Ino, Time};
-use crate::staging::{Grow, Read};
+use crate::staging::{Grow, Read, Within};
 use crate::tree::attributes::AttributeChange;
 use crate::tree::{Kind, Node};
 
@@ -103,21 +102,56 @@ impl Vfs {
         }
     }
 
-    /// Writes at `offset`; with `O_APPEND` at the end of the file.
+    /// Writes at `offset`; with `O_APPEND` at the end of the file. Returns how many
+    /// bytes were taken: fewer where there is no room for all of them.
     pub fn write(&self, fh: Fh, offset: u64, data: &[u8]) -> Answer<u32> {
-        let written = match self.write_now(fh, offset, data) {
-            Ok(written) => written,
+        let handle = match self.inner.handles.writable(fh) {
+            Ok(handle) => handle,
             Err(e) => return Answer::Now(Err(e)),
         };
-        match self.inner.handles.file(fh) {
-            Ok(handle) if handle.sync => self.fsync(fh, SyncScope::Data).map(move |()| written),
-            Ok(_) => Answer::Now(Ok(written)),
-            Err(e) => Answer::Now(Err(e)),
+        let written = match self.write_now(&handle, offset, data, Within::Budget) {
+            Ok(written) => Answer::Now(Ok(written)),
+            Err(Fault::Failed(e)) => Answer::Now(Err(e)),
+            Err(Fault::Full(_)) => {
+                let (handle, data) = (handle.clone(), Bytes::copy_from_slice(data));
+                let (content, more) = (handle.hold.content.clone(), data.len() as u64);
+                self.when_there_is_room(&content, more, move |vfs, within| {
+                    vfs.write_now(&handle, offset, portion(within, &data), within)
+                })
+            }
+        };
+        if !handle.sync {
+            return written;
+        }
+        let vfs = self.clone();
+        match written {
+            Answer::Now(Ok(written)) => vfs.sync(handle).map(move |()| written),
+            Answer::Now(Err(e)) => Answer::Now(Err(e)),
+            later => Answer::later(async move {
+                let written = later.wait().await?;
+                vfs.sync(handle).map(move |()| written).wait().await
+            }),
         }
     }
 
-    fn write_now(&self, fh: Fh, offset: u64, data: &[u8]) -> Result<u32, Error> {
-        let handle = self.inner.handles.writable(fh)?;
+    /// Takes a page of a mapping, which the kernel has changed already and which
+    /// nobody could write again: never refused for want of room in the budget.
+    pub fn write_page(&self, fh: Fh, offset: u64, data: &[u8]) -> Answer<u32> {
+        let written = self
+            .inner
+            .handles
+            .writable(fh)
+            .and_then(|handle| Ok(self.write_now(&handle, offset, data, Within::Anything)?));
+        written.into()
+    }
+
+    fn write_now(
+        &self,
+        handle: &FileHandle,
+        offset: u64,
+        data: &[u8],
+        within: Within,
+    ) -> Result<u32, Fault> {
         if data.is_empty() {
             return Ok(0);
         }
@@ -132,11 +166,11 @@ impl Vfs {
         // Before the bytes: a save in between then has a time to store.
         self.inner.inodes.written(*ino, Time::now());
         if append {
-            content.append(data)?;
+            content.append(within, data)?;
         } else {
-            content.write(offset, data)?;
+            content.write_within(within, offset, data)?;
         }
-        u32::try_from(data.len()).map_err(|_| ErrorKind::Overflow.into())
+        u32::try_from(data.len()).map_err(|_| Error::from(ErrorKind::Overflow).into())
     }
 
     /// Cuts or extends a file.
@@ -153,22 +187,38 @@ impl Vfs {
             self.inner.inodes.mtime_was_set(hold.ino);
             return Ok(());
         }
+        self.check_growth(&hold.content, size)?;
         self.inner.inodes.written(hold.ino, now);
         Ok(hold.content.truncate(size)?)
     }
 
     /// Reserves, clears or punches a range.
     pub fn fallocate(&self, fh: Fh, offset: u64, len: u64, mode: AllocateMode) -> Answer<()> {
-        self.allocate(fh, offset, len, mode).into()
+        let handle = match self.inner.handles.writable(fh) {
+            Ok(handle) => handle,
+            Err(e) => return Answer::Now(Err(e)),
+        };
+        let content = handle.hold.content.clone();
+        self.when_there_is_room(&content, len, move |vfs, _| {
+            vfs.allocate(&handle, offset, len, mode)
+        })
     }
 
-    fn allocate(&self, fh: Fh, offset: u64, len: u64, mode: AllocateMode) -> Result<(), Error> {
-        let handle = self.inner.handles.writable(fh)?;
+    fn allocate(
+        &self,
+        handle: &FileHandle,
+        offset: u64,
+        len: u64,
+        mode: AllocateMode,
+    ) -> Result<(), Fault> {
         let Hold { ino, content, .. } = &handle.hold;
         if len == 0 {
-            return Err(ErrorKind::Invalid.into());
+            return Err(Error::from(ErrorKind::Invalid).into());
         }
         let end = end_of(offset, len)?;
+        if matches!(mode, AllocateMode::Extend | AllocateMode::Zero) {
+            self.check_growth(content, end)?;
+        }
         if mode != AllocateMode::KeepSize {
             self.inner.inodes.written(*ino, Time::now());
         }
@@ -205,19 +255,31 @@ impl Vfs {
         offset_out: u64,
         len: u64,
     ) -> Answer<u64> {
-        self.copy(fh_in, offset_in, fh_out, offset_out, len).into()
+        let handles = &self.inner.handles;
+        let (source, target) = match (handles.file(fh_in), handles.writable(fh_out)) {
+            (Ok(source), Ok(target)) => (source, target),
+            (Err(e), _) | (_, Err(e)) => return Answer::Now(Err(e)),
+        };
+        let content = target.hold.content.clone();
+        // Whatever is taken beyond the budget is little, and so is what must fit it.
+        self.when_there_is_room(&content, 1, move |vfs, within| {
+            let len = match within {
+                Within::Budget => len,
+                Within::Anything => len.min(TRICKLE as u64),
+            };
+            vfs.copy(&source, offset_in, &target, offset_out, len, within)
+        })
     }
 
     fn copy(
         &self,
-        fh_in: Fh,
+        source: &FileHandle,
         offset_in: u64,
-        fh_out: Fh,
+        target: &FileHandle,
         offset_out: u64,
         len: u64,
-    ) -> Result<u64, Error> {
-        let source = self.inner.handles.file(fh_in)?;
-        let target = self.inner.handles.writable(fh_out)?;
+        within: Within,
+    ) -> Result<u64, Fault> {
         let left = source.hold.content.size().saturating_sub(offset_in);
         let len = len.min(left);
         if len == 0 {
@@ -225,11 +287,13 @@ impl Vfs {
         }
         end_of(offset_out, len)?;
         self.inner.inodes.written(target.hold.ino, Time::now());
-        let copied =
-            target
-                .hold
-                .content
-                .copy_from(&source.hold.content, offset_in, offset_out, len)?;
+        let copied = target.hold.content.copy_from(
+            &source.hold.content,
+            offset_in,
+            offset_out,
+            len,
+            within,
+        )?;
         Ok(copied)
     }
 }

@@ -9,6 +9,7 @@
 //! - [`entries`]: names: look-up, create, unlink, rename.
 //! - [`attr`]: attributes: the tree's, under what memory knows better.
 //! - [`files`]: content: open, read, write, cut, copy.
+//! - [`pressure`]: what a writer meets where there is no room.
 //! - [`save`]: how a closed version gets into the database.
 //! - [`folders`], [`links`], [`xattrs`], [`statfs`]: the rest of the calls.
 //! - [`inodes`], [`handles`]: the two tables.
@@ -29,6 +30,7 @@ mod folders;
 mod handles;
 mod inodes;
 mod links;
+mod pressure;
 mod save;
 mod statfs;
 #[cfg(test)]
@@ -81,6 +83,8 @@ pub struct VfsOptions {
     pub root: Ino,
     /// How long a closed file waits before it is sent.
     pub write_back: Duration,
+    /// How long a writer without room waits for a queue that makes no progress.
+    pub write_wait: Duration,
     /// How long an operation on names may wait for the service.
     pub metadata_deadline: Duration,
     /// How long a read may wait for the service.
@@ -96,6 +100,7 @@ impl Default for VfsOptions {
             access: Access::ReadWrite,
             root: ROOT,
             write_back: Duration::from_secs(5),
+            write_wait: Duration::from_secs(600),
             metadata_deadline: Duration::from_secs(10),
             data_deadline: Duration::from_secs(30),
         }
@@ -128,6 +133,7 @@ struct Inner {
     inodes: Inodes,
     saving: save::Turns,
     handles: Handles,
+    stall: pressure::Stall,
     account: RwLock<Option<AccountFigures>>,
 }
 
@@ -145,6 +151,7 @@ impl Vfs {
                 inodes: Inodes::default(),
                 saving: save::Turns::default(),
                 handles: Handles::default(),
+                stall: pressure::Stall::default(),
                 account: RwLock::default(),
             }),
         };

@@ -45,13 +45,19 @@ const fn flags(access: OpenAccess) -> OpenFlags {
     }
 }
 
+/// What stays over processes.
+struct Shape {
+    options: VfsOptions,
+    budget: u64,
+}
+
 pub struct House {
     pub vfs: Vfs,
     pub tree: Tree,
     pub store: Store,
     pub service: Service,
     wakes: Arc<AtomicUsize>,
-    options: VfsOptions,
+    shape: Shape,
     runtime: tokio::runtime::Runtime,
     dir: tempfile::TempDir,
 }
@@ -66,6 +72,11 @@ impl House {
     }
 
     pub fn with(options: VfsOptions) -> House {
+        House::with_budget(options, 1 << 30)
+    }
+
+    /// A house with so many bytes for what is staged.
+    pub fn with_budget(options: VfsOptions, budget: u64) -> House {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -75,14 +86,15 @@ impl House {
         let store = Store::open(&dir.path().join("state.db")).unwrap();
         let service = Service::default();
         let wakes = Arc::new(AtomicUsize::new(0));
-        let vfs = open(&store, &service, dir.path(), &options, &wakes, &runtime);
+        let shape = Shape { options, budget };
+        let vfs = open(&store, &service, dir.path(), &shape, &wakes, &runtime);
         let house = House {
             tree: Tree::new(store.clone(), Duration::from_secs(150)),
             vfs,
             store,
             service,
             wakes,
-            options,
+            shape,
             runtime,
             dir,
         };
@@ -96,7 +108,7 @@ impl House {
             &self.store,
             &self.service,
             self.dir.path(),
-            &self.options,
+            &self.shape,
             &self.wakes,
             &self.runtime,
         );
@@ -237,7 +249,7 @@ fn open(
     store: &Store,
     service: &Service,
     dir: &Path,
-    options: &VfsOptions,
+    shape: &Shape,
     wakes: &Arc<AtomicUsize>,
     runtime: &tokio::runtime::Runtime,
 ) -> Vfs {
@@ -246,7 +258,9 @@ fn open(
         store.clone(),
         service.clone(),
         &dir.join("staging"),
-        StagingOptions { budget: 1 << 30 },
+        StagingOptions {
+            budget: shape.budget,
+        },
     )
     .unwrap();
     let refresher = Refresher::new(
@@ -266,7 +280,7 @@ fn open(
             wakes.fetch_add(1, Ordering::Relaxed);
         }),
     };
-    Vfs::new(parts, options.clone()).unwrap()
+    Vfs::new(parts, shape.options.clone()).unwrap()
 }
 
 /// A client of a service that does not answer.

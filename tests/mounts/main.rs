@@ -9,3 +9,4 @@ mod harness;
 mod secrets;
 mod semantics;
 mod workflows;
+mod writing;

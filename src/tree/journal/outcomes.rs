@@ -85,7 +85,10 @@ impl Tree {
     pub fn removed(&self, removal: &Removal, now: Time) -> Result<()> {
         self.store.write(|tx| {
             removals::sweep(tx, now)?;
-            Ok(removals::done(tx, removal, now.after(self.listing_lag))?)
+            removals::done(tx, removal, now.after(self.listing_lag))?;
+            // At once the service would say that the folder is not empty.
+            let seen = now.after(self.listing_lag / 30);
+            Ok(removals::hold_folder(tx, removal.place.folder, seen)?)
         })
     }
 

@@ -66,6 +66,18 @@ impl Tree {
         })
     }
 
+    /// Whether anybody still wants what is being sent of this node: not once it was
+    /// unlinked here.
+    pub fn is_wanted(&self, ino: Ino) -> Result<bool> {
+        self.store.read(|c| {
+            Ok(c.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM node
+                     WHERE ino = ?1 AND (parent IS NOT NULL OR gone_parent IS NOT NULL))",
+            )?
+            .query_row([int(ino.0)], |row| row.get(0))?)
+        })
+    }
+
     /// Journals uploads before their first byte is sent, so that their result can
     /// be asked for after a crash.
     pub fn uploads_begin(&self, uploads: &[Underway]) -> Result<()> {

@@ -1,0 +1,172 @@
+//! What writing costs, and what a writer meets where there is no room. Calls of the
+//! service are counted: they are the scarce resource.
+
+use crate::harness::{World, errno, eventually, sample, scaled};
+use fichierfs::sim::{Report, Shape, SimConfig};
+use std::fs::{self, File};
+use std::io::Write;
+
+const MIB: usize = 1 << 20;
+
+/// Calls of the API, and requests to upload nodes.
+fn calls(report: &Report) -> u64 {
+    report.calls.values().sum()
+}
+
+/// A service that takes so many bytes a second.
+fn slow(up: u64) -> SimConfig {
+    SimConfig {
+        shape: Shape {
+            upload_bps: Some(up),
+            ..Shape::default()
+        },
+        ..scaled()
+    }
+}
+
+#[test]
+fn a_thousand_small_files_of_a_folder_cost_few_calls() {
+    let world = World::new();
+    let mounted = world.mount();
+    fs::create_dir(mounted.join("d")).unwrap();
+    for number in 0..1000 {
+        let bytes = sample::bytes(number, 4096);
+        fs::write(mounted.join(format!("d/{number}")), bytes).unwrap();
+    }
+    mounted.drain();
+    assert_eq!(world.account().file_paths().len(), 1000);
+    let report = world.report();
+    assert!(calls(&report) <= 20, "{:?}", report.calls);
+    world.assert_well_behaved();
+    mounted.unmount();
+}
+
+#[test]
+fn small_files_over_many_folders_cost_four_calls_a_folder_at_most() {
+    const FOLDERS: u64 = 100;
+    let world = World::new();
+    let mounted = world.mount();
+    for folder in 0..FOLDERS {
+        fs::create_dir(mounted.join(folder.to_string())).unwrap();
+        for number in 0..10 {
+            let bytes = sample::bytes(number, 4096);
+            fs::write(mounted.join(format!("{folder}/{number}")), bytes).unwrap();
+        }
+    }
+    mounted.drain();
+    assert_eq!(world.account().file_paths().len(), 1000);
+    let report = world.report();
+    // The mount itself asked for the root and the account.
+    assert!(calls(&report) <= 4 * FOLDERS + 2, "{:?}", report.calls);
+    world.assert_well_behaved();
+    mounted.unmount();
+}
+
+#[test]
+fn removing_a_large_tree_costs_few_calls() {
+    let world = World::new();
+    for folder in 0..20 {
+        for number in 0..100 {
+            let path = format!("top/{folder}/{number}");
+            world.account().add_file(&path, b"x").unwrap();
+        }
+    }
+    let mounted = world.mount();
+    fs::remove_dir_all(mounted.join("top")).unwrap();
+    mounted.drain();
+    assert_eq!(world.account().file_paths().len(), 0);
+    assert_eq!(world.account().folder_id("top"), None);
+    let report = world.report();
+    assert!(calls(&report) <= 100, "{:?}", report.calls);
+    world.assert_well_behaved();
+    mounted.unmount();
+}
+
+#[test]
+fn a_file_that_is_renamed_while_it_is_sent_is_sent_once() {
+    let world = World::with(slow(2 << 20));
+    let mounted = world.mount_with("a", &["--write-back", "0s"]);
+    fs::create_dir(mounted.join("d")).unwrap();
+    let bytes = sample::bytes(1, 6 * MIB);
+    fs::write(mounted.join("old"), &bytes).unwrap();
+    eventually("the upload", || world.report().bytes_up > MIB as u64);
+    fs::rename(mounted.join("old"), mounted.join("d/new")).unwrap();
+    mounted.drain();
+    assert_eq!(world.account().file_paths(), ["d/new"]);
+    assert_eq!(world.account().content("d/new").unwrap(), bytes);
+    let sent = world.report().bytes_up;
+    assert!(sent < 7 * MIB as u64, "{sent} bytes were sent");
+    world.assert_well_behaved();
+    mounted.unmount();
+}
+
+#[test]
+fn a_file_that_is_removed_while_it_is_sent_is_not_sent_to_the_end() {
+    let world = World::with(slow(1 << 20));
+    let mounted = world.mount_with("a", &["--write-back", "0s"]);
+    fs::write(mounted.join("long"), sample::bytes(1, 40 * MIB)).unwrap();
+    eventually("the upload", || world.report().bytes_up > MIB as u64);
+    fs::remove_file(mounted.join("long")).unwrap();
+    fs::write(mounted.join("short"), b"next").unwrap();
+    mounted.drain();
+    assert_eq!(world.account().file_paths(), ["short"]);
+    let sent = world.report().bytes_up;
+    assert!(sent < 20 * MIB as u64, "{sent} bytes were sent");
+    world.assert_well_behaved();
+    mounted.unmount();
+}
+
+#[test]
+fn writers_beyond_the_budget_are_slowed_down_and_all_arrives() {
+    let world = World::new();
+    let flags = ["--staging-budget", "4MiB", "--write-back", "0s"];
+    let mounted = world.mount_with("a", &flags);
+    for number in 0..16 {
+        let bytes = sample::bytes(number, MIB);
+        fs::write(mounted.join(number.to_string()), bytes).unwrap();
+    }
+    // Alone larger than the budget: refused where it crosses it.
+    let mut large = File::create(mounted.join("large")).unwrap();
+    let written = (0..8).try_for_each(|_| large.write_all(&vec![1; MIB]));
+    assert_eq!(errno(written), libc::ENOSPC);
+    assert_eq!(errno(large.set_len(8 * MIB as u64)), libc::ENOSPC);
+    drop(large);
+    fs::remove_file(mounted.join("large")).unwrap();
+    mounted.drain();
+    assert_eq!(world.account().file_paths().len(), 16);
+    for number in 0..16 {
+        let there = world.account().content(&number.to_string()).unwrap();
+        assert!(there == sample::bytes(number, MIB), "file {number}");
+    }
+    world.assert_well_behaved();
+    mounted.unmount();
+}
+
+#[test]
+fn a_writer_is_refused_when_the_queue_makes_no_progress_and_nothing_is_lost() {
+    let world = World::new();
+    let flags = [
+        "--staging-budget",
+        "2MiB",
+        "--write-wait",
+        "1s",
+        "--write-back",
+        "1h",
+    ];
+    let mounted = world.mount_with("a", &flags);
+    // Nothing can be sent.
+    let down = fichierfs::sim::FaultKind::Status { status: 503 };
+    let fault = fichierfs::sim::Fault::new("upload/get_upload_server", down);
+    world.simulator().faults().add(fault.always());
+    let bytes = sample::bytes(1, 2 * MIB);
+    fs::write(mounted.join("first"), &bytes).unwrap();
+    let second = fs::write(mounted.join("second"), vec![2; MIB]);
+    assert_eq!(errno(second), libc::ENOSPC);
+    assert_eq!(fs::read(mounted.join("first")).unwrap(), bytes);
+    fs::remove_file(mounted.join("second")).unwrap();
+    world.simulator().faults().clear();
+    mounted.drain();
+    assert_eq!(world.account().file_paths(), ["first"]);
+    assert_eq!(world.account().content("first").unwrap(), bytes);
+    mounted.unmount();
+}
