@@ -6,6 +6,7 @@ use super::base::{Base, Pin};
 use super::data_file::{DataFile, FileNumber, Hold};
 use super::extents::{ExtentMap, bytes_in};
 use super::rows::Row;
+use crate::ids::Time;
 
 /// A sealed map and what keeps its bytes: places of the data file and files of
 /// the service.
@@ -45,6 +46,7 @@ impl Closed {
             version: self.number,
             map: ExtentMap::clone(&self.map),
             data_file: self.data_number(),
+            saved_at: Time::now().0,
         }
     }
 

@@ -136,6 +136,12 @@ impl StagedFile {
             None if places.is_empty() => None,
             None => return Err(StagingError::NoDataFile),
         };
+        if let Some(data) = &data
+            && room.is_of_earlier_boot(row.saved_at)
+            && data.is_torn()?
+        {
+            return Err(StagingError::Torn);
+        }
         let leftover = match &data {
             Some(data) => Some(data.leftover()?).filter(|unsaved| !unsaved.is_empty()),
             None => None,
@@ -513,6 +519,13 @@ impl State {
     fn change(&mut self, change: impl FnOnce(&mut ExtentMap)) {
         change(Arc::make_mut(&mut self.map));
         self.changes += 1;
+    }
+
+    /// Whether a stored version has staged bytes that are not at `kept`.
+    pub fn loses_bytes(&self, kept: &RangeSet<u64>) -> bool {
+        let stored = self.closed.iter().chain(&self.doubtful);
+        let mut holds = stored.filter_map(|closed| closed.hold.as_ref());
+        holds.any(|hold| hold.exceeds(kept))
     }
 
     /// Bytes of the data file that the row refers to.

@@ -53,7 +53,7 @@ use std::sync::atomic::AtomicU64;
 use rusqlite::Transaction;
 
 use crate::content::RemoteFile;
-use crate::ids::Ino;
+use crate::ids::{Ino, Time};
 use crate::store::Store;
 
 pub use base::{Base, Pin};
@@ -120,6 +120,12 @@ impl Staging {
             .mode(0o700)
             .create(dir)
             .map_err(StagingError::disk("make the folder for"))?;
+        // Its name: without it no sync of what is in it means anything.
+        if let Some(above) = dir.parent() {
+            std::fs::File::open(above)
+                .and_then(|above| above.sync_all())
+                .map_err(StagingError::disk("sync the folder of"))?;
+        }
         let (used, rows, layered) = store.read(|connection| {
             Ok::<_, StagingError>((
                 rows::data_bytes(connection)?,
@@ -140,6 +146,7 @@ impl Staging {
                 store,
                 base: Arc::new(base),
                 dir: dir.to_owned(),
+                booted: booted(),
                 budget: Arc::new(Budget::new(options.budget, used)),
                 next_number: AtomicU64::new(last.map_or(0, FileNumber::get)),
                 // The first write looks how full the disk is.
@@ -229,6 +236,22 @@ impl Staging {
 /// That of the database.
 pub fn stored_version(tx: &Transaction<'_>, ino: Ino) -> Result<Option<u64>, StagingError> {
     rows::stored_version(tx, ino)
+}
+
+/// Forgets the stored version of `ino`, which cannot be read and is not wanted any more.
+/// What there is of its bytes stays on the disk as an [`Orphan`].
+///
+/// # Errors
+/// That of the database.
+pub fn forget(tx: &Transaction<'_>, ino: Ino) -> Result<(), StagingError> {
+    rows::delete(tx, ino)
+}
+
+/// When the machine was started, by its own clock now.
+fn booted() -> Option<Time> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = text.split(' ').next()?.parse().ok()?;
+    Some(Time(Time::now().0 - (seconds * 1e9) as i64))
 }
 
 fn data_files_in(dir: &Path) -> Result<Vec<FileNumber>, StagingError> {

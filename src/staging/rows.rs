@@ -15,28 +15,32 @@ pub(super) struct Row {
     pub map: ExtentMap,
     /// `None`: no byte of the map is in a data file.
     pub data_file: Option<FileNumber>,
+    /// When it was stored, in nanoseconds since 1970.
+    pub saved_at: i64,
 }
 
 /// The stored version of `ino`, if there is one.
 pub(super) fn load(connection: &Connection, ino: Ino) -> Result<Option<Row>, StagingError> {
-    let mut statement =
-        connection.prepare_cached("SELECT version, map, data_file FROM staged WHERE ino = ?1")?;
+    let mut statement = connection
+        .prepare_cached("SELECT version, map, data_file, saved_at FROM staged WHERE ino = ?1")?;
     let found = statement
         .query_row([ino.0 as i64], |row| {
             Ok((
                 row.get::<_, i64>(0)?,
                 row.get::<_, Vec<u8>>(1)?,
                 row.get::<_, Option<i64>>(2)?,
+                row.get::<_, i64>(3)?,
             ))
         })
         .optional()?;
-    let Some((version, map, data_file)) = found else {
+    let Some((version, map, data_file, saved_at)) = found else {
         return Ok(None);
     };
     Ok(Some(Row {
         version: version as u64,
         map: decode(ino, &map)?,
         data_file: data_file.and_then(|number| FileNumber::new(number as u64)),
+        saved_at,
     }))
 }
 
@@ -73,8 +77,7 @@ pub(super) fn save(tx: &Transaction<'_>, ino: Ino, row: &Row) -> Result<(), Stag
         ":map": row.map.encode(),
         ":base": base,
         ":data_bytes": data_bytes as i64,
-        // Years that fit: until 2262.
-        ":saved_at": jiff::Timestamp::now().as_nanosecond() as i64,
+        ":saved_at": row.saved_at,
     })?;
     Ok(())
 }

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use rangemap::RangeSet;
 use rusqlite::Transaction;
 
 use super::StagingError;
@@ -31,6 +32,8 @@ pub struct Sealing {
     /// The changes that it has.
     changes: u64,
     survive: Survive,
+    /// Whether bytes go with the version before that would survive a power cut.
+    costs: bool,
     state: Phase,
 }
 
@@ -53,7 +56,7 @@ impl StagedFile {
     /// # Errors
     /// That of the disk. Nothing is sealed then.
     pub fn seal(self: &Arc<Self>, survive: Survive) -> Result<Option<Sealing>, StagingError> {
-        let (closed, changes, sync) = {
+        let (closed, changes, sync, costs) = {
             // No write is half-way while the map is taken.
             let _io = self.io.read();
             let mut state = self.state.lock();
@@ -70,13 +73,15 @@ impl StagedFile {
             );
             let sync = state.precious || survive == Survive::PowerCut;
             state.sealing += 1;
-            (Arc::new(closed), state.changes, sync)
+            let costs = state.precious && state.loses_bytes(&closed.map.data_places());
+            (Arc::new(closed), state.changes, sync, costs)
         };
         let sealing = Sealing {
             file: Arc::clone(self),
             closed,
             changes,
             survive,
+            costs,
             state: Phase::Sealed,
         };
         if sync && let Some(hold) = &sealing.closed.hold {
@@ -103,6 +108,13 @@ impl Sealing {
     /// Bytes of the file.
     pub fn size(&self) -> u64 {
         self.closed.map.size()
+    }
+
+    /// Whether the row must be stored in a transaction that survives a power cut: it was
+    /// asked for, or the version before would survive one, and its bytes go when this
+    /// is committed.
+    pub fn must_be_durable(&self) -> bool {
+        self.survive == Survive::PowerCut || self.costs
     }
 
     /// Writes the row, unless a newer version was stored meanwhile.
@@ -164,6 +176,13 @@ pub struct Discarding {
 }
 
 impl Discarding {
+    /// Whether the row must go in a transaction that survives a power cut: or the file would
+    /// come back without bytes that survived.
+    pub fn must_be_durable(&self) -> bool {
+        let state = self.file.state.lock();
+        state.precious && state.loses_bytes(&RangeSet::new())
+    }
+
     /// Removes the row.
     ///
     /// # Errors

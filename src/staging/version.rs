@@ -68,10 +68,12 @@ impl Version {
     /// # Errors
     /// That of the disk.
     pub fn sync(&self) -> Result<(), StagingError> {
-        match &self.closed.hold {
-            Some(hold) => hold.data().sync(),
-            None => Ok(()),
+        if let Some(hold) = &self.closed.hold {
+            hold.data().sync()?;
         }
+        // With the next durable transaction it survives a power cut.
+        self.file.state.lock().precious = true;
+        Ok(())
     }
 
     /// Up to `len` bytes from `offset` on, short only at the end.

@@ -377,7 +377,11 @@ struct Door(Arc<Mutex<State>>);
 impl Door {
     fn on(&self) -> Result<MutexGuard<'_, State>, Errno> {
         let state = self.0.lock();
-        if state.off { Err(Errno::EIO) } else { Ok(state) }
+        if state.off {
+            Err(Errno::EIO)
+        } else {
+            Ok(state)
+        }
     }
 
     fn make(
@@ -621,7 +625,16 @@ impl Filesystem for Door {
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        reply.statfs(1 << 20, 1 << 19, 1 << 19, 0, 0, PAGE as u32, 255, PAGE as u32);
+        reply.statfs(
+            1 << 20,
+            1 << 19,
+            1 << 19,
+            0,
+            0,
+            PAGE as u32,
+            255,
+            PAGE as u32,
+        );
     }
 
     fn fallocate(

@@ -78,15 +78,16 @@ impl History {
     }
 }
 
-/// The database is whole, and the machine was started anew since it was written.
-fn check_database(state_dir: &Path) {
+/// The database is whole. As far as it can know, the machine was started anew since it
+/// was written.
+fn check_and_age(state_dir: &Path) {
     let database = rusqlite::Connection::open(state_dir.join("fichierfs.db")).unwrap();
     let verdict: String = database
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .unwrap();
     assert_eq!(verdict, "ok");
     database
-        .execute("DELETE FROM setting WHERE key = 'boot'", [])
+        .execute("UPDATE staged SET saved_at = 0", [])
         .unwrap();
 }
 
@@ -123,7 +124,7 @@ fn survive(seed: u64) {
         mounted.crash();
         disk.restart();
         world.forget_calls();
-        check_database(&data.join("state"));
+        check_and_age(&data.join("state"));
         mounted = world.mount_on("a", &data, &flags);
         let found = shown(mounted.path());
         let Some((there, lost)) = history.find(&found) else {

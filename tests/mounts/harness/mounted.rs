@@ -23,12 +23,7 @@ pub struct Mounted<'w> {
 }
 
 impl<'w> Mounted<'w> {
-    pub(super) fn start(
-        world: &'w World,
-        place: &str,
-        data: &Path,
-        flags: &[&str],
-    ) -> Mounted<'w> {
+    pub(super) fn start(world: &'w World, place: &str, data: &Path, flags: &[&str]) -> Mounted<'w> {
         let point = prepare(world, place);
         let log = fs::OpenOptions::new()
             .create(true)
