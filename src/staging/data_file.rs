@@ -22,6 +22,7 @@ use rangemap::RangeSet;
 use super::StagingError;
 use super::budget::Budget;
 use super::extents::ExtentMap;
+use super::label::Label;
 use super::places::{Doomed, Fresh, HoldId, Placement, Places, subtract_all};
 
 /// Number of a data file; never used twice while the file or its row exists.
@@ -105,6 +106,11 @@ impl DataFile {
             name_unsynced: AtomicBool::new(true),
             let_go: AtomicBool::new(false),
         })
+    }
+
+    /// Writes whose bytes it has.
+    pub fn label(&self, label: &Label) {
+        label.write(&self.file);
     }
 
     pub fn number(&self) -> FileNumber {

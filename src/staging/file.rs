@@ -22,6 +22,7 @@ use super::base::{Base, Pin};
 use super::closed::{Closed, pins};
 use super::data_file::{DataFile, FileNumber, Hold};
 use super::extents::{Extent, ExtentMap, MAX_SIZE, Source, bytes_in};
+use super::label::Label;
 use super::places::{Fresh, Placement};
 use super::read::{self, Read};
 use super::room::Room;
@@ -487,6 +488,7 @@ impl StagedFile {
             return Ok(Arc::clone(data));
         }
         let data = Arc::new(self.room.new_data()?);
+        data.label(&Label::new(self.ino));
         let mut state = self.state.lock();
         if state.discarded {
             data.unlink();

@@ -1,6 +1,8 @@
 //! The SQL of the table `staged`: the last closed version of each file that
 //! the service does not have yet.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::StagingError;
@@ -108,6 +110,25 @@ pub(super) fn data_files(connection: &Connection) -> Result<Vec<FileNumber>, Sta
         .filter_map(|number| number.map(|n| FileNumber::new(n as u64)).transpose())
         .collect::<Result<_, _>>()?;
     Ok(numbers)
+}
+
+/// Of each data file that a stored version needs: whose it is, and the map if it can be read.
+pub(super) fn maps(
+    connection: &Connection,
+) -> Result<HashMap<FileNumber, (Ino, Option<ExtentMap>)>, rusqlite::Error> {
+    let query = "SELECT data_file, ino, map FROM staged WHERE data_file IS NOT NULL";
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query([])?;
+    let mut found = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let Some(number) = FileNumber::new(row.get::<_, i64>(0)? as u64) else {
+            continue;
+        };
+        let ino = Ino(row.get::<_, i64>(1)? as u64);
+        let map = ExtentMap::decode(&row.get::<_, Vec<u8>>(2)?).ok();
+        found.insert(number, (ino, map));
+    }
+    Ok(found)
 }
 
 /// The stored versions that read from files of the service.

@@ -5,6 +5,7 @@
 //! and if the caller never says how it ended, the file holds the places of both
 //! the old and the new version: whichever row is on the disk, its bytes are.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rangemap::RangeSet;
@@ -13,6 +14,7 @@ use rusqlite::Transaction;
 use super::StagingError;
 use super::closed::Closed;
 use super::file::StagedFile;
+use super::label::Label;
 use super::rows;
 
 /// What a closed version has to survive.
@@ -115,6 +117,15 @@ impl Sealing {
     /// is committed.
     pub fn must_be_durable(&self) -> bool {
         self.survive == Survive::PowerCut || self.costs
+    }
+
+    /// Writes into the data file whose bytes it has, for when the database is lost. `path` is
+    /// the file's, from the root of the account.
+    pub fn label(&self, path: &Path) {
+        if let Some(hold) = &self.closed.hold {
+            let label = Label::closed(self.file.ino(), path, &self.closed.map);
+            hold.data().label(&label);
+        }
     }
 
     /// Writes the row, unless a newer version was stored meanwhile.

@@ -195,6 +195,9 @@ impl Vfs {
         } else {
             self.store().write(store)?;
         }
+        if let Ok(Some(path)) = self.tree().path(ino) {
+            sealing.label(&path);
+        }
         sealing.committed();
         let left = self.inner.inodes.saved(ino, stamp);
         drop(turn);

@@ -133,7 +133,7 @@ impl Step {
 pub fn shown(mount: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     for folder in FOLDERS {
-        for entry in fs::read_dir(mount.join(folder)).into_iter().flatten() {
+        for entry in fs::read_dir(mount.join(folder)).unwrap() {
             let entry = entry.unwrap();
             let name = format!("{folder}{}", entry.file_name().to_str().unwrap());
             if !entry.file_type().unwrap().is_file() {
