@@ -58,6 +58,16 @@ impl Disk {
         &self.point
     }
 
+    /// Lets so many bytes more onto the disk.
+    pub fn limit(&self, bytes: u64) {
+        self.state.lock().room = bytes / PAGE;
+    }
+
+    /// Refuses all changes from now on, or takes them again.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.state.lock().read_only = read_only;
+    }
+
     /// A handle with which another thread cuts the power.
     pub fn switch(&self) -> Switch {
         Switch(self.state.clone())
@@ -131,6 +141,9 @@ struct State {
     platter: BTreeMap<Name, u64>,
     journal: Vec<Change>,
     off: bool,
+    read_only: bool,
+    /// Pages that may be taken yet.
+    room: u64,
     random: StdRng,
 }
 
@@ -142,6 +155,8 @@ impl State {
             platter: BTreeMap::new(),
             journal: Vec::new(),
             off: false,
+            read_only: false,
+            room: u64::MAX,
             random,
         }
     }
@@ -272,6 +287,12 @@ impl Inode {
         bytes
     }
 
+    fn new_pages(&self, offset: u64, length: u64) -> u64 {
+        let all = offset / PAGE..(offset + length).div_ceil(PAGE);
+        let there = self.pages.range(all.clone()).count() as u64;
+        all.end - all.start - there
+    }
+
     fn write(&mut self, offset: u64, mut data: &[u8]) {
         let mut at = offset;
         while !data.is_empty() {
@@ -384,6 +405,14 @@ impl Door {
         }
     }
 
+    fn to_change(&self) -> Result<MutexGuard<'_, State>, Errno> {
+        let state = self.on()?;
+        if state.read_only {
+            return Err(Errno::EROFS);
+        }
+        Ok(state)
+    }
+
     fn make(
         &self,
         parent: INodeNo,
@@ -391,18 +420,20 @@ impl Door {
         is_folder: bool,
         mode: u32,
     ) -> Result<FileAttr, Errno> {
-        let mut state = self.on()?;
+        let mut state = self.to_change()?;
         let inode = Inode::new(is_folder, (mode & 0o7777) as u16);
         let ino = state.make(parent.0, name, inode)?;
         state.attr(ino)
     }
 
     fn remove(&self, parent: INodeNo, name: &OsStr) -> Result<(), Errno> {
-        let mut state = self.on()?;
+        let mut state = self.to_change()?;
         let ino = state.find(parent.0, name)?;
         if !state.is_empty(ino) {
             return Err(Errno::ENOTEMPTY);
         }
+        let freed = state.inode(ino)?.pages.len();
+        state.room = state.room.saturating_add(freed as u64);
         state.change(vec![((parent.0, name.to_owned()), None)]);
         Ok(())
     }
@@ -456,7 +487,7 @@ impl Filesystem for Door {
         _: Option<fuser::BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let changed = self.on().and_then(|mut state| {
+        let changed = self.to_change().and_then(|mut state| {
             let inode = state.inode(ino.0)?;
             if let Some(mode) = mode {
                 inode.mode = (mode & 0o7777) as u16;
@@ -521,7 +552,7 @@ impl Filesystem for Door {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        let renamed = self.on().and_then(|mut state| {
+        let renamed = self.to_change().and_then(|mut state| {
             if flags.contains(RenameFlags::RENAME_NOREPLACE) && state.find(to.0, new).is_ok() {
                 return Err(Errno::EEXIST);
             }
@@ -572,7 +603,12 @@ impl Filesystem for Door {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let written = self.on().and_then(|mut state| {
+        let written = self.to_change().and_then(|mut state| {
+            let new = state.inode(ino.0)?.new_pages(offset, data.len() as u64);
+            if new > state.room {
+                return Err(Errno::ENOSPC);
+            }
+            state.room -= new;
             state.inode(ino.0)?.write(offset, data);
             Ok(data.len() as u32)
         });
@@ -625,16 +661,8 @@ impl Filesystem for Door {
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        reply.statfs(
-            1 << 20,
-            1 << 19,
-            1 << 19,
-            0,
-            0,
-            PAGE as u32,
-            255,
-            PAGE as u32,
-        );
+        let room = self.0.lock().room.min(1 << 30);
+        reply.statfs(1 << 30, room, room, 0, 0, PAGE as u32, 255, PAGE as u32);
     }
 
     fn fallocate(
@@ -650,8 +678,12 @@ impl Filesystem for Door {
         if mode & libc::FALLOC_FL_PUNCH_HOLE == 0 {
             return reply.error(Errno::EOPNOTSUPP);
         }
-        let punched = self.on().and_then(|mut state| {
-            state.inode(ino.0)?.punch(offset, offset + length);
+        let punched = self.to_change().and_then(|mut state| {
+            let inode = state.inode(ino.0)?;
+            let before = inode.pages.len();
+            inode.punch(offset, offset + length);
+            let freed = before - inode.pages.len();
+            state.room = state.room.saturating_add(freed as u64);
             Ok(())
         });
         done(reply, punched);

@@ -2,6 +2,7 @@
 //! accepted is there afterwards, once, here and in the account.
 
 mod disk;
+mod disks;
 mod kills;
 mod power;
 mod work;
