@@ -18,6 +18,7 @@
 //! - [`store`]: the SQLite file behind three doors.
 //! - [`config`], [`ids`]: options and the key; names of things.
 //! - [`daemon`], [`control`], [`cli`]: wiring, the socket, the verbs.
+//! - [`doctor`]: what is wrong on this machine, and how it is mended.
 //! - [`sim`]: a simulator of the service; it imports none of the others.
 //!
 //! docs/architecture.md is the long form.
@@ -28,6 +29,7 @@ pub mod config;
 pub mod content;
 pub mod control;
 pub mod daemon;
+pub mod doctor;
 pub mod fuse;
 pub mod ids;
 pub mod sim;

@@ -200,7 +200,7 @@ async fn windows_of_dates_the_account_and_public_folders() {
     let folder = FolderId(account.folder_id("f").unwrap());
 
     let window = DateWindow {
-        after: Some("2001-01-01T00:00:00Z".parse().unwrap()),
+        after: Some(jiff::civil::date(2001, 1, 1).at(0, 0, 0, 0)),
         before: None,
     };
     let all = api.list_all_files(window, patient()).await.unwrap();

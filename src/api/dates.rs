@@ -44,9 +44,20 @@ pub fn parse(text: &str) -> Option<Timestamp> {
     instants(text).map(|instants| instants.first)
 }
 
-/// An instant as the service writes it, to the second below.
-pub fn format(instant: Timestamp) -> String {
-    PARIS.to_datetime(instant).strftime(FORMAT).to_string()
+/// What the service's clock shows at an instant, to the second below.
+pub fn clock(instant: Timestamp) -> civil::DateTime {
+    let shown = PARIS.to_datetime(instant);
+    shown.with().subsec_nanosecond(0).build().unwrap_or(shown)
+}
+
+/// A time of the service's clock as the service writes it.
+pub fn format(clock: civil::DateTime) -> String {
+    clock.strftime(FORMAT).to_string()
+}
+
+/// Whether the service's clock shows this time twice: in the hour that the autumn repeats.
+pub fn is_repeated(clock: civil::DateTime) -> bool {
+    instants(&format(clock)).is_some_and(|instants| instants.second.is_some())
 }
 
 #[cfg(test)]
@@ -69,7 +80,10 @@ mod tests {
             parse("2021-12-22 14:57:25"),
             Some(utc("2021-12-22T13:57:25Z"))
         );
-        assert_eq!(format(utc("2021-06-22T12:57:25Z")), "2021-06-22 14:57:25");
+        assert_eq!(
+            format(clock(utc("2021-06-22T12:57:25Z"))),
+            "2021-06-22 14:57:25"
+        );
     }
 
     #[test]
@@ -79,6 +93,8 @@ mod tests {
         assert_eq!(both.second, Some(utc("2026-10-25T01:30:00Z")));
         assert_eq!(instants("2026-10-25 03:30:00").unwrap().second, None);
         assert_eq!(instants("2026-10-25 01:59:59").unwrap().second, None);
+        assert!(is_repeated(clock(both.first)));
+        assert!(!is_repeated(civil::date(2026, 10, 25).at(3, 0, 0, 0)));
     }
 
     #[test]
@@ -103,7 +119,7 @@ mod tests {
         #[test]
         fn a_written_date_reads_back_as_the_instant_or_its_twin(second in 0_i64..4_000_000_000) {
             let instant = Timestamp::from_second(second).unwrap();
-            let back = instants(&format(instant)).unwrap();
+            let back = instants(&format(clock(instant))).unwrap();
             prop_assert!(back.first == instant || back.second == Some(instant));
         }
     }

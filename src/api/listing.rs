@@ -1,6 +1,7 @@
 //! Listings: `folder/ls` with its files, and `file/ls` (API notes 2.1, 2.2, 5).
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use super::limits::LISTING_CAP;
@@ -66,14 +67,15 @@ pub struct FileListing {
     pub truncated: bool,
 }
 
-/// Bounds for the date of upload. The service works in French local time
-/// without saying which of two equal hours it means: around the change of clocks, overlap windows by an hour.
+/// Bounds for the date of upload, as the service's clock shows it (French local time).
+/// In the hour that the autumn repeats, a bound does not tell which of two instants it
+/// means; whether a bound itself is within is not documented.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DateWindow {
     /// Only files sent after this.
-    pub after: Option<Timestamp>,
+    pub after: Option<DateTime>,
     /// Only files sent before this.
-    pub before: Option<Timestamp>,
+    pub before: Option<DateTime>,
 }
 
 #[derive(Serialize)]

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use account::{Account, Offer};
-pub use dates::{Instants, format as format_date, instants as date_instants};
+pub use dates::{clock as clock_of, is_repeated};
 pub use download::{ByteStream, DownloadUrl};
 pub use error::{ApiError, FloodScope, LinkFault, Said};
 pub use files::{Acl, Attributes, Copied, FileInfo, Renamed, Scan};

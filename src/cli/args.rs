@@ -72,6 +72,11 @@ pub enum Verb {
     /// Ask for the API key, check it and store it
     #[command(after_help = "Example:\n  fichierfs init\n  pass show 1fichier | fichierfs init")]
     Init(Box<InitArgs>),
+    /// Find what is wrong on this machine, and say how to mend it
+    #[command(
+        after_help = "Example:\n  fichierfs doctor\n  fichierfs doctor --fix\n  fichierfs doctor --report doctor.txt\n\nExits with 1 if something has to be mended. The service is asked one call for the key, and only\nif no mount runs that knows already."
+    )]
+    Doctor(Box<DoctorArgs>),
     /// Run a simulator of the service, for tests
     #[command(
         after_help = "Example:\n  fichierfs simulate --listen 127.0.0.1:8080 --synthetic tree=20x100,size=4KiB"
@@ -224,11 +229,51 @@ pub enum QueueVerb {
         /// A file of a mount, or the mount for all that is queued
         path: Option<PathBuf>,
     },
+    /// Give up what is queued: files become what the service has of them
+    ///
+    /// What the service has nothing of is removed. Where bytes exist here alone, nothing
+    /// is done without --force; what would be lost is listed.
+    #[command(
+        after_help = "Examples:\n  fichierfs queue cancel ~/1fichier/film.mkv\n  fichierfs queue cancel --force ~/1fichier/old"
+    )]
+    Cancel {
+        /// A file of a mount, or a folder with all that is queued in it; all that failed
+        /// if left out
+        path: Option<PathBuf>,
+        /// Also where bytes are lost
+        #[arg(long)]
+        force: bool,
+        /// As JSON; the schema is versioned
+        #[arg(long)]
+        json: bool,
+    },
     /// Take up again what failed for good
     Retry {
         /// A file of a mount, or the mount for all that failed
         path: Option<PathBuf>,
     },
+}
+
+/// `doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
+    /// Mend what can be mended without risk
+    #[arg(long)]
+    pub fix: bool,
+    /// Do not ask the service, nor look for it
+    #[arg(long)]
+    pub offline: bool,
+    /// As JSON; the schema is versioned
+    #[arg(long)]
+    pub json: bool,
+    /// Also write a report that can be posted: without key, links, names and paths
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Leave names and paths in the report
+    #[arg(long, requires = "report")]
+    pub with_names: bool,
 }
 
 /// `init`.

@@ -45,13 +45,23 @@ pub fn load(
     flags: &OptionFlags,
     mount_options: &[String],
 ) -> Result<Loaded, Failure> {
+    Ok(read(args, named, flags, mount_options)?)
+}
+
+/// As [`load`], for who looks at what is wrong.
+pub fn read(
+    args: &ConfigArgs,
+    named: NamedFile,
+    flags: &OptionFlags,
+    mount_options: &[String],
+) -> Result<Loaded, ConfigError> {
     let file = match &args.config {
         Some(path) => path.clone(),
         None => config_file()?,
     };
     let text = read_config(&file)?;
     if text.is_none() && args.config.is_some() && named == NamedFile::Exists {
-        return Err(missing(&file).into());
+        return Err(missing(&file));
     }
     let layers = Layers {
         file: text.map(|text| (file.clone(), text)),
@@ -69,7 +79,10 @@ pub fn load(
         &mut settings.api_key_file,
     ];
     for path in places.into_iter().flatten() {
-        *path = std::path::absolute(&path)?;
+        *path = std::path::absolute(&path).map_err(|error| ConfigError::File {
+            path: path.clone(),
+            error,
+        })?;
     }
     let paths = Paths::new(&settings, args.profile.as_deref())?;
     Ok(Loaded {

@@ -9,6 +9,7 @@ mod account;
 mod args;
 mod background;
 mod demo;
+mod doctor;
 mod exit;
 mod generate;
 mod init;
@@ -16,6 +17,8 @@ mod load;
 mod log;
 mod mount;
 mod queue;
+#[cfg(test)]
+mod reference;
 mod refresh;
 mod show;
 mod signals;
@@ -56,6 +59,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Refresh { paths } => brief(refresh::run(&paths)),
         Verb::Account { json, mount } => brief(account::run(json, mount.mountpoint.as_deref())),
         Verb::Init(args) => brief(init::run(&args)),
+        Verb::Doctor(args) => brief(doctor::run(&args)),
         Verb::Simulate(args) => long(simulate::run(*args)),
         Verb::Demo { mountpoint } => long(demo::run(mountpoint)),
         Verb::Completions { shell } => generate::completions(shell),

@@ -1,4 +1,4 @@
-//! `queue list`, `wait`, `flush`, `retry`.
+//! `queue list`, `wait`, `flush`, `cancel`, `retry`.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use super::exit::{Exit, Failure};
 use super::show::{self, Countdown, Paint, Tone};
 use super::{Outcome, load};
 use crate::control::Client;
-use crate::control::protocol::{Item, ItemState, Queue, Transfer, Work};
+use crate::control::protocol::{Becomes, Cancelled, Item, ItemState, Queue, Transfer, Work};
 
 /// How long one request waits: also how often the countdown moves.
 const STEP: Duration = Duration::from_secs(1);
@@ -36,6 +36,23 @@ pub(super) async fn run(verb: QueueVerb) -> Outcome {
             daemon.flush(inner).await?;
             Ok(Exit::Done)
         }
+        QueueVerb::Cancel { path, force, json } => {
+            // The mount itself stands for all that is queued in it.
+            let (daemon, inner) = match path {
+                None => (load::daemon(None).await?, None),
+                Some(path) => {
+                    let (daemon, inner) = load::within(&path).await?;
+                    (daemon, Some(inner))
+                }
+            };
+            let cancelled = daemon.cancel(inner, force).await?;
+            if json {
+                show::print_json(&cancelled)?;
+            } else {
+                show::print(&given_up(&cancelled, force))?;
+            }
+            refused(&cancelled, force)
+        }
         QueueVerb::Retry { path } => {
             let (daemon, inner) = target(path).await?;
             let again = daemon.retry(inner).await?;
@@ -55,6 +72,49 @@ async fn target(path: Option<PathBuf>) -> Result<(Client, Option<PathBuf>), Fail
             Ok((daemon, (!whole).then_some(inner)))
         }
     }
+}
+
+/// What was given up, for people.
+fn given_up(cancelled: &Cancelled, force: bool) -> String {
+    let mut out = String::new();
+    let lost = if force { "lost" } else { "would be lost" };
+    for loss in &cancelled.losses {
+        let path = show::plain(&loss.path.to_string_lossy());
+        let becomes = match loss.becomes {
+            Becomes::Nothing => "the service has nothing of it",
+            Becomes::Older => "the version of the service stays",
+        };
+        let size = show::size(loss.bytes);
+        out.push_str(&format!("{lost}: /{path} ({size}; {becomes})\n"));
+    }
+    for path in &cancelled.left {
+        let path = show::plain(&path.to_string_lossy());
+        out.push_str(&format!("left: /{path} (open, in use, or sent just now)\n"));
+    }
+    if cancelled.count > 0 || cancelled.losses.is_empty() {
+        out.push_str(&format!(
+            "{} given up\n",
+            show::count(cancelled.count, "item")
+        ));
+    }
+    out
+}
+
+/// The outcome of giving up.
+fn refused(cancelled: &Cancelled, force: bool) -> Outcome {
+    if !force && !cancelled.losses.is_empty() {
+        let line = "nothing was given up, since bytes would be lost that exist here alone: \
+                    --force gives them up";
+        return Err(Failure::new(Exit::Failed, line));
+    }
+    if cancelled.left.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let line = format!(
+        "{} not given up: close what is open and try again",
+        show::count(cancelled.left.len() as u64, "item")
+    );
+    Err(Failure::new(Exit::WorkLeft, line))
 }
 
 async fn wait(daemon: &Client, timeout: Option<Duration>) -> Outcome {

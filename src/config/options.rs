@@ -89,6 +89,12 @@ macro_rules! options {
         }
 
         impl Settings {
+            /// Every option with its value, as a programmer writes it; secrets do not show.
+            pub fn shown(&self) -> Vec<(&'static OptionSpec, String)> {
+                let values = [$(format!("{:?}", self.$name),)+];
+                OPTIONS.iter().zip(values).collect()
+            }
+
             /// Reads every option; `value` gives its text.
             pub(super) fn read(value: impl Fn(&OptionSpec) -> Given) -> Result<Settings, ConfigError> {
                 let mut table = OPTIONS.iter();

@@ -14,7 +14,8 @@ use tokio::net::UnixStream;
 
 use super::error::{ControlError, Refusal};
 use super::protocol::{
-    Account, Backlog, Count, Hello, Parting, PathRequest, Queue, Status, StopRequest, WaitRequest,
+    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Parting, PathRequest, Queue, Status,
+    StopRequest, WaitRequest,
 };
 use super::socket;
 
@@ -116,6 +117,12 @@ impl Client {
     pub async fn retry(&self, path: Option<PathBuf>) -> Result<u64> {
         let count: Count = self.post("/queue/retry", &PathRequest { path }).await?;
         Ok(count.count)
+    }
+
+    /// Gives up what is queued; see [`CancelRequest`].
+    pub async fn cancel(&self, path: Option<PathBuf>, force: bool) -> Result<Cancelled> {
+        self.post("/queue/cancel", &CancelRequest { path, force })
+            .await
     }
 
     /// Lists a folder anew.

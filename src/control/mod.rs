@@ -12,8 +12,6 @@
 pub mod client;
 mod error;
 pub mod protocol;
-#[cfg(test)]
-mod reference;
 pub mod server;
 pub mod socket;
 
@@ -24,7 +22,7 @@ use std::time::Duration;
 pub use client::Client;
 pub use error::{ControlError, Refusal, RefusalKind};
 
-use protocol::{Account, Backlog, Hello, Parting, Queue, Status};
+use protocol::{Account, Backlog, Cancelled, Hello, Parting, Queue, Status};
 
 /// What can be asked of a running daemon. Paths are relative to the mount's root.
 pub trait Controlled: Clone + Send + Sync + 'static {
@@ -40,6 +38,13 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     fn flush(&self, path: Option<PathBuf>) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// Takes failed work up again; returns how much.
     fn retry(&self, path: Option<PathBuf>) -> impl Future<Output = Result<u64, Refusal>> + Send;
+    /// Gives up what is queued at or below a path, or all that failed; where bytes would
+    /// be lost, only if `force` says so, and else tells what they are.
+    fn cancel(
+        &self,
+        path: Option<PathBuf>,
+        force: bool,
+    ) -> impl Future<Output = Result<Cancelled, Refusal>> + Send;
     /// Lists a folder anew, or the folder of a file, as soon as the pace of calls
     /// allows.
     fn refresh(&self, path: PathBuf) -> impl Future<Output = Result<(), Refusal>> + Send;

@@ -339,6 +339,53 @@ pub struct PathRequest {
     pub path: Option<PathBuf>,
 }
 
+/// What is to be given up.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub struct CancelRequest {
+    /// A file, or a folder with all that is queued in it; all that failed when absent.
+    pub path: Option<PathBuf>,
+    /// Also where bytes are lost.
+    pub force: bool,
+}
+
+/// What was given up, or would be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Cancelled {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// So many things were given up.
+    pub count: u64,
+    /// What is lost with them. If nothing was given up: what would be lost.
+    pub losses: Vec<Loss>,
+    /// What could not be given up: it is open, has something in it, or its upload has
+    /// just ended.
+    pub left: Vec<PathBuf>,
+}
+
+/// Bytes that exist here alone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Loss {
+    /// Of which file.
+    pub path: PathBuf,
+    /// How many.
+    pub bytes: u64,
+    /// What becomes of the file.
+    pub becomes: Becomes,
+}
+
+/// What becomes of a file whose upload is given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Becomes {
+    /// It goes: the service has nothing of it.
+    Nothing,
+    /// The version that the service has.
+    Older,
+}
+
 /// How the daemon is to end.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -13,7 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
 use super::error::{ControlError, Refusal, RefusalKind};
-use super::protocol::{Count, PathRequest, StopRequest, WaitRequest};
+use super::protocol::{CancelRequest, Count, PathRequest, StopRequest, WaitRequest};
 use super::{Controlled, socket};
 
 /// How many rows of the queue are told.
@@ -130,6 +130,7 @@ fn router<T: Controlled>(target: T) -> Router {
         .route("/queue/wait", post(wait::<T>))
         .route("/queue/flush", post(flush::<T>))
         .route("/queue/retry", post(retry::<T>))
+        .route("/queue/cancel", post(cancel::<T>))
         .route("/refresh", post(refresh::<T>))
         .route("/stop", post(stop::<T>))
         .with_state(target)
@@ -146,6 +147,10 @@ async fn flush<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) 
 
 async fn retry<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
     answer(t.retry(ask.path).await.map(|count| Count { count }))
+}
+
+async fn cancel<T: Controlled>(State(t): State<T>, Json(ask): Json<CancelRequest>) -> Response {
+    answer(t.cancel(ask.path, ask.force).await)
 }
 
 async fn refresh<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {

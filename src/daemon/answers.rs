@@ -9,7 +9,7 @@ use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish, account};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
-    Account, Backlog, Hello, Item, ItemState, Parting, Queue, SCHEMA, Status, Work,
+    Account, Backlog, Cancelled, Hello, Item, ItemState, Parting, Queue, SCHEMA, Status, Work,
 };
 use crate::control::{Controlled, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
@@ -279,6 +279,24 @@ impl Controlled for Handle {
         }
         self.shared.parts.wake_uploads();
         Ok(count as u64)
+    }
+
+    async fn cancel(&self, path: Option<PathBuf>, force: bool) -> Result<Cancelled, Refusal> {
+        let tree = &self.shared.parts.below.tree;
+        let mut queued = Vec::new();
+        match path {
+            None => {
+                let all = tree.queue(ROWS).map_err(Refusal::failed)?;
+                queued.extend(all.into_iter().filter(|queued| queued.parked));
+            }
+            Some(path) => {
+                let node = self.find(&path).await?;
+                for ino in self.queued_within(&node).map_err(Refusal::failed)? {
+                    queued.extend(tree.queued(ino).map_err(Refusal::failed)?);
+                }
+            }
+        }
+        self.cancel_all(queued, force).await
     }
 
     async fn refresh(&self, path: PathBuf) -> Result<(), Refusal> {

@@ -18,6 +18,7 @@
 
 pub mod account;
 mod answers;
+mod cancel;
 mod error;
 mod life;
 mod lock;

@@ -194,6 +194,21 @@ impl Parts {
         self.uploads.ring();
     }
 
+    /// Breaks off the upload of a file and begins none, or lets that be so no longer.
+    pub fn abandon(&self, ino: Ino, abandoned: bool) {
+        if let Some(uploader) = self.uploads.uploader.lock().as_ref() {
+            uploader.abandon(ino, abandoned);
+        }
+    }
+
+    /// Tells the kernel what changed.
+    pub fn tell(&self, changes: Vec<tree::Change>) {
+        for change in changes {
+            // The receiver goes first when the mount ends; nobody caches then.
+            let _ = self.below.changes.send(change);
+        }
+    }
+
     /// Somebody waits for the queue: closed files are sent without delay.
     pub fn hurry_closed(&self) {
         match self.below.tree.hurry_closed() {

@@ -15,7 +15,7 @@ use super::error::MountError;
 
 /// Where it is looked for: in PATH, then where distributions put it (a service
 /// manager may give a short PATH).
-const PROGRAMS: [&str; 3] = [
+pub(super) const PROGRAMS: [&str; 3] = [
     "fusermount3",
     "/usr/bin/fusermount3",
     "/usr/local/bin/fusermount3",

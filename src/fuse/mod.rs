@@ -20,6 +20,7 @@ mod errno;
 mod error;
 mod filesystem;
 mod fusermount;
+pub mod health;
 mod mount;
 pub mod mountinfo;
 mod mountpoint;

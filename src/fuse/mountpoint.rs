@@ -125,7 +125,7 @@ fn clear(point: &Path, mount: &MountEntry) -> Result<(), MountError> {
     }
 }
 
-fn may_clear(mount: &MountEntry) -> bool {
+pub(super) fn may_clear(mount: &MountEntry) -> bool {
     let me = geteuid();
     me.is_root() || mount.fuse_owner() == Some(me.as_raw())
 }

@@ -93,6 +93,22 @@ impl AccountHandle {
         self.add_content(path, Content::from_bytes(bytes))
     }
 
+    /// Adds files of one byte to a folder, by name and date of upload.
+    pub fn add_dated(
+        &self,
+        folder: &str,
+        files: impl IntoIterator<Item = (String, jiff::Timestamp)>,
+    ) -> Done<()> {
+        self.change(|account, when| {
+            let folder = ensure_folder(account, folder, when)?;
+            for (name, date) in files {
+                let when = When { date, ..when };
+                account.add_file_unchecked(folder, &name, Content::from_bytes(b"x"), when);
+            }
+            Ok(())
+        })
+    }
+
     /// Adds a file whose bytes are [`super::synthetic_bytes`] of `seed`.
     pub fn add_synthetic(&self, path: &str, seed: u64, size: u64) -> Done<String> {
         self.add_content(path, Content::synthetic(seed, size))

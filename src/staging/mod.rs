@@ -29,6 +29,7 @@ mod data_file;
 mod error;
 mod extents;
 mod file;
+pub mod health;
 mod label;
 mod places;
 mod read;

@@ -17,6 +17,7 @@
 //! are called straight from FUSE threads; no hop to another thread costs more
 //! than the query. Never call a door from within a door.
 
+mod check;
 mod error;
 mod schema;
 
@@ -29,6 +30,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
+pub use check::{Health, check, look};
 pub use error::StoreError;
 
 /// Read-only connections. Readers beyond this number wait for one another.

@@ -6,8 +6,9 @@
 //! confirmed one where the user has no pending wish.
 //!
 //! Nothing is believed to be gone on weak evidence: a listing cut off at the
-//! service's cap removes nothing, and one that is empty where entries were known
-//! is asked for a second time first. What does go takes no staged content with
+//! service's cap removes nothing of what it may lack, and one that is empty where
+//! entries were known is asked for a second time first. A cut listing is completed by
+//! slices ([`Tree::merge_slice`], [`Tree::complete`]). What does go takes no staged content with
 //! it: a file with unsent changes becomes a file to be sent anew.
 
 use std::collections::HashSet;
@@ -34,8 +35,31 @@ pub struct Listing {
     pub folders: Vec<ListedFolder>,
     /// Its files, in any order.
     pub files: Vec<ListedFile>,
-    /// Cut off at the service's cap: there are more (API notes 10.14).
-    pub cut: bool,
+    /// How much of it came.
+    pub extent: Extent,
+}
+
+/// How much of a folder a listing shows (API notes 10.14).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Extent {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Files may be missing: as many came as can come.
+    FilesCut,
+    /// Sub-folders may be missing, which no other call shows; and perhaps files.
+    Cut,
+}
+
+impl Extent {
+    /// Whether what it does not show is not there.
+    fn shows_all(self, kind: Kind) -> bool {
+        match self {
+            Extent::Whole => true,
+            Extent::FilesCut => kind == Kind::Folder,
+            Extent::Cut => false,
+        }
+    }
 }
 
 /// A sub-folder in a listing.
@@ -93,6 +117,59 @@ impl Tree {
         asked: Time,
         now: Time,
     ) -> Result<Vec<Change>> {
+        self.merging(folder, asked, now, |merge| merge.run(listing))
+    }
+
+    /// Takes in files of a folder that lists more of them than a listing holds. What
+    /// is not among them stays as it is.
+    ///
+    /// # Errors
+    /// As [`Tree::merge`].
+    pub fn merge_slice(
+        &self,
+        folder: Ino,
+        files: Vec<ListedFile>,
+        asked: Time,
+        now: Time,
+    ) -> Result<Vec<Change>> {
+        self.merging(folder, asked, now, |merge| {
+            let entries = merge.entries(Listing {
+                files,
+                ..Listing::default()
+            });
+            entries.iter().try_for_each(|entry| merge.take(entry))
+        })
+    }
+
+    /// All files of a folder were seen, in slices that were asked for from `asked` on:
+    /// the others are gone.
+    ///
+    /// # Errors
+    /// As [`Tree::merge`].
+    pub fn complete(
+        &self,
+        folder: Ino,
+        seen: &HashSet<FileId>,
+        asked: Time,
+        now: Time,
+    ) -> Result<Vec<Change>> {
+        self.merging(folder, asked, now, |merge| {
+            let gone = merge.missing(|node| match &node.remote {
+                Remote::File(file) => !seen.contains(&file.id),
+                Remote::Folder(_) | Remote::None => false,
+            })?;
+            merge.remove(&gone)?;
+            Ok(rows::set_known(merge.tx, folder, Known::Whole(asked))?)
+        })
+    }
+
+    fn merging(
+        &self,
+        folder: Ino,
+        asked: Time,
+        now: Time,
+        work: impl FnOnce(&mut Merge<'_>) -> Result<()>,
+    ) -> Result<Vec<Change>> {
         self.store.write(|tx| {
             let node = rows::by_ino(tx, folder)?.ok_or(TreeError::NotFound)?;
             let id = node.folder_id().ok_or(TreeError::NotFound)?;
@@ -105,7 +182,7 @@ impl Tree {
                 lag: self.listing_lag,
                 changes: Vec::new(),
             };
-            merge.run(listing)?;
+            work(&mut merge)?;
             Ok(merge.changes)
         })
     }
@@ -155,50 +232,59 @@ struct Merge<'a> {
 
 impl Merge<'_> {
     fn run(&mut self, listing: Listing) -> Result<()> {
-        let known = rows::confirmed_in(self.tx, self.id)?;
-        let cut = listing.cut;
+        let extent = listing.extent;
         let entries = self.entries(listing);
         let seen: HashSet<(bool, &str)> = entries
             .iter()
             .map(|e| (e.kind == Kind::Folder, e.rid.as_str()))
             .collect();
-
-        let mut missing = Vec::new();
-        for node in known {
-            let Some(rid) = node.remote.rid() else {
-                continue;
-            };
-            let listed = seen.contains(&(node.kind == Kind::Folder, rid.as_str()));
-            // What the user moved away may have left by our own call, of which we
-            // are yet to be told: how that ends decides.
-            let leaving = node.pending.place;
-            if !listed && !leaving && node.place.is_some() && !self.is_fresh(node.ino)? {
-                missing.push(node);
-            }
-        }
+        let missing = self.missing(|node| {
+            let listed = |rid: String| seen.contains(&(node.kind == Kind::Folder, rid.as_str()));
+            extent.shows_all(node.kind) && !node.remote.rid().is_some_and(listed)
+        })?;
         // Empty where entries were known: asked again before it is believed.
         let doubted = entries.is_empty()
             && !missing.is_empty()
             && !matches!(self.folder.known, Known::Doubted(_));
-        if !cut && !doubted {
-            for node in &missing {
-                self.changes.extend(vanish(self.tx, node)?);
-            }
+        if !doubted {
+            self.remove(&missing)?;
         }
         for entry in &entries {
             self.take(entry)?;
         }
-        let state = if cut {
-            Known::Cut(self.now)
-        } else if doubted {
-            Known::Doubted(self.now)
-        } else {
-            Known::Whole(self.now)
+        let state = match (extent, self.folder.known) {
+            (Extent::Whole, _) if doubted => Known::Doubted(self.asked),
+            (Extent::Whole, _) => Known::Whole(self.asked),
+            // Seen whole before: that holds until the slices are in.
+            (Extent::FilesCut, Known::Whole(at)) => Known::Whole(at),
+            (Extent::FilesCut | Extent::Cut, _) => Known::Cut(self.asked),
         };
         if self.folder.ino == ROOT {
             rows::date_root(self.tx, self.now)?;
         }
         Ok(rows::set_known(self.tx, self.folder.ino, state)?)
+    }
+
+    /// Nodes that the service had in the folder, and that it would show if it still
+    /// had them, as far as `unseen` says so.
+    fn missing(&self, unseen: impl Fn(&Node) -> bool) -> Result<Vec<Node>> {
+        let mut missing = Vec::new();
+        for node in rows::confirmed_in(self.tx, self.id)? {
+            // What the user moved away may have left by our own call, of which we
+            // are yet to be told: how that ends decides.
+            let leaving = node.pending.place;
+            if unseen(&node) && !leaving && node.place.is_some() && !self.is_fresh(node.ino)? {
+                missing.push(node);
+            }
+        }
+        Ok(missing)
+    }
+
+    fn remove(&mut self, gone: &[Node]) -> Result<()> {
+        for node in gone {
+            self.changes.extend(vanish(self.tx, node)?);
+        }
+        Ok(())
     }
 
     /// The listing's entries in the order in which they take names: folders

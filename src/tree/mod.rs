@@ -13,6 +13,7 @@
 //!   where the user has no wish of his own.
 //! - [`journal`]: what is to be done, and what was done; for `upload`.
 //! - [`refresh`]: fetches listings, one at a time for a folder.
+//! - `complete`, `slices`: folders of more files than a listing holds.
 //!
 //! Look-ups have three answers ([`Lookup`]); what is not known is never said to
 //! be gone.
@@ -23,7 +24,9 @@
 
 mod attempts;
 pub mod attributes;
+pub mod cancel;
 pub mod changes;
+mod complete;
 mod error;
 pub mod events;
 pub mod journal;
@@ -33,6 +36,7 @@ pub mod node;
 pub mod refresh;
 pub mod removals;
 mod rows;
+mod slices;
 #[cfg(test)]
 mod tests;
 mod wanted;
@@ -43,6 +47,7 @@ use std::time::Duration;
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::store::Store;
 
+pub use complete::Progress;
 pub use error::TreeError;
 pub use events::Change;
 pub use node::{Kind, Known, Lookup, Node, Place, ROOT, Remote, RemoteFile, RemotePlace};

@@ -2,10 +2,12 @@
 //! time, whoever and however many wait for it.
 //!
 //! A folder never seen is waited for within the caller's deadline; a folder seen
-//! long ago is served as known and listed again behind the caller's back. What
+//! long ago is served as known and listed again behind the caller's back. One of more
+//! files than a listing holds is then completed in slices, by nobody's wait. What
 //! a listing changed goes out as [`Change`]s.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,15 +17,15 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::complete::{self, Progress};
 use super::events::Change;
-use super::merge::{ListedFile, ListedFolder, Listing};
+use super::merge::{Extent, ListedFile, ListedFolder, Listing};
 use super::node::{Kind, Known, Node};
 use super::{Tree, TreeError};
+use crate::api::limits::LISTING_CAP;
 use crate::api::{self, Api, ApiError, Ask, Class};
-use crate::ids::{Ino, Time};
+use crate::ids::{FolderId, Ino, Time};
 
-/// After a refresh in the background failed, the folder is left alone so long.
-const REST: Duration = Duration::from_secs(60);
 /// How long a doubted answer is left before the folder is asked for again; the
 /// pace adds the folder's own floor.
 const SECOND_LOOK: Duration = Duration::from_secs(30);
@@ -59,9 +61,9 @@ pub struct Refresher {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    tree: Tree,
-    api: Api,
+pub(super) struct Inner {
+    pub(super) tree: Tree,
+    pub(super) api: Api,
     /// A listing older than this is fetched again when somebody looks.
     max_age: Duration,
     changes: UnboundedSender<Change>,
@@ -69,9 +71,12 @@ struct Inner {
     state: Mutex<State>,
 }
 
+/// What goes on now; nothing of it is kept longer.
 #[derive(Default)]
 struct State {
     flights: HashMap<Ino, Flight>,
+    /// Folders that are being seen whole, slice by slice.
+    completing: HashMap<Ino, Progress>,
     /// Folders whose refresh failed, and until when they are left alone.
     resting: HashMap<Ino, Instant>,
 }
@@ -98,7 +103,8 @@ impl Refresher {
         }
     }
 
-    /// Waits until the folder has been listed whole, at most until `deadline`.
+    /// Waits until the folder has been listed, at most until `deadline`. A folder of
+    /// more files than a listing holds may still not be known whole then.
     ///
     /// # Errors
     /// [`RefreshError`]: the folder's content stays unknown, and nothing was
@@ -107,13 +113,15 @@ impl Refresher {
         let Some(node) = self.inner.tree.node(folder)? else {
             return Err(TreeError::NotFound.into());
         };
-        if node.known.is_complete() || node.folder_id().is_none() {
+        // What is cut off at the cap, another listing would not show either.
+        if node.known.at().is_some() || node.folder_id().is_none() {
+            self.touch(&node);
             return Ok(());
         }
         self.refresh(folder, Class::Interactive, deadline).await
     }
 
-    /// Lists the folder now, or as soon as the pace allows, and waits for it at
+    /// Waits for a listing of the folder, the one that is under way or a new one, at
     /// most until `deadline`.
     ///
     /// # Errors
@@ -124,6 +132,50 @@ impl Refresher {
             Ok(outcome) => outcome,
             Err(_) => Err(RefreshError::TimedOut),
         }
+    }
+
+    /// Waits until the folder has been listed by a call that was made after `since`:
+    /// what the service lists now is then seen.
+    ///
+    /// # Errors
+    /// [`RefreshError`]: nothing was changed.
+    pub async fn refresh_since(
+        &self,
+        folder: Ino,
+        since: Time,
+        class: Class,
+        deadline: Instant,
+    ) -> Outcome {
+        loop {
+            let Some(node) = self.inner.tree.node(folder)? else {
+                return Err(TreeError::NotFound.into());
+            };
+            if node.folder_id().is_none() || node.known.at().is_some_and(|at| at >= since) {
+                return Ok(());
+            }
+            let under_way = self.inner.state.lock().flights.contains_key(&folder);
+            self.refresh(folder, class, deadline).await?;
+            if !under_way {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Folders that are being seen whole, slice by slice.
+    pub fn completing(&self) -> Vec<(Ino, Progress)> {
+        let state = self.inner.state.lock();
+        state
+            .completing
+            .iter()
+            .map(|(ino, progress)| (*ino, *progress))
+            .collect()
+    }
+
+    /// The service does not give something that the folder lists: it is listed again as
+    /// soon as its floor allows.
+    pub fn doubt(&self, folder: Ino) {
+        let deadline = Instant::now() + PATIENCE;
+        drop(self.fly(folder, Ask::until(Class::Refresh, deadline)));
     }
 
     /// Somebody looks into the folder: if its listing is old, a new one is
@@ -142,14 +194,10 @@ impl Refresher {
             Known::Whole(at) | Known::Cut(at) => age(at) > self.inner.max_age,
             Known::Doubted(at) => age(at) > SECOND_LOOK.min(self.inner.max_age),
         };
+        let state = self.inner.state.lock();
         let rests = |until: &Instant| *until > Instant::now();
-        old && !self
-            .inner
-            .state
-            .lock()
-            .resting
-            .get(&folder.ino)
-            .is_some_and(rests)
+        old && !state.completing.contains_key(&folder.ino)
+            && !state.resting.get(&folder.ino).is_some_and(rests)
     }
 
     /// The running listing of the folder, or a new one.
@@ -170,7 +218,9 @@ impl Refresher {
                 Err(e) => {
                     tracing::debug!(%folder, error = %e, "folder not listed");
                     state.resting.retain(|_, until| *until > Instant::now());
-                    state.resting.insert(folder, Instant::now() + REST);
+                    state
+                        .resting
+                        .insert(folder, Instant::now() + inner.rest_after(e));
                 }
             }
             outcome
@@ -185,20 +235,84 @@ impl Refresher {
 }
 
 impl Inner {
-    async fn list(&self, folder: Ino, ask: Ask) -> Outcome {
-        let Some(id) = self.tree.node(folder)?.and_then(|node| node.folder_id()) else {
+    async fn list(self: &Arc<Self>, folder: Ino, ask: Ask) -> Outcome {
+        let Some(node) = self.tree.node(folder)? else {
+            return Ok(());
+        };
+        let Some(id) = node.folder_id() else {
             return Ok(()); // Not on the service: nothing there to be seen.
         };
+        // Before the wait for its turn: what is asked later was asked since then, too.
         let asked = Time::now();
-        let listing = self.api.list_folder(id, ask).await?;
+        let listing = match self.api.list_folder(id, ask).await {
+            Ok(listing) => listing,
+            Err(error) => {
+                if let (ApiError::NotFound(_), Some(place)) = (&error, &node.place) {
+                    // The folder above tells whether it is gone or only late to show.
+                    self.list_behind(place.parent);
+                }
+                return Err(error.into());
+            }
+        };
+        let first = listing.truncated.then(|| complete::First::of(&listing));
         let changes = self
             .tree
             .merge(folder, convert(listing), asked, Time::now())?;
-        for change in changes {
-            // The receiver goes first when the mount ends; nobody caches then.
-            let _ = self.changes.send(change);
+        self.tell(changes);
+        if let Some(first) = first {
+            self.complete(folder, id, first, asked);
         }
         Ok(())
+    }
+
+    /// Begins to see a folder whole, if that is not under way.
+    fn complete(self: &Arc<Self>, folder: Ino, id: FolderId, first: complete::First, asked: Time) {
+        let mut state = self.state.lock();
+        if let Entry::Vacant(place) = state.completing.entry(folder) {
+            place.insert(Progress::default());
+            let inner = self.clone();
+            self.runtime.spawn(async move {
+                let outcome = complete::run(&inner, folder, id, first, asked).await;
+                if let Err(error) = outcome {
+                    tracing::warn!(%folder, %error, "a folder of very many files is not seen whole");
+                    let mut state = inner.state.lock();
+                    let rest = inner.rest_after(&error);
+                    state.resting.insert(folder, Instant::now() + rest);
+                }
+                inner.state.lock().completing.remove(&folder);
+            });
+        }
+    }
+
+    /// How far the completion of a folder is.
+    pub(super) fn progress(&self, folder: Ino, progress: Progress) {
+        self.state.lock().completing.insert(folder, progress);
+    }
+
+    /// Tells of changes. The receiver goes first when the mount ends; nobody caches
+    /// then.
+    pub(super) fn tell(&self, changes: Vec<Change>) {
+        for change in changes {
+            let _ = self.changes.send(change);
+        }
+    }
+
+    /// Lists another folder, for nobody who waits.
+    fn list_behind(self: &Arc<Self>, folder: Ino) {
+        let refresher = Refresher {
+            inner: self.clone(),
+        };
+        self.runtime.spawn(async move { refresher.doubt(folder) });
+    }
+
+    /// How long a folder is left alone after its listing failed: what the service
+    /// refuses, it is not asked for again soon, since it bans who keeps failing.
+    fn rest_after(&self, error: &RefreshError) -> Duration {
+        let limits = self.api.limits();
+        match error {
+            RefreshError::Api(error) if !error.is_passing() => limits.failing_window,
+            _ => limits.folder_gap * 2,
+        }
     }
 }
 
@@ -208,7 +322,11 @@ fn time(at: jiff::Timestamp) -> Time {
 
 fn convert(listing: api::Listing) -> Listing {
     Listing {
-        cut: listing.truncated,
+        extent: match listing.truncated {
+            _ if listing.folders.len() >= LISTING_CAP => Extent::Cut,
+            true => Extent::FilesCut,
+            false => Extent::Whole,
+        },
         folders: listing
             .folders
             .into_iter()
@@ -219,17 +337,17 @@ fn convert(listing: api::Listing) -> Listing {
                 protected: folder.protected,
             })
             .collect(),
-        files: listing
-            .files
-            .into_iter()
-            .map(|file| ListedFile {
-                id: file.id,
-                name: file.name,
-                size: file.size,
-                date: file.date.map(time),
-                whirlpool: file.checksum,
-                protected: file.protected || file.restricted,
-            })
-            .collect(),
+        files: listing.files.into_iter().map(listed).collect(),
+    }
+}
+
+pub(super) fn listed(file: api::FileItem) -> ListedFile {
+    ListedFile {
+        id: file.id,
+        name: file.name,
+        size: file.size,
+        date: file.date.map(time),
+        whirlpool: file.checksum,
+        protected: file.protected || file.restricted,
     }
 }

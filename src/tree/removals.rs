@@ -126,6 +126,14 @@ pub(super) fn hold_folder(c: &Connection, folder: FolderId, until: Time) -> Resu
     Ok(())
 }
 
+/// Removals that wait for a successor are given up. Returns the folders in which
+/// their objects show again.
+pub(super) fn withdraw(c: &Connection, successor: Ino) -> Result<Vec<FolderId>> {
+    c.prepare_cached("DELETE FROM removal WHERE after_ino = ?1 RETURNING rparent")?
+        .query_map([int(successor.0)], |row| Ok(FolderId(uint(row.get(0)?))))?
+        .collect()
+}
+
 /// Whether this object is to be removed.
 pub(super) fn is_queued(c: &Connection, kind: Kind, rid: &str) -> Result<bool> {
     c.prepare_cached("SELECT EXISTS (SELECT 1 FROM removal WHERE kind = ?1 AND rid = ?2)")?

@@ -404,6 +404,13 @@ pub(super) fn set_known(c: &Connection, ino: Ino, known: Known) -> Result<()> {
     Ok(())
 }
 
+/// What is known of a folder is out of date: it is listed again when it is used.
+pub(super) fn expire(c: &Connection, ino: Ino) -> Result<()> {
+    c.prepare_cached("UPDATE node SET listed_at = 0 WHERE ino = ?1 AND listed_at IS NOT NULL")?
+        .execute([int(ino.0)])?;
+    Ok(())
+}
+
 pub(super) fn set_protected(c: &Connection, ino: Ino, protected: bool) -> Result<()> {
     c.prepare_cached("UPDATE node SET protected = ?2 WHERE ino = ?1")?
         .execute(params![int(ino.0), protected])?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::changes::{NewNode, Over, Ownership};
 use super::journal::{self, Object, Task, Underway};
-use super::merge::{ListedFile, ListedFolder, Listing};
+use super::merge::{Extent, ListedFile, ListedFolder, Listing};
 use super::node::{Known, Node, ROOT};
 use super::{Change, Lookup, RemoteFile, RemotePlace, Tree, TreeError, attributes};
 use crate::ids::{FileId, FolderId, Ino, Time};
@@ -53,7 +53,7 @@ fn listing(folders: Vec<ListedFolder>, files: Vec<ListedFile>) -> Listing {
     Listing {
         folders,
         files,
-        cut: false,
+        ..Listing::default()
     }
 }
 
@@ -235,19 +235,38 @@ fn a_name_in_a_folder_never_listed_is_unknown_and_in_a_listed_one_gone() {
 
 #[test]
 fn a_listing_cut_off_removes_nothing_and_leaves_names_unknown() {
-    let bench = Bench::new();
-    bench.list(
-        ROOT,
-        listing(vec![], vec![file(1, "a", 1), file(2, "b", 1)]),
-    );
-    let mut cut = listing(vec![], vec![file(1, "a", 1)]);
-    cut.cut = true;
-    bench.list(ROOT, cut);
-    assert_eq!(bench.names(ROOT), ["a", "b"]);
-    assert_eq!(
-        bench.tree.lookup(ROOT, OsStr::new("x")).unwrap(),
-        Lookup::Unknown
-    );
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    let look_up = |bench: &Bench| bench.tree.lookup(d, OsStr::new("x")).unwrap();
+    let cut = |n, name| Listing {
+        extent: Extent::FilesCut,
+        ..listing(vec![], vec![file(n, name, 1)])
+    };
+    bench.list(d, cut(1, "a"));
+    assert_eq!(look_up(&bench), Lookup::Unknown);
+    // The name may exist there; what is made here stays all the same.
+    let made = bench.create(d, "b", &NewNode::File);
+    let slice = vec![file(2, "b", 9), file(3, "c", 1)];
+    bench
+        .tree
+        .merge_slice(d, slice, bench.now, bench.now)
+        .unwrap();
+    assert_eq!(bench.get(d, "b").ino, made.ino);
+    assert_eq!(bench.names(d), ["a", "b", "b (file2)", "c"]);
+    assert_eq!(look_up(&bench), Lookup::Unknown);
+    let seen = [1, 2, 3].map(file_id).into_iter().collect();
+    bench.tree.complete(d, &seen, bench.now, bench.now).unwrap();
+    assert_eq!(look_up(&bench), Lookup::Gone);
+
+    // Seen whole once, it is served as known while it is looked at anew.
+    bench.pass(600);
+    bench.list(d, cut(1, "a"));
+    assert_eq!(look_up(&bench), Lookup::Gone);
+    assert_eq!(bench.names(d), ["a", "b", "b (file2)", "c"]);
+    let seen = [1, 3].map(file_id).into_iter().collect();
+    bench.tree.complete(d, &seen, bench.now, bench.now).unwrap();
+    assert_eq!(bench.names(d), ["a", "b", "c"]);
 }
 
 #[test]

@@ -209,7 +209,7 @@ impl Vfs {
         })
     }
 
-    fn lost_its_name(&self, node: &Node) {
+    pub(super) fn lost_its_name(&self, node: &Node) {
         let left = self.inner.inodes.unlinked(node.ino);
         self.settle(node.ino, left);
         self.wake();

@@ -92,13 +92,31 @@ impl Vfs {
             Read::Now(bytes) => bytes.into(),
             Read::Later(bytes) => {
                 let deadline = self.options().data_deadline;
+                let vfs = self.clone();
                 Answer::later(async move {
                     let bytes = within(deadline, bytes).await;
+                    if let Err(e) = &bytes
+                        && e.kind() == ErrorKind::Stale
+                    {
+                        vfs.doubt(handle.hold.ino);
+                    }
                     // The version stays pinned until it was read.
                     drop(handle);
                     bytes
                 })
             }
+        }
+    }
+
+    /// The service does not give a file that its folder shows: the folder is listed
+    /// again, which tells whether it is gone.
+    fn doubt(&self, ino: Ino) {
+        match self.node(ino) {
+            Ok(Node {
+                place: Some(place), ..
+            }) => self.refresher().doubt(place.parent),
+            Ok(_) => {}
+            Err(e) => tracing::debug!(%ino, error = ?e, "no folder to be listed"),
         }
     }
 

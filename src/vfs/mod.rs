@@ -8,6 +8,7 @@
 //!
 //! - [`entries`]: names: look-up, create, unlink, rename.
 //! - [`attr`]: attributes: the tree's, under what memory knows better.
+//! - [`cancel`]: giving up what is queued.
 //! - [`files`]: content: open, read, write, cut, copy.
 //! - [`pressure`]: what a writer meets where there is no room.
 //! - [`save`]: how a closed version gets into the database.
@@ -23,6 +24,7 @@
 //! nothing of FUSE's ABI is known here.
 
 mod attr;
+mod cancel;
 mod entries;
 mod error;
 mod files;

@@ -20,7 +20,7 @@ use crate::staging::{StagedFile, StagingError, Survive};
 use crate::tree::{TreeError, attributes, journal};
 
 /// What can fail inside the transaction of a save.
-enum SaveError {
+pub(super) enum SaveError {
     Staging(StagingError),
     Tree(TreeError),
 }
@@ -72,6 +72,8 @@ impl Vfs {
                 // Bytes that replace others go to the disk first.
                 self.blocking(move || vfs.save(&handle.hold))
             }
+            // Who only read has nothing to lose.
+            Ok(handle) if handle.hold.access.writes() => self.check_sent(handle.hold.ino).into(),
             Ok(_) => Answer::Now(Ok(())),
             Err(e) => Answer::Now(Err(e)),
         }
@@ -94,9 +96,22 @@ impl Vfs {
             if vfs.save_content(*ino, content, Survive::PowerCut)? == Saved::Nothing {
                 // An earlier close may have stored it, and may not be on the disk yet.
                 vfs.store().sync()?;
+                vfs.check_sent(*ino)?;
             }
             Ok(())
         })
+    }
+
+    /// Fails if the last closed version failed to be sent for good: who closes or syncs
+    /// the file is the one who can be told.
+    fn check_sent(&self, ino: Ino) -> Result<(), Error> {
+        match self.tree().queued(ino)? {
+            Some(queued) if queued.parked && queued.pending.content => Err(Error::new(
+                ErrorKind::Io,
+                format!("not uploaded: {}", queued.error.unwrap_or_default()),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Runs what waits for the disk on a thread that may wait.
@@ -334,6 +349,21 @@ mod tests {
         let before = house.attr(ino);
         house.close(fh);
         assert_eq!(house.attr(ino), before);
+    }
+
+    #[test]
+    fn a_failure_is_told_to_who_syncs_or_closes_the_file() {
+        let house = House::new();
+        let ino = house.file("a", b"x");
+        let (reader, writer) = (house.open(ino, READ), house.open(ino, BOTH));
+        house.tree.park(ino, "the account is full").unwrap();
+        assert_eq!(house.error(house.vfs.flush(writer)), ErrorKind::Io);
+        let synced = house.vfs.fsync(writer, SyncScope::All);
+        assert_eq!(house.error(synced), ErrorKind::Io);
+        house.close(reader);
+        // A new version is tried anew.
+        house.write(writer, 0, b"y");
+        house.close(writer);
     }
 
     #[test]

@@ -209,8 +209,7 @@ impl Vfs {
             let reason = queued.error.unwrap_or_default();
             return Ok(format!("failed: {reason}"));
         }
-        let sending = self.tree().underway()?;
-        Ok(if sending.iter().any(|upload| upload.ino == node.ino) {
+        Ok(if self.tree().is_underway(node.ino)? {
             "uploading".to_owned()
         } else {
             "queued".to_owned()

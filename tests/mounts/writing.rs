@@ -1,7 +1,7 @@
 //! What writing costs, and what a writer meets where there is no room. Calls of the
 //! service are counted: they are the scarce resource.
 
-use crate::harness::{World, errno, eventually, sample, scaled};
+use crate::harness::{World, errno, eventually, sample, scaled, shell};
 use fichierfs::sim::{Report, Shape, SimConfig};
 use std::fs::{self, File};
 use std::io::Write;
@@ -138,6 +138,36 @@ fn writers_beyond_the_budget_are_slowed_down_and_all_arrives() {
         let there = world.account().content(&number.to_string()).unwrap();
         assert!(there == sample::bytes(number, MIB), "file {number}");
     }
+    world.assert_well_behaved();
+    mounted.unmount();
+}
+
+#[test]
+fn what_is_given_up_is_listed_first_and_goes_only_by_force() {
+    let world = World::with(slow(1 << 20));
+    world.account().add_file("edited", b"as it was").unwrap();
+    let mounted = world.mount_with("a", &["--write-back", "0s"]);
+    fs::write(mounted.join("edited"), b"as it is").unwrap();
+    mounted.drain();
+    fs::write(mounted.join("long"), sample::bytes(1, 40 * MIB)).unwrap();
+    eventually("the upload", || world.report().bytes_up > MIB as u64);
+    let cancel = |force: &[&str]| {
+        let words = [&["queue", "cancel"], force].concat();
+        let mut command = world.fichierfs();
+        command.args(words).arg(mounted.join("long"));
+        shell::output(&mut command)
+    };
+    let asked = cancel(&[]);
+    assert_eq!(asked.status.code(), Some(1));
+    let told = String::from_utf8(asked.stdout).unwrap();
+    assert!(told.contains("would be lost: /long (40.00 MiB"), "{told}");
+    assert!(mounted.join("long").exists());
+    let done = cancel(&["--force"]);
+    assert_eq!(done.status.code(), Some(0), "{}", shell::show(&done));
+    assert!(!mounted.join("long").exists());
+    mounted.drain();
+    assert_eq!(world.account().file_paths(), ["edited"]);
+    assert!(world.report().bytes_up < 30 * MIB as u64);
     world.assert_well_behaved();
     mounted.unmount();
 }

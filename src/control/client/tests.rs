@@ -62,6 +62,19 @@ impl Controlled for Fake {
         self.note(format!("flush {path:?}"));
         Ok(())
     }
+    async fn cancel(
+        &self,
+        path: Option<PathBuf>,
+        force: bool,
+    ) -> std::result::Result<Cancelled, Refusal> {
+        Ok(Cancelled {
+            schema: 1,
+            count: u64::from(force),
+            losses: Vec::new(),
+            left: path.into_iter().collect(),
+        })
+    }
+
     async fn retry(&self, _path: Option<PathBuf>) -> std::result::Result<u64, Refusal> {
         Ok(5)
     }
@@ -96,6 +109,11 @@ async fn questions_arrive_and_answers_come_back() {
     client.flush(Some("x/y".into())).await.unwrap();
     client.flush(None).await.unwrap();
     assert_eq!(client.retry(None).await.unwrap(), 5);
+    let cancelled = client.cancel(Some("a/b".into()), true).await.unwrap();
+    assert_eq!(
+        (cancelled.count, &cancelled.left[..]),
+        (1, &["a/b".into()][..])
+    );
     client.stop(Parting::Leave).await.unwrap();
     assert_eq!(client.queue().await.unwrap().items, []);
     assert_eq!(

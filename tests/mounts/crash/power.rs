@@ -5,7 +5,7 @@
 //! lost with the power; it is then an error to read it, never other bytes.
 
 use super::disk::Disk;
-use super::work::{FOLDERS, Model, Step, outline, shown};
+use super::work::{FOLDERS, Model, Step, shown};
 use crate::harness::{World, scaled, tree};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -59,6 +59,26 @@ impl History {
             self.states.drain(..self.states.len() - 1);
             self.fresh.remove(name);
         }
+    }
+
+    /// What differs from the state that is nearest to what is shown.
+    fn nearest(&self, found: &BTreeMap<String, Option<Vec<u8>>>) -> String {
+        let differences = |state: &Model| -> Vec<String> {
+            let names: BTreeSet<&String> = state.keys().chain(found.keys()).collect();
+            let differs = |name: &&String| match (state.get(*name), found.get(*name)) {
+                (Some(expected), Some(Some(content))) => expected != content,
+                (Some(_), Some(None)) => !self.fresh.contains(*name),
+                _ => true,
+            };
+            let told = |name: &String| {
+                let expected = state.get(name).map(Vec::len);
+                let content = found.get(name).map(|c| c.as_ref().map(Vec::len));
+                format!("{name}: expected {expected:?} bytes, found {content:?}")
+            };
+            names.into_iter().filter(differs).map(told).collect()
+        };
+        let all = self.states.iter().map(differences);
+        all.min_by_key(Vec::len).unwrap_or_default().join("\n")
     }
 
     /// The state that is shown, without the files whose content is lost; their names.
@@ -128,10 +148,7 @@ fn survive(seed: u64) {
         mounted = world.mount_on("a", &data, &flags);
         let found = shown(mounted.path());
         let Some((there, lost)) = history.find(&found) else {
-            let size = |content: &Option<Vec<u8>>| content.as_ref().map(Vec::len);
-            let found: BTreeMap<_, _> = found.iter().map(|(n, c)| (n, size(c))).collect();
-            let states: Vec<_> = history.states.iter().map(outline).collect();
-            panic!("cut {cut} (seed {seed}): found\n{found:?}\nnone of\n{states:#?}");
+            panic!("cut {cut} (seed {seed}): {}", history.nearest(&found));
         };
         // What cannot be read can be removed.
         for name in &lost {

@@ -6,7 +6,8 @@ use std::path::Path;
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 
-use super::protocol::{Account, Queue, SCHEMA, Status};
+use crate::control::protocol::{Account, Cancelled, Queue, SCHEMA, Status};
+use crate::doctor::Report;
 
 /// What stands before the tables.
 const INTRODUCTION: &str = include_str!("reference.md");
@@ -15,7 +16,9 @@ fn reference() -> String {
     let mut text = INTRODUCTION.replace("{SCHEMA}", &SCHEMA.to_string());
     table::<Status>(&mut text, "status --json");
     table::<Queue>(&mut text, "queue list --json");
+    table::<Cancelled>(&mut text, "queue cancel --json");
     table::<Account>(&mut text, "account --json");
+    table::<Report>(&mut text, "doctor --json");
     text
 }
 
@@ -108,7 +111,7 @@ fn plain(text: &str) -> String {
     .replace('|', "\\|")
 }
 
-/// `UPDATE_DOCS=1 cargo test --lib control::reference` writes the file anew.
+/// `UPDATE_DOCS=1 cargo test --lib cli::reference` writes the file anew.
 #[test]
 fn the_document_is_what_the_types_say() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md");
@@ -120,7 +123,7 @@ fn the_document_is_what_the_types_say() {
     assert!(
         found == wanted,
         "docs/json.md is not what the types say; run: \
-         UPDATE_DOCS=1 cargo test --lib control::reference"
+         UPDATE_DOCS=1 cargo test --lib cli::reference"
     );
 }
 

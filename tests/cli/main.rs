@@ -1,0 +1,175 @@
+//! The program as people and scripts meet it: exit codes, lines on standard error,
+//! life in the background. Against the simulator, over real mounts; needs
+//! /dev/fuse, and root or fusermount3.
+
+mod doctor;
+mod json;
+mod user;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use user::{HIGH_SPEED, SPEED, User, assert_line, ran, wait_until};
+
+#[test]
+fn a_first_day() {
+    let user = User::settled();
+    user.mount();
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    let ran = user.run(&["queue", "list"]);
+    assert!(
+        ran.out.contains("1 upload") && ran.out.contains("/a.txt"),
+        "{ran:?}"
+    );
+    assert_eq!(user.run(&["queue", "wait", "--timeout", "60s"]).code, 0);
+    assert_eq!(user.simulator.account().file_paths(), ["a.txt"]);
+
+    user.simulator.account().add_file("b.txt", b"new").unwrap();
+    assert_eq!(user.run(&["refresh", "mnt"]).code, 0);
+    assert_eq!(std::fs::read(user.path("mnt/b.txt")).unwrap(), b"new");
+
+    let ran = user.run(&["account"]);
+    assert!(ran.out.contains("owner@example.org"), "{ran:?}");
+    std::fs::write(user.path("mnt/c.txt"), "last").unwrap();
+    assert_eq!(user.run(&["unmount"]).code, 0);
+    assert!(!user.is_mounted());
+    assert_eq!(user.simulator.account().content("c.txt").unwrap(), b"last");
+    assert_line(&user.run(&["status"]), 4, "no fichierfs is running");
+    let report = user.simulator.report();
+    assert!(report.violations.is_empty(), "{:?}", report.violations);
+}
+
+#[test]
+fn mistakes_are_one_line_that_says_what_to_do() {
+    let user = User::new(HIGH_SPEED);
+    assert_line(&user.run(&["mount", "mnt"]), 2, "run `fichierfs init`");
+    assert_line(&user.init("short"), 2, "5 characters");
+    let wrong = "x".repeat(32);
+    let ran = user.init(&wrong);
+    assert_line(&ran, 1, "the API key was refused");
+    assert!(!ran.err.contains(&wrong));
+    assert!(!user.path(".config/fichierfs/config.toml").exists());
+    // The refused key stops nothing for another one.
+    assert_eq!(user.init(user.simulator.key()).code, 0);
+
+    assert_line(&user.run(&["mount", "none"]), 1, "mkdir -p");
+    assert_line(&user.run(&["mount", "--background", "none"]), 1, "mkdir -p");
+    assert_line(
+        &user.run(&["mount", "-o", "umaks=1", "mnt"]),
+        2,
+        "did you mean \"umask\"",
+    );
+    assert_line(&user.run(&["unmount", "mnt"]), 4, "no fichierfs is mounted");
+}
+
+#[test]
+fn what_is_left_has_its_own_exit_code() {
+    let user = User::settled();
+    user.mount();
+    user.uploads_stall();
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    assert_line(
+        &user.run(&["queue", "wait", "--timeout", "300ms"]),
+        3,
+        "1 upload",
+    );
+    assert_line(
+        &user.run(&["unmount", "--drain-timeout", "300ms", "mnt"]),
+        3,
+        "next",
+    );
+    assert!(!user.is_mounted());
+
+    user.simulator.faults().clear();
+    user.mount();
+    assert_eq!(std::fs::read(user.path("mnt/a.txt")).unwrap(), b"text");
+    assert_eq!(user.run(&["unmount"]).code, 0);
+    assert_eq!(user.simulator.account().file_paths(), ["a.txt"]);
+}
+
+#[test]
+fn a_busy_mount_stays() {
+    let user = User::settled();
+    user.mount();
+    let open = std::fs::File::create(user.path("mnt/a.txt")).unwrap();
+    assert_line(&user.run(&["unmount", "mnt"]), 1, "in use");
+    assert!(user.is_mounted());
+    drop(open);
+    assert_eq!(user.run(&["unmount", "mnt"]).code, 0);
+}
+
+#[test]
+fn a_killed_daemon_loses_nothing() {
+    let user = User::settled();
+    user.mount();
+    user.uploads_stall();
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    let pid = user.status()["pid"].as_i64().unwrap();
+    kill(Pid::from_raw(pid as i32), Signal::SIGKILL).unwrap();
+    wait_until("the end of the daemon", || user.run(&["status"]).code == 4);
+
+    // The dead mount is cleared away by the new one.
+    user.simulator.faults().clear();
+    user.mount();
+    assert_eq!(std::fs::read(user.path("mnt/a.txt")).unwrap(), b"text");
+    assert_eq!(user.run(&["queue", "wait", "--timeout", "60s"]).code, 0);
+    assert_eq!(user.simulator.account().file_paths(), ["a.txt"]);
+    assert_eq!(user.run(&["unmount"]).code, 0);
+}
+
+#[test]
+fn a_terminated_daemon_drains() {
+    let user = User::settled();
+    user.mount();
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    let pid = user.status()["pid"].as_i64().unwrap();
+    kill(Pid::from_raw(pid as i32), Signal::SIGTERM).unwrap();
+    wait_until("the end of the daemon", || user.run(&["status"]).code == 4);
+    assert!(!user.is_mounted());
+    assert_eq!(user.simulator.account().content("a.txt").unwrap(), b"text");
+}
+
+#[test]
+fn the_key_is_nowhere_but_in_its_file() {
+    let user = User::settled();
+    let key = user.simulator.key();
+    let mut mount = user.command(&["mount", "--background", "--log-level", "trace", "mnt"]);
+    assert_eq!(ran(mount.output().unwrap()).code, 0);
+    user.simulator.account().add_file("b.txt", b"new").unwrap();
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    assert_eq!(std::fs::read(user.path("mnt/b.txt")).unwrap(), b"new");
+    assert_eq!(user.run(&["queue", "wait", "--timeout", "60s"]).code, 0);
+
+    for args in [
+        &["status", "--json"][..],
+        &["queue", "list", "--json"],
+        &["account", "--json"],
+    ] {
+        let ran = user.run(args);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(!ran.out.contains(key) && !ran.err.contains(key));
+    }
+    let pid = user.status()["pid"].as_i64().unwrap();
+    let arguments = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    assert!(!arguments.contains(key));
+    assert_eq!(user.run(&["unmount"]).code, 0);
+    let log = user.log();
+    assert!(log.contains("mounted on"), "{log}");
+    assert!(!log.contains(key));
+    // Nor a download link.
+    assert!(
+        !log.contains(&format!("{}/p", user.simulator.site_url())),
+        "{log}"
+    );
+}
+
+#[test]
+fn completions_and_manuals_are_printed() {
+    let user = User::new(SPEED);
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = user.run(&["completions", shell]);
+        assert!(ran.code == 0 && ran.out.contains("write-back"), "{shell}");
+    }
+    assert!(user.run(&["man"]).out.contains(".TH fichierfs"));
+    assert_eq!(user.run(&["man", "--out", "man1"]).code, 0);
+    assert!(user.path("man1/fichierfs-mount.1").exists());
+}

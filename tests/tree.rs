@@ -1,0 +1,224 @@
+//! The tree over the simulator, without a kernel: what is listed, how often, and
+//! what is said meanwhile.
+
+use std::ffi::OsStr;
+use std::time::{Duration, Instant};
+
+use fichierfs::api::{Api, ApiConfig, Class, Endpoints, Limits, Pace};
+use fichierfs::config::{AddressFamily, ApiKey, KeyStore};
+use fichierfs::ids::{Ino, Time};
+use fichierfs::sim::{self, Fault, FaultKind, SimConfig, Simulator};
+use fichierfs::store::Store;
+use fichierfs::tree::refresh::Refresher;
+use fichierfs::tree::{Lookup, Node, ROOT, Tree};
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+
+const SCALE: f64 = 100.0;
+
+/// A wait that does not end is a failure, not a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct House {
+    sim: Simulator,
+    tree: Tree,
+    refresher: Refresher,
+    _dir: tempfile::TempDir,
+}
+
+impl House {
+    async fn new() -> House {
+        House::with_max_age(Duration::from_secs(600)).await
+    }
+
+    async fn with_max_age(max_age: Duration) -> House {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let sim = Simulator::start(SimConfig {
+            time_scale: SCALE,
+            ..SimConfig::default()
+        })
+        .await
+        .unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let limits = Limits::scaled(SCALE);
+        let api = Api::new(ApiConfig {
+            endpoints: Endpoints::new(&sim.api_url(), &sim.site_url()).unwrap(),
+            keys: KeyStore::new(ApiKey::new(sim::DEFAULT_KEY.to_owned()).unwrap()),
+            pace: Pace::open(&dir.path().join("pace"), limits.clone()).unwrap(),
+            limits: limits.clone(),
+            address_family: AddressFamily::Ipv4,
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(5),
+        })
+        .unwrap();
+        let store = Store::open(&dir.path().join("db")).unwrap();
+        let tree = Tree::new(store, limits.listing_lag);
+        let (changes, _) = tokio::sync::mpsc::unbounded_channel();
+        let refresher = Refresher::new(tree.clone(), api, max_age, changes, Handle::current());
+        House {
+            sim,
+            tree,
+            refresher,
+            _dir: dir,
+        }
+    }
+
+    async fn list(&self, folder: Ino) {
+        let deadline = Instant::now() + PATIENCE;
+        self.refresher.ensure_known(folder, deadline).await.unwrap();
+    }
+
+    async fn refresh(&self, folder: Ino) {
+        let deadline = Instant::now() + PATIENCE;
+        self.refresher
+            .refresh_since(folder, Time::now(), Class::Interactive, deadline)
+            .await
+            .unwrap();
+    }
+
+    fn look_up(&self, parent: Ino, name: &str) -> Lookup {
+        self.tree.lookup(parent, OsStr::new(name)).unwrap()
+    }
+
+    fn get(&self, parent: Ino, name: &str) -> Node {
+        match self.look_up(parent, name) {
+            Lookup::Exists(node) => *node,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    fn count(&self, folder: Ino) -> usize {
+        self.tree.children(folder, Ino(0), 100_000).unwrap().len()
+    }
+
+    async fn eventually(&self, what: &str, mut done: impl FnMut() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !done() {
+            assert!(Instant::now() < end, "waited in vain: {what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn assert_well_behaved(&self) {
+        let report = self.sim.report();
+        assert!(
+            report.violation_count() == 0 && report.locks == 0,
+            "{report:#?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_beyond_the_cap_is_completed_in_slices() {
+    let house = House::new().await;
+    // A third of them in the hour that the clocks repeat, in both passes.
+    let start: Timestamp = "2026-10-24T23:30:00Z".parse().unwrap();
+    let files = (0..7_000_i64).map(|n| {
+        let date = start + jiff::SignedDuration::from_secs(n * 3);
+        (format!("file-{n:04}"), date)
+    });
+    house.sim.account().add_dated("big", files).unwrap();
+    house.list(ROOT).await;
+    let big = house.get(ROOT, "big").ino;
+    house.list(big).await;
+    assert_eq!(house.count(big), 5_000);
+    assert_eq!(house.look_up(big, "never there"), Lookup::Unknown);
+    // Another look at an unknown name asks for nothing.
+    let calls = house.sim.report().api_calls;
+    house.list(big).await;
+    house
+        .eventually("the whole folder", || house.count(big) == 7_000)
+        .await;
+    house
+        .eventually("certainty", || {
+            house.look_up(big, "never there") == Lookup::Gone
+        })
+        .await;
+    let slices = house.sim.report().api_calls - calls;
+    assert!(slices <= 6, "{slices} calls for 7,000 files");
+    house
+        .eventually("the end", || house.refresher.completing().is_empty())
+        .await;
+    house.assert_well_behaved();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_shows_what_changed_before_it_even_if_a_listing_was_under_way() {
+    let house = House::new().await;
+    let account = house.sim.account();
+    account.add_file("old", b"1").unwrap();
+    house.list(ROOT).await;
+    for n in 0..3 {
+        // Under way while the change happens.
+        house.refresher.doubt(ROOT);
+        let name = format!("new-{n}");
+        account.add_file(&name, b"2").unwrap();
+        house.refresh(ROOT).await;
+        house.get(ROOT, &name);
+    }
+    account.delete("old").unwrap();
+    account.rename("new-0", "renamed").unwrap();
+    account.move_into("new-1", "folder").unwrap();
+    let before = house.get(ROOT, "new-2");
+    let id = account.replace("new-2", b"other").unwrap();
+    house.refresh(ROOT).await;
+    assert_eq!(house.look_up(ROOT, "old"), Lookup::Gone);
+    assert_eq!(house.look_up(ROOT, "new-0"), Lookup::Gone);
+    house.get(ROOT, "renamed");
+    assert_eq!(house.look_up(ROOT, "new-1"), Lookup::Gone);
+    let after = house.get(ROOT, "new-2");
+    assert_ne!(before.ino, after.ino, "other bytes are another file");
+    assert_eq!(after.remote.rid(), Some(id));
+    house.list(house.get(ROOT, "folder").ino).await;
+    house.get(house.get(ROOT, "folder").ino, "new-1");
+    house.assert_well_behaved();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_the_service_does_not_know_is_asked_for_once_and_its_parent_tells() {
+    let house = House::new().await;
+    let account = house.sim.account();
+    account.add_file("gone/a", b"1").unwrap();
+    account.add_file("stays", b"1").unwrap();
+    house.list(ROOT).await;
+    let gone = house.get(ROOT, "gone");
+    account.delete("gone").unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    assert!(
+        house
+            .refresher
+            .ensure_known(gone.ino, deadline)
+            .await
+            .is_err()
+    );
+    house
+        .eventually("the parent's listing", || {
+            house.look_up(ROOT, "gone") == Lookup::Gone
+        })
+        .await;
+    assert_eq!(house.sim.report().failing.values().sum::<u64>(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slices_outlast_answers_that_cannot_be_read() {
+    let house = House::new().await;
+    let start: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+    let files = (0..5_500_i64).map(|n| {
+        let date = start + jiff::SignedDuration::from_secs(n);
+        (format!("file-{n:04}"), date)
+    });
+    house.sim.account().add_dated("big", files).unwrap();
+    house.list(ROOT).await;
+    let big = house.get(ROOT, "big").ino;
+    house
+        .sim
+        .faults()
+        .add(Fault::new("file/ls", FaultKind::CorruptJson).times(1));
+    house.list(big).await;
+    house
+        .eventually("the whole folder", || {
+            house.look_up(big, "never there") == Lookup::Gone
+        })
+        .await;
+    assert_eq!(house.count(big), 5_500);
+}
