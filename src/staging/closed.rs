@@ -1,12 +1,13 @@
 //! A sealed map with what keeps its bytes. A leaf: it knows no file.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::StagingError;
 use super::base::{Base, Pin};
 use super::data_file::{DataFile, FileNumber, Hold};
 use super::extents::{ExtentMap, bytes_in};
 use super::rows::Row;
-use crate::ids::Time;
 
 /// A sealed map and what keeps its bytes: places of the data file and files of
 /// the service.
@@ -16,6 +17,7 @@ pub(super) struct Closed {
     /// `None` if no byte is in a data file.
     pub hold: Option<Hold>,
     pub pins: Arc<Vec<Pin>>,
+    on_disk: AtomicBool,
 }
 
 impl Closed {
@@ -34,7 +36,22 @@ impl Closed {
             hold,
             pins: Arc::new(pins(&map, base)),
             map,
+            on_disk: AtomicBool::new(false),
         }
+    }
+
+    /// Brings its bytes to the disk. Blocks.
+    pub fn sync(&self) -> Result<(), StagingError> {
+        if let Some(hold) = &self.hold {
+            hold.data().sync()?;
+        }
+        self.on_disk.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether its bytes were brought to the disk.
+    pub fn is_on_disk(&self) -> bool {
+        self.on_disk.load(Ordering::Acquire)
     }
 
     pub fn data_bytes(&self) -> u64 {
@@ -46,7 +63,8 @@ impl Closed {
             version: self.number,
             map: ExtentMap::clone(&self.map),
             data_file: self.data_number(),
-            saved_at: Time::now().0,
+            unsynced: (self.hold.is_some() && !self.is_on_disk())
+                .then(|| super::boot::id().to_owned()),
         }
     }
 

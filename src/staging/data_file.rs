@@ -109,7 +109,7 @@ impl DataFile {
     }
 
     /// Writes whose bytes it has.
-    pub fn label(&self, label: &Label) {
+    pub fn label(&self, label: Label) {
         label.write(&self.file);
     }
 

@@ -42,7 +42,7 @@ pub enum StagingError {
     /// The machine went down before the disk had the staged bytes.
     #[error(
         "the machine went down before all of it was on the disk: what is left of it cannot be told \
-         from other bytes; write the file again"
+         from other bytes; remove the file and write it again"
     )]
     Torn,
     /// A map refers to staged bytes, but there is no data file.

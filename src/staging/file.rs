@@ -138,7 +138,10 @@ impl StagedFile {
             None => return Err(StagingError::NoDataFile),
         };
         if let Some(data) = &data
-            && room.is_of_earlier_boot(row.saved_at)
+            && row
+                .unsynced
+                .as_deref()
+                .is_some_and(|boot| boot != super::boot::id())
             && data.is_torn()?
         {
             return Err(StagingError::Torn);
@@ -488,7 +491,7 @@ impl StagedFile {
             return Ok(Arc::clone(data));
         }
         let data = Arc::new(self.room.new_data()?);
-        data.label(&Label::new(self.ino));
+        data.label(Label::new(self.ino));
         let mut state = self.state.lock();
         if state.discarded {
             data.unlink();

@@ -14,8 +14,7 @@ use crate::ids::Ino;
 
 const ATTRIBUTE: &str = "user.fichierfs";
 
-/// Common file systems take 4 KiB for all attributes of a file; a map of more stretches
-/// is left out.
+/// Some file systems take 4 KiB for all attributes of a file. A longer map is left out, in bytes.
 const MAX_MAP: usize = 1024;
 
 /// Whose bytes a data file has.
@@ -56,12 +55,20 @@ impl Label {
         ExtentMap::decode(&bytes).ok()
     }
 
-    /// Writes it. It is for emergencies: without it nothing else fails.
-    pub fn write(&self, file: &File) {
-        let text = serde_json::to_vec(self).unwrap_or_default();
+    /// Writes it, without the map where there is no room for that. It is for emergencies:
+    /// where it cannot be written nothing else fails, and an older one, whose map would be wrong
+    /// now, goes.
+    pub fn write(self, file: &File) {
         let flags = rustix::fs::XattrFlags::empty();
-        if let Err(error) = rustix::fs::fsetxattr(file, ATTRIBUTE, &text, flags) {
+        let set = |label: &Label| {
+            let text = serde_json::to_vec(label).unwrap_or_default();
+            rustix::fs::fsetxattr(file, ATTRIBUTE, &text, flags)
+        };
+        let written = set(&self).or_else(|_| set(&Label { map: None, ..self }));
+        if let Err(error) = written {
             tracing::debug!(%error, "a staged file is not labelled");
+            // There may be none.
+            let _ = rustix::fs::fremovexattr(file, ATTRIBUTE);
         }
     }
 

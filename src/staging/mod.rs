@@ -21,6 +21,7 @@
 //! future. Everything else blocks for the local disk at most.
 
 mod base;
+mod boot;
 mod budget;
 mod closed;
 mod codec;
@@ -56,7 +57,7 @@ use std::sync::atomic::AtomicU64;
 use rusqlite::Transaction;
 
 use crate::content::RemoteFile;
-use crate::ids::{Ino, Time};
+use crate::ids::Ino;
 use crate::store::Store;
 
 pub use base::{Base, Pin};
@@ -149,7 +150,6 @@ impl Staging {
                 store,
                 base: Arc::new(base),
                 dir: dir.to_owned(),
-                booted: booted(),
                 budget: Arc::new(Budget::new(options.budget, used)),
                 next_number: AtomicU64::new(last.map_or(0, FileNumber::get)),
                 // The first write looks how full the disk is.
@@ -184,6 +184,19 @@ impl Staging {
     /// The content of `ino` if somebody holds it.
     pub fn get(&self, ino: Ino) -> Option<Arc<StagedFile>> {
         self.home.slots.get(ino)
+    }
+
+    /// Brings all that is stored to the disk. At the end in good order: nothing of it is then
+    /// taken for torn, whatever becomes of the machine. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk and of the database.
+    pub fn sync_all(&self) -> Result<(), StagingError> {
+        let room = &self.home.room;
+        let dir = std::fs::File::open(&room.dir).map_err(StagingError::disk("sync"))?;
+        rustix::fs::syncfs(&dir).map_err(|e| StagingError::disk("sync")(e.into()))?;
+        let store = &room.store;
+        store.write_durable(|tx| rows::all_synced(tx, boot::id()))
     }
 
     /// How full the staging folder is.
@@ -248,13 +261,6 @@ pub fn stored_version(tx: &Transaction<'_>, ino: Ino) -> Result<Option<u64>, Sta
 /// That of the database.
 pub fn forget(tx: &Transaction<'_>, ino: Ino) -> Result<(), StagingError> {
     rows::delete(tx, ino)
-}
-
-/// When the machine was started, by its own clock now.
-fn booted() -> Option<Time> {
-    let text = std::fs::read_to_string("/proc/uptime").ok()?;
-    let seconds: f64 = text.split(' ').next()?.parse().ok()?;
-    Some(Time(Time::now().0 - (seconds * 1e9) as i64))
 }
 
 fn data_files_in(dir: &Path) -> Result<Vec<FileNumber>, StagingError> {

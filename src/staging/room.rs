@@ -12,7 +12,7 @@ use super::StagingError;
 use super::base::{Base, Pin};
 use super::budget::Budget;
 use super::data_file::{DataFile, FileNumber};
-use crate::ids::{Ino, Time};
+use crate::ids::Ino;
 use crate::store::Store;
 
 /// Bytes of the disk that are left to the database (a twentieth of a small disk).
@@ -27,8 +27,6 @@ pub(super) struct Room {
     pub base: Arc<dyn Base>,
     pub dir: PathBuf,
     pub budget: Arc<Budget>,
-    /// When the machine was started, if it says so.
-    pub booted: Option<Time>,
     /// The next new data file's.
     pub next_number: AtomicU64,
     /// Bytes that were staged since somebody looked how full the disk is.
@@ -79,12 +77,6 @@ impl Room {
         let block = disk.fragment_size();
         let reserve = RESERVE.min(all.saturating_mul(block) / 20);
         free.saturating_mul(block) >= reserve.saturating_add(bytes)
-    }
-
-    /// Whether the machine was started after `saved_at`: what was stored then and not
-    /// synced may be lost in part.
-    pub fn is_of_earlier_boot(&self, saved_at: i64) -> bool {
-        self.booted.is_some_and(|booted| saved_at < booted.0)
     }
 
     /// A new data file.

@@ -17,32 +17,32 @@ pub(super) struct Row {
     pub map: ExtentMap,
     /// `None`: no byte of the map is in a data file.
     pub data_file: Option<FileNumber>,
-    /// When it was stored, in nanoseconds since 1970.
-    pub saved_at: i64,
+    /// The boot in which its bytes were not brought to the disk; `None` if they were.
+    pub unsynced: Option<String>,
 }
 
 /// The stored version of `ino`, if there is one.
 pub(super) fn load(connection: &Connection, ino: Ino) -> Result<Option<Row>, StagingError> {
     let mut statement = connection
-        .prepare_cached("SELECT version, map, data_file, saved_at FROM staged WHERE ino = ?1")?;
+        .prepare_cached("SELECT version, map, data_file, unsynced FROM staged WHERE ino = ?1")?;
     let found = statement
         .query_row([ino.0 as i64], |row| {
             Ok((
                 row.get::<_, i64>(0)?,
                 row.get::<_, Vec<u8>>(1)?,
                 row.get::<_, Option<i64>>(2)?,
-                row.get::<_, i64>(3)?,
+                row.get::<_, Option<String>>(3)?,
             ))
         })
         .optional()?;
-    let Some((version, map, data_file, saved_at)) = found else {
+    let Some((version, map, data_file, unsynced)) = found else {
         return Ok(None);
     };
     Ok(Some(Row {
         version: version as u64,
         map: decode(ino, &map)?,
         data_file: data_file.and_then(|number| FileNumber::new(number as u64)),
-        saved_at,
+        unsynced,
     }))
 }
 
@@ -63,12 +63,12 @@ pub(super) fn save(tx: &Transaction<'_>, ino: Ino, row: &Row) -> Result<(), Stag
     let base = row.map.remotes().first().map(|file| file.id.to_string());
     let data_bytes = bytes_in(&row.map.data_places());
     tx.prepare_cached(
-        "INSERT INTO staged(ino, data_file, version, size, map, base, data_bytes, saved_at)
-         VALUES (:ino, :data_file, :version, :size, :map, :base, :data_bytes, :saved_at)
+        "INSERT INTO staged(ino, data_file, version, size, map, base, data_bytes, saved_at, unsynced)
+         VALUES (:ino, :data_file, :version, :size, :map, :base, :data_bytes, :saved_at, :unsynced)
          ON CONFLICT(ino) DO UPDATE SET
             data_file = excluded.data_file, version = excluded.version, size = excluded.size,
             map = excluded.map, base = excluded.base, data_bytes = excluded.data_bytes,
-            saved_at = excluded.saved_at
+            saved_at = excluded.saved_at, unsynced = excluded.unsynced
          WHERE excluded.version >= staged.version",
     )?
     .execute(named_params! {
@@ -79,8 +79,26 @@ pub(super) fn save(tx: &Transaction<'_>, ino: Ino, row: &Row) -> Result<(), Stag
         ":map": row.map.encode(),
         ":base": base,
         ":data_bytes": data_bytes as i64,
-        ":saved_at": row.saved_at,
+        // Years that fit: until 2262.
+        ":saved_at": jiff::Timestamp::now().as_nanosecond() as i64,
+        ":unsynced": row.unsynced,
     })?;
+    Ok(())
+}
+
+/// The bytes of a version are on the disk.
+pub(super) fn synced(tx: &Transaction<'_>, ino: Ino, version: u64) -> Result<(), StagingError> {
+    tx.prepare_cached("UPDATE staged SET unsynced = NULL WHERE ino = ?1 AND version = ?2")?
+        .execute([ino.0 as i64, version as i64])?;
+    Ok(())
+}
+
+/// The bytes of all versions that were stored in this boot are on the disk.
+pub(super) fn all_synced(tx: &Transaction<'_>, boot: &str) -> Result<(), StagingError> {
+    tx.execute(
+        "UPDATE staged SET unsynced = NULL WHERE unsynced = ?1",
+        [boot],
+    )?;
     Ok(())
 }
 

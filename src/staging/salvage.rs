@@ -70,6 +70,8 @@ pub struct Remains {
 pub struct Found {
     /// The remains, oldest first.
     pub remains: Vec<Remains>,
+    /// Data files that cannot be read, and why.
+    pub unreadable: Vec<(PathBuf, StagingError)>,
     /// Why the database cannot be read, if so.
     pub database: Option<rusqlite::Error>,
 }
@@ -101,11 +103,19 @@ pub fn remains(dir: &Path, database: &Path) -> Result<Found, StagingError> {
         Ok(stored) => (Some(stored), None),
         Err(error) => (None, Some(error)),
     };
-    let mut remains = Vec::new();
+    let (mut remains, mut unreadable) = (Vec::new(), Vec::new());
     for number in numbers {
-        remains.extend(look_at(dir, number, stored.as_ref())?);
+        match look_at(dir, number, stored.as_ref()) {
+            Ok(found) => remains.extend(found),
+            // One bad sector hides no other file.
+            Err(error) => unreadable.push((DataFile::path_in(dir, number), error)),
+        }
     }
-    Ok(Found { remains, database })
+    Ok(Found {
+        remains,
+        unreadable,
+        database,
+    })
 }
 
 type Stored = HashMap<FileNumber, (Ino, Option<ExtentMap>)>;

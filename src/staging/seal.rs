@@ -86,8 +86,8 @@ impl StagedFile {
             costs,
             state: Phase::Sealed,
         };
-        if sync && let Some(hold) = &sealing.closed.hold {
-            hold.data().sync()?;
+        if sync {
+            sealing.closed.sync()?;
         }
         Ok(Some(sealing))
     }
@@ -124,7 +124,7 @@ impl Sealing {
     pub fn label(&self, path: &Path) {
         if let Some(hold) = &self.closed.hold {
             let label = Label::closed(self.file.ino(), path, &self.closed.map);
-            hold.data().label(&label);
+            hold.data().label(label);
         }
     }
 

@@ -11,6 +11,7 @@ use super::closed::Closed;
 use super::extents::ExtentMap;
 use super::file::StagedFile;
 use super::read::{self, Read};
+use super::rows;
 use crate::ids::{FileId, Ino};
 
 /// How much [`Version::read_stream`] gives at once, in bytes.
@@ -68,12 +69,14 @@ impl Version {
     /// # Errors
     /// That of the disk.
     pub fn sync(&self) -> Result<(), StagingError> {
-        if let Some(hold) = &self.closed.hold {
-            hold.data().sync()?;
+        if self.closed.is_on_disk() {
+            return Ok(());
         }
+        self.closed.sync()?;
         // With the next durable transaction it survives a power cut.
         self.file.state.lock().precious = true;
-        Ok(())
+        let store = &self.file.room().store;
+        store.write(|tx| rows::synced(tx, self.ino(), self.number()))
     }
 
     /// Up to `len` bytes from `offset` on, short only at the end.

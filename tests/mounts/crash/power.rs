@@ -107,7 +107,10 @@ fn check_and_age(state_dir: &Path) {
         .unwrap();
     assert_eq!(verdict, "ok");
     database
-        .execute("UPDATE staged SET saved_at = 0", [])
+        .execute(
+            "UPDATE staged SET unsynced = 'an earlier boot' WHERE unsynced IS NOT NULL",
+            [],
+        )
         .unwrap();
 }
 
