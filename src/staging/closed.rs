@@ -45,8 +45,13 @@ impl Closed {
         if let Some(hold) = &self.hold {
             hold.data().sync()?;
         }
-        self.on_disk.store(true, Ordering::Release);
+        self.was_synced();
         Ok(())
+    }
+
+    /// Somebody brought its bytes to the disk.
+    pub fn was_synced(&self) {
+        self.on_disk.store(true, Ordering::Release);
     }
 
     /// Whether its bytes were brought to the disk.

@@ -26,7 +26,7 @@ use super::label::Label;
 use super::places::{Fresh, Placement};
 use super::read::{self, Read};
 use super::room::Room;
-use super::rows::Row;
+use super::rows::{self, Row};
 use super::slots::Slots;
 use crate::content::RemoteFile;
 use crate::ids::Ino;
@@ -393,8 +393,30 @@ impl StagedFile {
     /// # Errors
     /// That of the disk.
     pub fn sync(&self) -> Result<(), StagingError> {
-        let data = self.state.lock().data.clone();
-        data.map_or(Ok(()), |data| data.sync())
+        let (data, closed) = {
+            let state = self.state.lock();
+            (state.data.clone(), state.closed.clone())
+        };
+        if let Some(data) = data {
+            data.sync()?;
+        }
+        match closed {
+            Some(closed) => self.on_disk(&closed),
+            None => Ok(()),
+        }
+    }
+
+    /// The bytes of a closed version are on the disk: from the next durable transaction on
+    /// it survives a power cut.
+    pub(super) fn on_disk(&self, closed: &Closed) -> Result<(), StagingError> {
+        if closed.is_on_disk() {
+            return Ok(());
+        }
+        // Before anybody can count on it: what replaces it from now on takes care of it.
+        self.state.lock().precious = true;
+        closed.was_synced();
+        let store = &self.room.store;
+        store.write(|tx| rows::synced(tx, self.ino, closed.number))
     }
 
     /// The data file, if there is one.

@@ -193,10 +193,21 @@ impl Staging {
     /// Those of the disk and of the database.
     pub fn sync_all(&self) -> Result<(), StagingError> {
         let room = &self.home.room;
-        let dir = std::fs::File::open(&room.dir).map_err(StagingError::disk("sync"))?;
-        rustix::fs::syncfs(&dir).map_err(|e| StagingError::disk("sync")(e.into()))?;
         let store = &room.store;
-        store.write_durable(|tx| rows::all_synced(tx, boot::id()))
+        // One by one: others may have much to write to the same disk.
+        let unsynced = store.read(|connection| rows::unsynced(connection, boot::id()))?;
+        for (ino, version, number) in unsynced {
+            let path = DataFile::path_in(&room.dir, number);
+            let synced = std::fs::File::open(path).and_then(|file| file.sync_data());
+            match synced {
+                Ok(()) => store.write(|tx| rows::synced(tx, ino, version))?,
+                Err(error) => tracing::warn!(%ino, %error, "staged bytes are not synced"),
+            }
+        }
+        std::fs::File::open(&room.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(StagingError::disk("sync the folder of"))?;
+        Ok(store.sync()?)
     }
 
     /// How full the staging folder is.

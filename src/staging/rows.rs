@@ -93,13 +93,23 @@ pub(super) fn synced(tx: &Transaction<'_>, ino: Ino, version: u64) -> Result<(),
     Ok(())
 }
 
-/// The bytes of all versions that were stored in this boot are on the disk.
-pub(super) fn all_synced(tx: &Transaction<'_>, boot: &str) -> Result<(), StagingError> {
-    tx.execute(
-        "UPDATE staged SET unsynced = NULL WHERE unsynced = ?1",
-        [boot],
-    )?;
-    Ok(())
+/// The versions whose bytes were not brought to the disk in `boot`: of which inode, which one,
+/// and in which data file.
+pub(super) fn unsynced(
+    connection: &Connection,
+    boot: &str,
+) -> Result<Vec<(Ino, u64, FileNumber)>, StagingError> {
+    let query = "SELECT ino, version, data_file FROM staged
+                 WHERE unsynced = ?1 AND data_file IS NOT NULL";
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query([boot])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (ino, version) = (row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64);
+        let number = FileNumber::new(row.get::<_, i64>(2)? as u64);
+        found.extend(number.map(|number| (Ino(ino), version, number)));
+    }
+    Ok(found)
 }
 
 /// Forgets the stored version of `ino`.

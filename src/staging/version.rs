@@ -11,7 +11,6 @@ use super::closed::Closed;
 use super::extents::ExtentMap;
 use super::file::StagedFile;
 use super::read::{self, Read};
-use super::rows;
 use crate::ids::{FileId, Ino};
 
 /// How much [`Version::read_stream`] gives at once, in bytes.
@@ -69,14 +68,10 @@ impl Version {
     /// # Errors
     /// That of the disk.
     pub fn sync(&self) -> Result<(), StagingError> {
-        if self.closed.is_on_disk() {
-            return Ok(());
+        if let Some(hold) = &self.closed.hold {
+            hold.data().sync()?;
         }
-        self.closed.sync()?;
-        // With the next durable transaction it survives a power cut.
-        self.file.state.lock().precious = true;
-        let store = &self.file.room().store;
-        store.write(|tx| rows::synced(tx, self.ino(), self.number()))
+        self.file.on_disk(&self.closed)
     }
 
     /// Up to `len` bytes from `offset` on, short only at the end.
