@@ -16,7 +16,7 @@
 //! - [`upload`]: the journal's workers: order, batches, commit, recovery.
 //! - [`api`]: the service over HTTP: endpoints, errors, limits, the pace.
 //! - [`store`]: the SQLite file behind three doors.
-//! - [`config`], [`ids`]: options and the key; names of things.
+//! - [`config`], [`ids`], [`throttle`]: options and the key; names of things; bandwidth limits.
 //! - [`daemon`], [`control`], [`cli`]: wiring, the socket, the verbs.
 //! - [`doctor`]: what is wrong on this machine, and how it is mended.
 //! - [`sim`]: a simulator of the service; it imports none of the others.
@@ -35,6 +35,7 @@ pub mod ids;
 pub mod sim;
 pub mod staging;
 pub mod store;
+pub mod throttle;
 pub mod tree;
 pub mod upload;
 pub mod vfs;

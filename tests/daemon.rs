@@ -69,6 +69,7 @@ impl House {
             key: ApiKey::new(self.simulator.key().to_owned()).unwrap(),
             mountpoint: self.at(mountpoint),
             kernel_options: Vec::new(),
+            reread: None,
         }
     }
 

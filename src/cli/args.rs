@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
+use super::init;
 use crate::config::{Value, flag_arguments, given_flags};
 use crate::sim::SimulateArgs;
 
@@ -59,6 +60,22 @@ pub enum Verb {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Print the address under which the service shows a file, for sharing
+    #[command(after_help = "Example:\n  fichierfs link ~/1fichier/Videos/film.mkv")]
+    Link {
+        /// Files of a mount, uploaded already
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Show or empty the cache of what was read
+    #[command(
+        after_help = "Example:\n  fichierfs cache stats\n  fichierfs cache clear\n\nWhat waits for its upload is kept elsewhere and is never touched."
+    )]
+    Cache {
+        /// What to do
+        #[command(subcommand)]
+        verb: CacheVerb,
+    },
     /// Show the account's figures
     #[command(after_help = "Example:\n  fichierfs account --json")]
     Account {
@@ -70,7 +87,10 @@ pub enum Verb {
         mount: MountpointArg,
     },
     /// Ask for the API key, check it and store it
-    #[command(after_help = "Example:\n  fichierfs init\n  pass show 1fichier | fichierfs init")]
+    #[command(
+        after_help = "Example:\n  fichierfs init\n  pass show 1fichier | fichierfs init\n  fichierfs init --rotate",
+        long_about = init::ABOUT
+    )]
     Init(Box<InitArgs>),
     /// Find what is wrong on this machine, and say how to mend it
     #[command(
@@ -276,9 +296,30 @@ pub struct DoctorArgs {
     pub with_names: bool,
 }
 
+/// What to do with the cache.
+#[derive(Subcommand, Debug)]
+pub enum CacheVerb {
+    /// Show its figures
+    Stats {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        mount: MountpointArg,
+    },
+    /// Empty it; readers go on and fetch anew
+    Clear {
+        #[command(flatten)]
+        mount: MountpointArg,
+    },
+}
+
 /// `init`.
 #[derive(Args, Debug)]
 pub struct InitArgs {
+    /// Have running mounts use the new key from now on
+    #[arg(long)]
+    pub rotate: bool,
     #[command(flatten)]
     pub(super) config: ConfigArgs,
     #[command(flatten)]

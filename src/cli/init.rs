@@ -13,8 +13,7 @@ use super::{Outcome, account};
 use crate::api::{ApiError, Ask, Class};
 use crate::config::{ApiKey, BadKey, write_key};
 use crate::control::protocol::Account;
-use crate::daemon::{self, StartError};
-use crate::store::Store;
+use crate::daemon;
 
 /// How long the check may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,12 +22,34 @@ const WHERE: &str = "\
 The API key is on https://1fichier.com/console/params.pl, for Premium and Access accounts.
 Take one for fichierfs alone: a program that shares it can get it locked.";
 
+/// What `init --help` says beyond its options.
+pub(super) const ABOUT: &str = "\
+Ask for the API key, check it with one call, and store it.
+
+Where to find it: https://1fichier.com/console/params.pl, for Premium and Access accounts. There the key can
+also be restricted to your address at home: whoever steals it can then use it only from there (uploads are not
+restricted by it). Take one key for each program: a program that shares one can get it locked for all.
+
+init stores the key in the configuration file (mode 0600), which keeps it from other users of the machine, not
+from programs of your own nor from who has the disk. Other places, by what they protect from:
+  api_key_command  a password manager or vault: also from who has the disk or a backup
+                   (api_key_command = \"secret-tool lookup service fichierfs\" for the desktop's keyring)
+  systemd credential fichierfs-api-key (systemd-creds encrypt): also from who has the disk
+  api_key_file     a file of its own, closed to others: keeps the key out of copies of the configuration
+  FICHIERFS_API_KEY  in the environment: for containers; programs of your own can read it
+
+--rotate: make a new key on the site, run this, and running mounts use it from their next call on.";
+
 pub(super) async fn run(args: &InitArgs) -> Outcome {
     let loaded = load::load(&args.config, NamedFile::MayBeNew, &args.options, &[])?;
     let key = ask_for_key()?;
     let checked = check(&loaded, &key).await?;
     let profile = args.config.profile.as_deref();
     write_key(&loaded.file, profile, &key)?;
+    let told = match args.rotate {
+        true => rotate(&loaded).await?,
+        false => String::new(),
+    };
     let mut text = String::new();
     match checked {
         Checked::Good(figures) => text.push_str(&account::text(&figures, Paint::for_stdout())),
@@ -37,6 +58,7 @@ pub(super) async fn run(args: &InitArgs) -> Outcome {
             error.advice()
         )),
     }
+    text.push_str(&told);
     text.push_str(&format!(
         "Written to {} (readable by you alone). Next: mkdir -p ~/1fichier && fichierfs mount{} ~/1fichier\n",
         loaded.file.display(),
@@ -44,6 +66,20 @@ pub(super) async fn run(args: &InitArgs) -> Outcome {
     ));
     show::print(&text)?;
     Ok(Exit::Done)
+}
+
+/// Has the mount of this configuration use the new key.
+async fn rotate(loaded: &Loaded) -> Result<String, Failure> {
+    let [state, ..] = loaded.paths.all();
+    let mut told = String::new();
+    for daemon in load::daemons().await {
+        if daemon.hello().state_dir == state {
+            daemon.reload().await?;
+            let at = daemon.hello().mountpoint.display().to_string();
+            told.push_str(&format!("{} uses it from now on.\n", show::plain(&at)));
+        }
+    }
+    Ok(told)
 }
 
 fn ask_for_key() -> Result<ApiKey, Failure> {
@@ -76,10 +112,17 @@ async fn check(loaded: &Loaded, key: &ApiKey) -> Result<Checked, Failure> {
     let ask = Ask::until(Class::Interactive, Instant::now() + PATIENCE);
     match api.account(ask).await {
         Ok(account) => {
-            let path = loaded.paths.state_dir()?.join(daemon::DATABASE);
-            let store = Store::open(&path).map_err(StartError::from)?;
-            let told = daemon::account::save(&store, &account).map_err(StartError::from)?;
-            Ok(Checked::Good(told))
+            let state = loaded.paths.state_dir()?;
+            if let Some(owner) = daemon::account::owner(&state)
+                && owner != account.email
+            {
+                let line = format!(
+                    "nothing was stored: this state belongs to the account {owner}, the key to {}; for several accounts use --profile NAME",
+                    account.email
+                );
+                return Err(Failure::new(Exit::Failed, line));
+            }
+            Ok(Checked::Good(daemon::account::note(&state, &account)?))
         }
         Err(error) if error.is_passing() => Ok(Checked::NotNow(error)),
         Err(error) => {

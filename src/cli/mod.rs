@@ -8,11 +8,13 @@
 mod account;
 mod args;
 mod background;
+mod cache;
 mod demo;
 mod doctor;
 mod exit;
 mod generate;
 mod init;
+mod link;
 mod load;
 mod log;
 mod mount;
@@ -57,6 +59,8 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Status(args) => brief(status::run(&args)),
         Verb::Queue(args) => brief(queue::run(args.verb)),
         Verb::Refresh { paths } => brief(refresh::run(&paths)),
+        Verb::Link { paths } => brief(link::run(&paths)),
+        Verb::Cache { verb } => brief(cache::run(verb)),
         Verb::Account { json, mount } => brief(account::run(json, mount.mountpoint.as_deref())),
         Verb::Init(args) => brief(init::run(&args)),
         Verb::Doctor(args) => brief(doctor::run(&args)),

@@ -1,12 +1,17 @@
 //! `mount`: serves until the mount is gone and the queue is done.
 
 use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::args::MountArgs;
 use super::exit::{Exit, Failure, chain};
+use super::log::SetLevel;
 use super::{Outcome, background, load, log, long, show, signals};
+use crate::config::LogLevel;
 use crate::control::protocol::Backlog;
-use crate::daemon::{self, Ended, Setup, StartError};
+use crate::daemon::{self, Ended, Fresh, Reread, Setup, StartError};
 
 pub(super) fn run(args: &MountArgs) -> Outcome {
     let mut report = args.report_start.then(background::Report::begin);
@@ -32,7 +37,8 @@ fn serve(args: &MountArgs, report: &mut Option<background::Report>) -> Outcome {
         daemon::check_mountpoint(&mountpoint, &loaded.paths)?;
         return background::launch(&loaded.paths.state_dir()?);
     }
-    log::start(loaded.settings.log_level, loaded.settings.log_format);
+    let set_level = log::start(loaded.settings.log_level, loaded.settings.log_format);
+    let reread = reread(args, set_level, loaded.settings.log_level)?;
     for name in &loaded.unknown_variables {
         tracing::warn!("{name} is in the environment, but there is no such option");
     }
@@ -42,6 +48,7 @@ fn serve(args: &MountArgs, report: &mut Option<background::Report>) -> Outcome {
         settings: loaded.settings,
         paths: loaded.paths,
         kernel_options: loaded.kernel_options,
+        reread: Some(reread),
     };
     // A shell's directory may be needed by nobody else; the mountpoint's must not be held.
     if report.is_some() {
@@ -54,6 +61,32 @@ fn serve(args: &MountArgs, report: &mut Option<background::Report>) -> Outcome {
         let ended = signals::serve(&mut running, drain_timeout).await?;
         outcome(ended)
     })
+}
+
+/// Reads the configuration again as this start did. The level of the log is changed
+/// right away: the daemon knows no log.
+fn reread(args: &MountArgs, set_level: SetLevel, level: LogLevel) -> Result<Reread, Failure> {
+    let mut config = args.config.clone();
+    // The daemon may leave this directory.
+    config.config = config.config.map(std::path::absolute).transpose()?;
+    let (flags, options) = (args.options.clone(), args.mount_options.clone());
+    let level = Mutex::new(level);
+    Ok(Arc::new(move || {
+        let loaded = load::load(&config, load::NamedFile::Exists, &flags, &options);
+        let loaded = loaded.map_err(|failure| failure.line)?;
+        let key = load::key(&loaded.settings).map_err(|failure| failure.line)?;
+        let mut applied = Vec::new();
+        let wanted = loaded.settings.log_level;
+        if std::mem::replace(&mut *level.lock(), wanted) != wanted {
+            set_level(wanted);
+            applied.push("log_level");
+        }
+        Ok(Fresh {
+            settings: loaded.settings,
+            key,
+            applied,
+        })
+    }))
 }
 
 fn mounted(mountpoint: &Path, report: &mut Option<background::Report>) {

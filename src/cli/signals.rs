@@ -1,7 +1,11 @@
 //! Signals to a process that serves a mount: the first takes the mount away and
 //! lets the queue be worked off, the second ends at once and keeps the queue.
+//!
+//! SIGHUP reads the configuration anew, as it does with other services; but where a
+//! terminal is at standard input it means that the terminal closes, and asks for an
+//! end like the others.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,18 +16,39 @@ use crate::daemon::{Ended, Running};
 pub(super) async fn serve(running: &mut Running, drain_timeout: Duration) -> io::Result<Ended> {
     let mut signals = Signals::new()?;
     let handle = running.handle().clone();
+    let has_terminal = io::stdin().is_terminal();
     loop {
-        tokio::select! {
+        let asked = tokio::select! {
             ended = running.ended() => return Ok(ended),
-            name = signals.next() => {
-                tracing::info!("{name}: unmounting; once more ends at once and keeps what is queued");
-                handle.interrupt(drain_timeout).await;
-            }
+            asked = signals.next() => asked,
+        };
+        if asked == Asked::HangUp && !has_terminal {
+            // Beside the wait for signals: a command for the key may take its time.
+            let handle = handle.clone();
+            tokio::spawn(async move {
+                if let Err(refusal) = handle.reload().await {
+                    tracing::error!("the configuration stays as it was: {refusal}");
+                }
+            });
+            continue;
         }
+        tracing::info!("{asked:?}: unmounting; once more ends at once and keeps what is queued");
+        handle.interrupt(drain_timeout).await;
     }
 }
 
-/// The signals that ask for an end. A terminal that closes is one of them.
+/// What somebody asked by a signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Asked {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP.
+    HangUp,
+}
+
+/// The signals that ask for something.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -40,12 +65,12 @@ impl Signals {
         })
     }
 
-    /// The next one's name.
-    pub async fn next(&mut self) -> &'static str {
+    /// The next one.
+    pub async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.hang_up.recv() => "SIGHUP",
+            _ = self.interrupt.recv() => Asked::Interrupt,
+            _ = self.terminate.recv() => Asked::Terminate,
+            _ = self.hang_up.recv() => Asked::HangUp,
         }
     }
 }

@@ -30,6 +30,7 @@ fn argument(option: &'static OptionSpec) -> Arg {
             Kind::Path => "PATH",
             Kind::Choice(_) => "WORD",
             Kind::Count | Kind::Factor | Kind::Octal => "N",
+            Kind::Timetable => "LIMIT",
             Kind::Text | Kind::Secret => "TEXT",
         });
     match option.kind {

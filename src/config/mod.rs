@@ -19,6 +19,7 @@ mod paths;
 #[cfg(test)]
 mod reference;
 mod resolve;
+mod timetable;
 mod value;
 
 pub use error::ConfigError;
@@ -31,4 +32,5 @@ pub use key_sources::find_key;
 pub use options::{Change, OPTIONS, OptionSpec, Scope, Settings};
 pub use paths::{Paths, config_file};
 pub use resolve::{Layer, Layers, Resolved, resolve};
+pub use timetable::Timetable;
 pub use value::{AddressFamily, Factor, Kind, LogFormat, LogLevel, Size, Umask, Value};

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::timetable::Timetable;
 use super::value::{AddressFamily, Factor, Kind, LogFormat, LogLevel, Size, Umask, Value};
 use super::{ApiKey, ConfigError};
 
@@ -174,8 +175,15 @@ options! {
     cache_dir: Option<PathBuf> = "", Reading, AtStart;
     /// Most bytes that the cache may take.
     cache_size: Size = "10GiB", Reading, AtRunTime;
+    /// How long a cached file is kept after its last use; 0 for as long as there is room.
+    cache_max_age: Duration = "0", Reading, AtStart;
+    /// Bytes that the cache leaves free on its disk: it keeps less where the disk fills up.
+    cache_min_free: Size = "1GiB", Reading, AtStart;
     /// Most connections for downloads at a time; the service allows 30 for all programs together.
     connections: usize = "8", Reading, AtRunTime;
+    /// Most bytes a second of all downloads together, by local time where wanted: the first span
+    /// that holds decides.
+    download_limit: Timetable = "", Reading, AtStart;
 
     /// Where changes wait for their upload, with the database; below the user's data
     /// directory if empty.

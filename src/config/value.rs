@@ -25,6 +25,8 @@ pub enum Kind {
     Text,
     /// A path.
     Path,
+    /// A bandwidth limit, by time of day where wanted: `08:00-23:00 2MiB, off`.
+    Timetable,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A secret: never shown, never taken from the command line.
@@ -43,6 +45,10 @@ impl Kind {
             Kind::Octal => "octal digits such as 022".to_owned(),
             Kind::Text => "a text".to_owned(),
             Kind::Path => "a path".to_owned(),
+            Kind::Timetable => {
+                "bytes a second such as 2MiB, off, or a timetable such as Mon-Fri 08:00-23:00 2MiB, off"
+                    .to_owned()
+            }
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
             Kind::Secret => "an API key".to_owned(),
         }

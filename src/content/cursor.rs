@@ -3,8 +3,13 @@
 //! Pure: it is told of reads and answers with blocks to fetch ahead. A reader
 //! that goes on where it was is sequential; it gets a window ahead of itself
 //! that begins at two blocks and doubles, at first at each step and beyond a
-//! megabyte only when the reader had to wait. A read elsewhere begins a new
+//! megabyte only when the reader had to wait; it halves where the readers of all
+//! files have much asked ahead already. A read elsewhere begins a new
 //! cursor, without any window. Several readers of one file have a cursor each.
+//!
+//! Who jumps tends to read as much at each place: after two stretches of a
+//! megabyte the first request of the third is a megabyte, and nothing is fetched
+//! beyond it until the reader goes on.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -23,6 +28,16 @@ const SLACK: u64 = 512 * 1024;
 /// The window up to which it doubles without the reader having waited.
 const EASY_WINDOW: u64 = 1024 * 1024;
 
+/// The longest stretch that is expected after a jump.
+const LONGEST_STRETCH: u64 = 4 * 1024 * 1024;
+
+/// A run ahead is a part of the window, so that several connections share it,
+/// but no shorter than this.
+const SHORTEST_RUN: u64 = 1024 * 1024;
+
+/// Runs that a large window is split into: connections that share it.
+const RUNS: u64 = 8;
+
 /// Bounds on reading ahead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
@@ -32,6 +47,15 @@ pub(super) struct Window {
     pub(super) ahead: u64,
     /// How long after its last read a reader is still counted on to go on.
     pub(super) attention: Duration,
+}
+
+/// Whether more may be asked ahead, over the readers of all files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Room {
+    /// Windows may grow.
+    Plenty,
+    /// Windows shrink.
+    Short,
 }
 
 /// Whether a read found its bytes at hand.
@@ -48,9 +72,15 @@ pub(super) struct Cursors {
     size: u64,
     window: Window,
     cursors: Vec<Cursor>,
+    /// How long the last two stretches were that a reader left by a jump.
+    stretches: [u64; 2],
 }
 
 struct Cursor {
+    /// Where it began.
+    origin: u64,
+    /// Until where it is expected to read after its jump.
+    stretch: u64,
     /// Start of the last read.
     from: u64,
     /// End of the furthest read: where the next is expected.
@@ -70,7 +100,22 @@ impl Cursors {
             size,
             window,
             cursors: Vec::new(),
+            stretches: [0; 2],
         }
+    }
+
+    /// What a read of `bytes` is expected to go on to at once: more than `bytes`
+    /// only after a jump, from what followed the last jumps.
+    pub(super) fn expected(&self, bytes: &Range<u64>) -> Range<u64> {
+        if self.cursors.iter().any(|cursor| cursor.reaches(bytes)) {
+            return bytes.clone();
+        }
+        let left = self.cursors.iter().max_by_key(|cursor| cursor.used);
+        let [before, last] = self.stretches;
+        let last = left.map_or(last, |cursor| cursor.next - cursor.origin);
+        let before = left.map_or(before, |_| self.stretches[1]);
+        let stretch = before.min(last).min(LONGEST_STRETCH);
+        bytes.start..(bytes.start + stretch).min(self.size).max(bytes.end)
     }
 
     /// Notes a read of `bytes` and returns the runs to fetch ahead, in order,
@@ -79,6 +124,7 @@ impl Cursors {
         &mut self,
         bytes: &Range<u64>,
         met: Met,
+        room: Room,
         now: Instant,
     ) -> Vec<Range<Block>> {
         let limits = self.window;
@@ -95,13 +141,27 @@ impl Cursors {
         }
         cursor.next = bytes.end;
         cursor.asked = cursor.asked.max(bytes.end);
-        if cursor.asked - cursor.next > cursor.window / 2 {
+        // It reads what was expected of it, so far.
+        if cursor.window == 0 && bytes.end <= cursor.stretch {
             return Vec::new();
         }
-        if cursor.waited || cursor.window < EASY_WINDOW {
-            cursor.window = (cursor.window * 2).max(2 * BLOCK_SIZE).min(limits.ahead);
-            cursor.waited = false;
+        // A large window is kept full run by run, or connections would stand idle
+        // while the reader uses up what came at once.
+        let run = (cursor.window / RUNS)
+            .max(SHORTEST_RUN)
+            .min(limits.run)
+            .min(cursor.window / 2);
+        if cursor.asked - cursor.next > cursor.window - run {
+            return Vec::new();
         }
+        match room {
+            Room::Short => cursor.window = (cursor.window / 2).max(2 * BLOCK_SIZE),
+            Room::Plenty if cursor.waited || cursor.window < EASY_WINDOW => {
+                cursor.window = (cursor.window * 2).max(2 * BLOCK_SIZE).min(limits.ahead);
+            }
+            Room::Plenty => {}
+        }
+        cursor.waited = false;
         let until = (cursor.next + cursor.window).min(size);
         if until <= cursor.asked {
             return Vec::new();
@@ -110,7 +170,10 @@ impl Cursors {
         // flights know; the last is taken whole.
         let wanted = blocks::covering(&(cursor.asked..until));
         cursor.asked = blocks::bytes_of(&wanted, size).end;
-        split(wanted, limits.run)
+        split(
+            wanted,
+            (cursor.window / RUNS).max(SHORTEST_RUN).min(limits.run),
+        )
     }
 
     /// Whether some reader still counts on `run`.
@@ -131,27 +194,38 @@ impl Cursors {
     fn find(&mut self, bytes: &Range<u64>) -> Option<&mut Cursor> {
         self.cursors
             .iter_mut()
-            .filter(|cursor| {
-                let reach = cursor.next.saturating_sub(SLACK)..=cursor.asked + SLACK;
-                reach.contains(&bytes.start)
-            })
+            .filter(|cursor| cursor.reaches(bytes))
             .min_by_key(|cursor| cursor.next.abs_diff(bytes.start))
     }
 
     fn begin(&mut self, bytes: &Range<u64>, now: Instant) {
+        let expected = self.expected(bytes);
+        if let Some(left) = self.cursors.iter().max_by_key(|cursor| cursor.used) {
+            self.stretches = [self.stretches[1], left.next - left.origin];
+        }
         if self.cursors.len() >= MOST_CURSORS
             && let Some(oldest) = (0..self.cursors.len()).min_by_key(|&i| self.cursors[i].used)
         {
             self.cursors.swap_remove(oldest);
         }
         self.cursors.push(Cursor {
+            origin: bytes.start,
+            stretch: expected.end,
             from: bytes.start,
             next: bytes.end,
-            asked: blocks::bytes_of(&blocks::covering(bytes), self.size).end,
+            asked: blocks::bytes_of(&blocks::covering(&expected), self.size).end,
             window: 0,
             waited: false,
             used: now,
         });
+    }
+}
+
+impl Cursor {
+    /// Whether a read of `bytes` counts as going on here.
+    fn reaches(&self, bytes: &Range<u64>) -> bool {
+        let reach = self.next.saturating_sub(SLACK)..=self.asked + SLACK;
+        reach.contains(&bytes.start)
     }
 }
 
@@ -177,7 +251,7 @@ mod tests {
     const MIB: u64 = 1024 * 1024;
     const LIMITS: Window = Window {
         run: 8 * MIB,
-        ahead: 32 * MIB,
+        ahead: 64 * MIB,
         attention: Duration::from_secs(5),
     };
 
@@ -186,7 +260,7 @@ mod tests {
         (0..reads)
             .flat_map(|i| {
                 let start = from + i * BLOCK_SIZE;
-                cursors.on_read(&(start..start + BLOCK_SIZE), met, now)
+                cursors.on_read(&(start..start + BLOCK_SIZE), met, Room::Plenty, now)
             })
             .collect()
     }
@@ -216,6 +290,44 @@ mod tests {
         let runs = read_on(&mut cursors, 0, 1000, Met::AtHand);
         let end = runs.last().unwrap().end * BLOCK_SIZE;
         assert!(end <= 1000 * BLOCK_SIZE + EASY_WINDOW);
+    }
+
+    #[test]
+    fn who_read_a_megabyte_at_two_places_is_expected_to_do_so_at_the_third() {
+        let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+        let now = Instant::now();
+        for place in [100 * MIB, 500 * MIB] {
+            assert_eq!(cursors.expected(&(place..place + 10)), place..place + 10);
+            read_on(&mut cursors, place, 8, Met::Waited);
+        }
+        let at = 700 * MIB;
+        assert_eq!(cursors.expected(&(at..at + BLOCK_SIZE)), at..at + MIB);
+        assert!(read_on(&mut cursors, at, 8, Met::Waited).is_empty());
+        assert!(cursors.want(&blocks::covering(&(at..at + MIB)), now));
+        let on = read_on(&mut cursors, at + MIB, 1, Met::Waited);
+        assert_eq!(on[0].start * BLOCK_SIZE, at + MIB + BLOCK_SIZE);
+        assert_eq!(cursors.expected(&(5..6)).start, 5);
+    }
+
+    #[test]
+    fn a_window_halves_where_others_have_much_asked_ahead() {
+        let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+        read_on(&mut cursors, 0, 1000, Met::Waited);
+        let ahead = |cursors: &mut Cursors, room| {
+            let mut end = 0;
+            for i in 1000..2000 {
+                let start = i * BLOCK_SIZE;
+                let runs = cursors.on_read(
+                    &(start..start + BLOCK_SIZE),
+                    Met::Waited,
+                    room,
+                    Instant::now(),
+                );
+                end = runs.last().map_or(end, |run| run.end * BLOCK_SIZE - start);
+            }
+            end
+        };
+        assert!(ahead(&mut cursors, Room::Short) <= 4 * BLOCK_SIZE);
     }
 
     #[test]
@@ -255,7 +367,7 @@ mod tests {
                 let start = if sequential { last_end } else { start }.min(size - 1);
                 let range = start..(start + len).min(size);
                 last_end = range.end;
-                for run in cursors.on_read(&range, Met::Waited, now) {
+                for run in cursors.on_read(&range, Met::Waited, Room::Plenty, now) {
                     prop_assert!(run.start < run.end && run.end <= blocks::count(size));
                     prop_assert!((run.end - run.start) * BLOCK_SIZE <= LIMITS.run);
                     prop_assert!(run.end * BLOCK_SIZE <= range.end + LIMITS.ahead + 2 * BLOCK_SIZE);

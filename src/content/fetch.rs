@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -22,15 +22,17 @@ use super::blocks;
 use super::error::{ContentError, Reason};
 use super::file::{CacheFile, Stored};
 use super::flight::{Flight, Progress};
-use super::links::Issued;
+use super::hedge::Hedged;
+use super::lines::Line;
+use super::links::{Issued, Refused};
 use super::origin::{Chunks, Fault};
 
 /// How often a flight looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Links tried without a byte coming: the one at hand and its replacements.
-/// Each costs a call of the API, so the reader's patience is not the limit.
-const MOST_LINKS: u32 = 3;
+/// Fresh links tried without a byte coming. Each costs a call of the API, so
+/// the reader's patience is not the limit.
+const MOST_LINKS: u32 = 2;
 
 /// Longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
@@ -45,10 +47,12 @@ pub(super) fn launch(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight
         assembler: Assembler::new(flight.run().start, file.size),
         core: Arc::clone(core),
         file: Arc::clone(file),
+        asked: blocks::len_of(&flight.run(), file.size),
         flight,
         over: None,
     };
     core.counters.flights.add(1);
+    core.counters.ahead_bytes.add(pilot.asked);
     core.runtime.spawn(pilot.fly());
 }
 
@@ -56,6 +60,8 @@ pub(super) fn launch(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight
 enum Stop {
     /// Nobody wants the flight; it is off the table.
     GivenUp,
+    /// A reader has taken the connection; the flight waits for another one.
+    HandedOver,
     /// Something failed.
     Fault(Fault),
 }
@@ -72,6 +78,8 @@ struct Pilot {
     flight: Arc<Flight>,
     waiters: watch::Receiver<usize>,
     assembler: Assembler,
+    /// Bytes of the run when it was launched.
+    asked: u64,
     over: Option<Progress>,
 }
 
@@ -89,6 +97,7 @@ impl Pilot {
                     return;
                 }
                 Err(Stop::GivenUp) => return,
+                Err(Stop::HandedOver) => continue,
                 Err(Stop::Fault(fault)) => fault,
             };
             if self.assembler.position() > before {
@@ -154,29 +163,53 @@ impl Pilot {
             .get(&id, core.origin.as_ref(), deadline, &core.counters);
         let link = self.unless_given_up(link).await??;
         let mut waiters = self.waiters.clone();
-        let _line = self
+        let mut line = self
             .unless_given_up(core.lines.acquire(&mut waiters))
             .await?;
-        core.counters.requests.add(1);
-        let opened = link.link.open(range.clone(), self.file.size);
-        let streamed = match self.unless_given_up(opened).await? {
-            Ok(chunks) => self.take_in(range, chunks, &link).await,
-            Err(fault) => Err(fault.into()),
-        };
-        if let Err(Stop::Fault(Fault::BadLink(_))) = &streamed {
-            core.links.discard(&id, &link).await;
+        let nth = link.open();
+        let chunks = Hedged::new(self.request(&link, range.clone()));
+        let streamed = self.take_in(range, chunks, (&link, nth), &mut line).await;
+        match streamed {
+            Err(Stop::Fault(Fault::BadLink(reason))) => {
+                Err(match core.links.refused(&id, &link, nth).await {
+                    Refused::Fresh => Fault::BadLink(reason),
+                    Refused::Used => Fault::Again(reason),
+                }
+                .into())
+            }
+            other => other,
         }
-        streamed
+    }
+
+    /// The bytes of a range, asked for once they are looked at.
+    fn request(&self, link: &Issued, range: Range<u64>) -> Chunks {
+        self.core.counters.requests.add(1);
+        let opened = link.link.open(range, self.file.size);
+        stream::once(opened).try_flatten().boxed()
+    }
+
+    /// The rest of the run on another connection, where somebody waits for it and a
+    /// connection is free.
+    fn second_request(&self, link: &Issued) -> Option<(Chunks, Line)> {
+        if *self.waiters.borrow() == 0 || self.core.links.are_single() {
+            return None;
+        }
+        let line = self.core.lines.try_acquire()?;
+        tracing::debug!(file = %self.file.id, "a download stands still and is asked for once more");
+        link.open();
+        Some((self.request(link, self.left()), line))
     }
 
     async fn take_in(
         &mut self,
         range: Range<u64>,
-        mut chunks: Chunks,
-        link: &Issued,
+        mut chunks: Hedged,
+        (link, nth): (&Issued, u32),
+        line: &mut Line,
     ) -> Result<(), Stop> {
         while !self.left().is_empty() {
-            let Some(chunk) = self.unless_given_up(chunks.next()).await? else {
+            let next = chunks.next(self.core.options.hedge_after, || self.second_request(link));
+            let Some(chunk) = self.unless_given_up(next).await? else {
                 let reason = Reason::new(
                     &"the answer ended too early",
                     "It is tried again by itself.",
@@ -184,7 +217,7 @@ impl Pilot {
                 return Err(Fault::Again(reason).into());
             };
             let chunk = chunk?;
-            link.prove();
+            self.core.links.gave(link, nth);
             if self.assembler.position() + chunk.len() as u64 > range.end {
                 let reason = Reason::new(
                     &"the answer is longer than the range",
@@ -193,14 +226,34 @@ impl Pilot {
                 return Err(Fault::Again(reason).into());
             }
             self.core.counters.fetched_bytes.add(chunk.len() as u64);
+            if !self.core.options.throttle.is_off() {
+                let turn = self.core.options.throttle.take(chunk.len() as u64);
+                self.unless_given_up(turn).await?;
+            }
             self.assembler.push(chunk);
             let arrived = self.assembler.whole_blocks();
             if let Some(last) = arrived.last().map(|last| last.block) {
                 self.store(arrived).await;
                 self.flight.landed(last + 1);
+                self.reconsider(line)?;
             }
         }
         Ok(())
+    }
+
+    /// What nobody waits for is given up when nobody counts on it any more, and
+    /// makes way for a reader who waits for a connection.
+    fn reconsider(&self, line: &mut Line) -> Result<(), Stop> {
+        if *self.waiters.borrow() > 0 {
+            return Ok(());
+        }
+        if self.file.give_up(&self.flight) {
+            return Err(Stop::GivenUp);
+        }
+        match line.hand_over() {
+            true => Err(Stop::HandedOver),
+            false => Ok(()),
+        }
     }
 
     /// The bytes of the run that have not come. The end of a run can come
@@ -259,6 +312,7 @@ impl Drop for Pilot {
         let how = self.over.take().unwrap_or(Progress::Ended);
         self.file.end_flight(&self.flight, how);
         self.core.counters.flights.sub(1);
+        self.core.counters.ahead_bytes.sub(self.asked);
     }
 }
 

@@ -4,7 +4,7 @@
 //! There is at most one [`CacheFile`] for a cache file on disk (the shelf sees
 //! to it). Invariants, in the order in which they protect a reader:
 //!
-//! - a bit of the map is set after the block's bytes were written, by a flight
+//! - a bit of the map is set after the block's bytes and checksum were written, by a flight
 //!   that is still on the table;
 //! - the row in the database follows the data: bytes, `fdatasync`, row;
 //! - a punch clears the bits, makes the row durable, and punches then; a flight
@@ -30,11 +30,12 @@ use tokio::time::Instant;
 
 use super::assemble::Arrived;
 use super::blocks::{self, Block, BlockMap};
-use super::cursor::{Cursors, Met, Window};
+use super::cursor::{Cursors, Met, Room, Window};
 use super::error::ContentError;
 use super::flight::{Flight, Flights, Plan, Progress};
 use super::memory::MemoryTier;
 use super::rows::{self, Row};
+use super::sums::Sums;
 use crate::ids::FileId;
 use crate::store::Store;
 
@@ -51,6 +52,7 @@ pub(super) struct CacheFile {
     /// `None` where the disk did not give us a file: memory has to do.
     disk: Option<File>,
     map: BlockMap,
+    sums: Sums,
     used: AtomicU64,
     used_saved: AtomicU64,
     unsaved: AtomicU64,
@@ -94,6 +96,7 @@ impl CacheFile {
             }),
             id: row.id,
             size: row.size,
+            sums: Sums::new(row.size),
             number: row.number,
             path,
             disk,
@@ -188,25 +191,30 @@ impl CacheFile {
         let filled = out.len();
         // What a reader asks for at once fits in memory, so in usize.
         out.resize(filled + (end - range.start) as usize, 0);
-        let read = disk.read_exact_at(&mut out[filled..], range.start);
+        let read = disk
+            .read_exact_at(&mut out[filled..], range.start)
+            .and_then(|()| self.sums.check(disk, range.start, &out[filled..]));
         // Blocks that were punched out while we read may have been read as
         // zeros; see `BlockMap::era`.
-        if read.is_err() || self.map.era() != era {
+        let punched = self.map.era() != era;
+        if punched || read.is_err() {
             out.truncate(filled);
-            read?;
+        }
+        if punched {
             return Ok(range.start);
         }
+        read?;
         Ok(end)
     }
 
     /// Notes a read, and returns flights to be started ahead of it.
-    pub(super) fn note_read(&self, range: &Range<u64>, met: Met) -> Vec<Arc<Flight>> {
+    pub(super) fn note_read(&self, range: &Range<u64>, met: Met, room: Room) -> Vec<Arc<Flight>> {
         self.used.store(now_ns(), Ordering::Relaxed);
         if self.map.is_full() {
             return Vec::new();
         }
         let mut state = self.state.lock();
-        let runs = state.cursors.on_read(range, met, Instant::now());
+        let runs = state.cursors.on_read(range, met, room, Instant::now());
         // What has no place on disk would push what is wanted out of memory.
         if runs.is_empty() || self.is_spilling() || state.denied.is_some() {
             return Vec::new();
@@ -215,7 +223,8 @@ impl CacheFile {
         state.flights.plan_ahead(&missing)
     }
 
-    /// Finds or makes the flights for the absent blocks of `range`.
+    /// Finds or makes the flights for the absent blocks of `range` and of what the
+    /// reader is expected to go on to.
     ///
     /// # Errors
     /// The service denied this file a moment ago.
@@ -226,8 +235,8 @@ impl CacheFile {
         longest: u64,
         now: Instant,
     ) -> Result<Plan, ContentError> {
-        let wanted = blocks::covering(range);
         let mut state = self.state.lock();
+        let wanted = blocks::covering(&state.cursors.expected(range));
         if let Some((at, error)) = &state.denied {
             if now.duration_since(*at) < DENIAL_KEPT {
                 return Err(error.clone());
@@ -265,6 +274,9 @@ impl CacheFile {
                 return Stored::Refused(error);
             }
             at += piece.len() as u64;
+        }
+        if let Err(error) = self.sums.store(disk, arrived) {
+            return Stored::Refused(error);
         }
         let state = self.state.lock();
         // Off the table, our blocks may be another flight's by now, or be punched.

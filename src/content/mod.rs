@@ -26,6 +26,7 @@ mod error;
 mod fetch;
 mod file;
 mod flight;
+mod hedge;
 mod lines;
 mod links;
 mod memory;
@@ -35,6 +36,7 @@ mod rows;
 mod service;
 mod shelf;
 mod stats;
+mod sums;
 #[cfg(test)]
 mod tests;
 
@@ -57,21 +59,30 @@ pub use stats::ContentStats;
 use crate::api::Api;
 use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
-use cursor::{Met, Window};
+use crate::throttle::Throttle;
+use cursor::{Met, Room, Window};
 use file::CacheFile;
 use lines::Lines;
 use links::{LinkLife, Links};
 use memory::MemoryTier;
 use origin::Origin;
 use pins::Pins;
-use shelf::Shelf;
+use shelf::{Keep, Shelf};
 use stats::Counters;
 
-/// Most bytes of one range request.
-const LONGEST_RUN: u64 = 8 * 1024 * 1024;
+/// Most bytes of one range request: long enough that the wait for its first byte
+/// is a small part of it.
+const LONGEST_RUN: u64 = 16 * 1024 * 1024;
 
-/// Most bytes fetched ahead of one reader.
-const LONGEST_WINDOW: u64 = 64 * 1024 * 1024;
+/// Most bytes fetched ahead of one reader, on disk: a run for each of the usual
+/// connections and half as many that wait, so that none stands idle.
+const LONGEST_WINDOW: u64 = 12 * LONGEST_RUN;
+
+/// Bytes asked ahead of all readers together beyond which windows shrink.
+const MOST_AHEAD: u64 = 2 * LONGEST_WINDOW;
+
+/// The service's limit for an account, whatever was configured (API notes 4.4).
+const MOST_CONNECTIONS: usize = 30;
 
 /// Bytes of blocks kept in memory when the disk does not take them.
 const MEMORY: u64 = 64 * 1024 * 1024;
@@ -91,10 +102,14 @@ pub struct RemoteFile {
 }
 
 /// How the room is to behave.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ContentOptions {
     /// Bytes that the cache folder may take; 0 keeps nothing on disk.
     pub cache_size: u64,
+    /// How long a cached file is kept after its last use; zero for ever.
+    pub cache_max_age: Duration,
+    /// Bytes that the cache leaves free on its disk.
+    pub cache_min_free: u64,
     /// Connections to download hosts at the same time.
     pub connections: usize,
     /// How long a read waits for its bytes.
@@ -102,18 +117,27 @@ pub struct ContentOptions {
     /// The pause before a failed download is taken up again; it doubles while it
     /// fails.
     pub retry_pause: Duration,
+    /// How long a download may stand still while a reader waits before the rest
+    /// is asked for on another connection as well.
+    pub hedge_after: Duration,
     /// How long a reader that paused is counted on to go on reading.
     pub attention: Duration,
+    /// The limit on bytes a second of all downloads.
+    pub throttle: Throttle,
 }
 
 impl Default for ContentOptions {
     fn default() -> Self {
         ContentOptions {
             cache_size: 20 << 30,
+            cache_max_age: Duration::ZERO,
+            cache_min_free: 0,
             connections: 8,
             data_deadline: Duration::from_secs(30),
             retry_pause: Duration::from_millis(100),
+            hedge_after: Duration::from_secs(2),
             attention: Duration::from_secs(5),
+            throttle: Throttle::default(),
         }
     }
 }
@@ -169,7 +193,7 @@ impl Content {
         let window = Window {
             run: LONGEST_RUN.min(options.cache_size / 16).max(BLOCK_SIZE),
             ahead: LONGEST_WINDOW
-                .min(options.cache_size / 8)
+                .min(options.cache_size / 4)
                 .max(2 * BLOCK_SIZE),
             attention: options.attention,
         };
@@ -177,13 +201,17 @@ impl Content {
             shelf: Shelf::open(
                 dir,
                 store,
-                options.cache_size,
+                Keep {
+                    size: options.cache_size,
+                    age: options.cache_max_age,
+                    free: options.cache_min_free,
+                },
                 window,
                 Arc::clone(&counters),
             )?,
             memory: MemoryTier::new(MEMORY),
             links: Links::new(life),
-            lines: Lines::new(options.connections),
+            lines: Lines::new(options.connections.min(MOST_CONNECTIONS)),
             pins: Pins::default(),
             counters,
             origin,
@@ -391,7 +419,11 @@ impl Core {
     }
 
     fn note_read(self: &Arc<Self>, cached: &Arc<CacheFile>, range: &Range<u64>, met: Met) {
-        for flight in cached.note_read(range, met) {
+        let room = match self.counters.ahead_bytes.get() {
+            ..MOST_AHEAD => Room::Plenty,
+            _ => Room::Short,
+        };
+        for flight in cached.note_read(range, met, room) {
             fetch::launch(self, cached, flight);
         }
     }
@@ -415,7 +447,7 @@ impl Drop for Core {
     }
 }
 
-/// Brings the rows up to date every few seconds, as long as the room lives.
+/// Keeps the limits and brings the rows up to date every few seconds, as long as the room lives.
 async fn keep_rows(core: std::sync::Weak<Core>) {
     loop {
         tokio::time::sleep(SAVE_INTERVAL).await;
@@ -424,7 +456,12 @@ async fn keep_rows(core: std::sync::Weak<Core>) {
         };
         let runtime = core.runtime.clone();
         // It fails only if the process is about to end.
-        let _ = runtime.spawn_blocking(move || core.shelf.save_all()).await;
+        let _ = runtime
+            .spawn_blocking(move || {
+                core.shelf.tidy();
+                core.shelf.save_all();
+            })
+            .await;
     }
 }
 

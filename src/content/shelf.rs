@@ -34,6 +34,7 @@ use super::error::ContentError;
 use super::file::{CacheFile, now_ns};
 use super::rows::{self, Row};
 use super::stats::Counters;
+use super::sums::Sums;
 use crate::ids::FileId;
 use crate::store::Store;
 
@@ -46,11 +47,25 @@ const USE_TOLERANCE: Duration = Duration::from_secs(60);
 /// Every so many bytes of the limit are freed at a time.
 const FREED_PART: u64 = 16;
 
+/// What the cache may keep.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    /// Bytes in all; 0 keeps nothing.
+    pub(super) size: u64,
+    /// How long a file is kept after its last use; zero for ever.
+    pub(super) age: Duration,
+    /// Bytes that others find free on the disk.
+    pub(super) free: u64,
+}
+
 /// The cache folder.
 pub(super) struct Shelf {
     dir: PathBuf,
     store: Store,
-    limit: u64,
+    keep: Keep,
+    /// Bytes that may be on disk now: the size limit, or less on a disk that is
+    /// nearly full.
+    ceiling: AtomicU64,
     window: Window,
     index: RwLock<HashMap<FileId, Entry>>,
     total: AtomicU64,
@@ -80,7 +95,7 @@ impl Shelf {
     pub(super) fn open(
         dir: &Path,
         store: Store,
-        limit: u64,
+        keep: Keep,
         window: Window,
         counters: Arc<Counters>,
     ) -> Result<Shelf, ContentError> {
@@ -122,10 +137,11 @@ impl Shelf {
         for name in strays {
             remove_file(&dir.join(name));
         }
-        Ok(Shelf {
+        let shelf = Shelf {
             dir: dir.to_owned(),
             store,
-            limit,
+            keep,
+            ceiling: AtomicU64::new(keep.size),
             window,
             index: RwLock::new(index),
             total: AtomicU64::new(total),
@@ -133,7 +149,9 @@ impl Shelf {
             opening: Mutex::new(()),
             evicting: Mutex::new(()),
             counters,
-        })
+        };
+        shelf.tidy();
+        Ok(shelf)
     }
 
     /// The cache file of `file`, if it is open.
@@ -192,7 +210,15 @@ impl Shelf {
         };
         let path = self.path(&row.id, row.number);
         let disk = File::options().read(true).write(true).open(&path);
-        let whole = |disk: &File| disk.metadata().is_ok_and(|meta| meta.len() == row.size);
+        let whole = |disk: &File| {
+            let len = disk.metadata().map(|meta| meta.len());
+            match len {
+                Ok(len) if len == Sums::file_len(row.size) => true,
+                // From before there were checksums.
+                Ok(len) if len == row.size => disk.set_len(Sums::file_len(row.size)).is_ok(),
+                _ => false,
+            }
+        };
         Ok(disk
             .ok()
             .filter(whole)
@@ -203,7 +229,7 @@ impl Shelf {
     fn create(&self, file: &RemoteFile) -> CacheFile {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let path = self.path(&file.id, number);
-        let disk = (self.limit > 0)
+        let disk = (self.keep.size > 0)
             .then(|| {
                 let made = File::options()
                     .create_new(true)
@@ -211,7 +237,7 @@ impl Shelf {
                     .write(true)
                     .mode(0o600)
                     .open(&path)
-                    .and_then(|disk| disk.set_len(file.size).map(|()| disk));
+                    .and_then(|disk| disk.set_len(Sums::file_len(file.size)).map(|()| disk));
                 made.inspect_err(|error| {
                     tracing::warn!(%error, "cannot make a cache file: reading without the cache");
                     remove_file(&path);
@@ -276,7 +302,10 @@ impl Shelf {
         }
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let target = self.path(&file.id, number);
-        if let Err(error) = fs::rename(path, &target) {
+        let kept = data
+            .set_len(Sums::file_len(file.size))
+            .and_then(|()| fs::rename(path, &target));
+        if let Err(error) = kept {
             tracing::debug!(%error, "the sent file is not kept as cache");
             self.added(file.size, 0);
             remove_file(path);
@@ -456,7 +485,7 @@ impl Shelf {
 
     /// Bytes that may be on disk.
     pub(super) fn limit(&self) -> u64 {
-        self.limit
+        self.ceiling.load(Ordering::Relaxed)
     }
 
     /// Files with a cache file, and how many of those are open.

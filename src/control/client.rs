@@ -14,8 +14,8 @@ use tokio::net::UnixStream;
 
 use super::error::{ControlError, Refusal};
 use super::protocol::{
-    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Parting, PathRequest, Queue, Status,
-    StopRequest, WaitRequest,
+    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, Parting, PathRequest, Queue,
+    Reloaded, Status, StopRequest, WaitRequest,
 };
 use super::socket;
 
@@ -129,6 +129,24 @@ impl Client {
     pub async fn refresh(&self, path: PathBuf) -> Result<()> {
         let path = Some(path);
         self.post("/refresh", &PathRequest { path }).await
+    }
+
+    /// The address under which the service shows a file.
+    pub async fn link(&self, path: PathBuf) -> Result<String> {
+        let path = Some(path);
+        let link: Link = self.post("/link", &PathRequest { path }).await?;
+        Ok(link.url)
+    }
+
+    /// Drops what is cached; returns how many bytes that were.
+    pub async fn clear_cache(&self) -> Result<u64> {
+        let count: Count = self.post("/cache/clear", &()).await?;
+        Ok(count.count)
+    }
+
+    /// Has the configuration read anew.
+    pub async fn reload(&self) -> Result<Reloaded> {
+        self.post("/reload", &()).await
     }
 
     /// Asks the daemon to take its mount away and to end.

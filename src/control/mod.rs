@@ -22,7 +22,7 @@ use std::time::Duration;
 pub use client::Client;
 pub use error::{ControlError, Refusal, RefusalKind};
 
-use protocol::{Account, Backlog, Cancelled, Hello, Parting, Queue, Status};
+use protocol::{Account, Backlog, Cancelled, Hello, Link, Parting, Queue, Reloaded, Status};
 
 /// What can be asked of a running daemon. Paths are relative to the mount's root.
 pub trait Controlled: Clone + Send + Sync + 'static {
@@ -50,6 +50,12 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     fn refresh(&self, path: PathBuf) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// The account's figures as last told by the service.
     fn account(&self) -> impl Future<Output = Result<Account, Refusal>> + Send;
+    /// The address under which the service shows a file.
+    fn link(&self, path: PathBuf) -> impl Future<Output = Result<Link, Refusal>> + Send;
+    /// Drops what is cached of the service's content; returns how many bytes.
+    fn clear_cache(&self) -> impl Future<Output = Result<u64, Refusal>> + Send;
+    /// Reads the configuration anew.
+    fn reload(&self) -> impl Future<Output = Result<Reloaded, Refusal>> + Send;
     /// Takes the mount away and, after the queue as `parting` says, ends the
     /// daemon. Returns once the mount is gone; a busy mount is refused.
     fn stop(&self, parting: Parting) -> impl Future<Output = Result<(), Refusal>> + Send;

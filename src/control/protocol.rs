@@ -394,6 +394,23 @@ pub struct StopRequest {
     pub queue: Parting,
 }
 
+/// What became of a configuration that was read anew.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Reloaded {
+    /// Options that changed and are in effect.
+    pub applied: Vec<String>,
+    /// Options that changed and take effect at the next mount.
+    pub at_next_mount: Vec<String>,
+}
+
+/// Where the service shows a file to whoever has the address.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Link {
+    /// The address.
+    pub url: String,
+}
+
 /// How many things a request touched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -132,6 +132,17 @@ fn router<T: Controlled>(target: T) -> Router {
         .route("/queue/retry", post(retry::<T>))
         .route("/queue/cancel", post(cancel::<T>))
         .route("/refresh", post(refresh::<T>))
+        .route("/link", post(link::<T>))
+        .route(
+            "/cache/clear",
+            post(|State(t): State<T>| async move {
+                answer(t.clear_cache().await.map(|count| Count { count }))
+            }),
+        )
+        .route(
+            "/reload",
+            post(|State(t): State<T>| async move { answer(t.reload().await) }),
+        )
         .route("/stop", post(stop::<T>))
         .with_state(target)
 }
@@ -156,6 +167,10 @@ async fn cancel<T: Controlled>(State(t): State<T>, Json(ask): Json<CancelRequest
 async fn refresh<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
     let path = ask.path.unwrap_or_default();
     answer(t.refresh(path).await)
+}
+
+async fn link<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
+    answer(t.link(ask.path.unwrap_or_default()).await)
 }
 
 async fn stop<T: Controlled>(State(t): State<T>, Json(ask): Json<StopRequest>) -> Response {

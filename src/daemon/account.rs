@@ -1,19 +1,28 @@
 //! The account's figures: asked for seldom, since the service allows few such calls
 //! (API notes 7), and kept in the database for `df` and `fichierfs account`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::OptionalExtension;
 
+use super::StartError;
+use super::lock;
 use super::parts::Parts;
 use crate::api::{self, ApiError, Ask, Class, Offer};
 use crate::control::protocol::Account;
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 use crate::vfs::AccountFigures;
 
 /// Figures younger than this are not asked for again.
 const FRESH: Duration = Duration::from_secs(3600);
+
+/// Figures older than this are asked for again if something seems not to fit.
+const WANTED: Duration = Duration::from_secs(600);
+
+/// How often one looks whether somebody wants newer figures.
+const GLANCE: Duration = Duration::from_secs(30);
 
 /// How long to leave the service alone after it did not answer.
 const PAUSE: Duration = Duration::from_secs(900);
@@ -39,6 +48,29 @@ pub fn save(store: &Store, account: &api::Account) -> Result<Account, StoreError
     Ok(told)
 }
 
+/// Whose account the state in `state_dir` belongs to, if that is known. Changes nothing.
+pub fn owner(state_dir: &Path) -> Option<String> {
+    let connection = store::look(&state_dir.join(super::DATABASE)).ok()?;
+    let query = "SELECT value FROM setting WHERE key = ?1";
+    let text: String = connection.query_row(query, [KEY], |row| row.get(0)).ok()?;
+    Some(serde_json::from_str::<Account>(&text).ok()?.email)
+}
+
+/// Stores figures where no daemon has the state; a daemon asks by itself, and its
+/// database must not be changed beneath it.
+///
+/// # Errors
+/// When the lock or the database fails.
+pub fn note(state_dir: &Path, account: &api::Account) -> Result<Account, StartError> {
+    match lock::attempt(&state_dir.join("lock"))? {
+        Some(_held) => {
+            let store = Store::open(&state_dir.join(super::DATABASE))?;
+            Ok(save(&store, account)?)
+        }
+        None => Ok(told(account, Timestamp::now())),
+    }
+}
+
 /// The figures as last told; `None` if never, or by a program that wrote them
 /// otherwise.
 pub(super) fn load(store: &Store) -> Result<Option<Account>, StoreError> {
@@ -56,7 +88,7 @@ pub(super) fn load(store: &Store) -> Result<Option<Account>, StoreError> {
 /// Tells the file system what is stored.
 pub(super) fn show(parts: &Parts) -> Result<(), StoreError> {
     if let Some(account) = load(&parts.below.store)? {
-        parts.vfs.set_account(figures(&account));
+        parts.vfs.set_account(figures(&account), age(&account));
     }
     Ok(())
 }
@@ -65,7 +97,7 @@ pub(super) fn show(parts: &Parts) -> Result<(), StoreError> {
 pub(super) async fn ask(parts: &Parts, ask: impl Into<Ask>) -> Result<Account, AskError> {
     let account = parts.below.api.account(ask).await?;
     let account = save(&parts.below.store, &account)?;
-    parts.vfs.set_account(figures(&account));
+    parts.vfs.set_account(figures(&account), age(&account));
     Ok(account)
 }
 
@@ -84,8 +116,11 @@ pub(super) async fn keep(parts: Parts) {
         let known = load(&parts.below.store).ok().flatten();
         let age = known.as_ref().map_or(FRESH, age);
         if let Some(rest) = FRESH.checked_sub(age).filter(|rest| !rest.is_zero()) {
-            tokio::time::sleep(rest).await;
-            continue;
+            // The service allows one call in so long, and somebody may want it.
+            if age < WANTED || !parts.vfs.wants_figures() {
+                tokio::time::sleep(rest.min(GLANCE)).await;
+                continue;
+            }
         }
         if let Err(error) = ask(&parts, Class::Background).await {
             match &error {
@@ -114,6 +149,8 @@ fn figures(account: &Account) -> AccountFigures {
             Some(allowed) => allowed.saturating_sub(account.cold_used),
             None => used.saturating_add(1 << 40),
         },
+        limited: account.cold_allowed.is_some(),
+        upload_forbidden: account.upload_forbidden,
     }
 }
 
@@ -172,10 +209,30 @@ mod tests {
     }
 
     #[test]
+    fn a_state_knows_its_owner_and_is_left_alone_while_it_is_served() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(owner(dir.path()), None);
+        note(dir.path(), &premium()).unwrap();
+        assert_eq!(owner(dir.path()).as_deref(), Some("a@b.c"));
+        let mut other = premium();
+        other.email = "d@e.f".into();
+        let held = lock::attempt(&dir.path().join("lock")).unwrap();
+        assert!(held.is_some());
+        note(dir.path(), &other).unwrap();
+        assert_eq!(owner(dir.path()).as_deref(), Some("a@b.c"));
+    }
+
+    #[test]
     fn room_is_what_is_allowed_and_not_used() {
         let account = told(&premium(), Timestamp::now());
         assert_eq!(account.cold_allowed, Some(100));
-        assert_eq!(figures(&account), AccountFigures { used: 45, free: 60 });
+        let expected = AccountFigures {
+            used: 45,
+            free: 60,
+            limited: true,
+            upload_forbidden: false,
+        };
+        assert_eq!(figures(&account), expected);
     }
 
     #[test]

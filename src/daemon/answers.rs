@@ -9,7 +9,8 @@ use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish, account};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
-    Account, Backlog, Cancelled, Hello, Item, ItemState, Parting, Queue, SCHEMA, Status, Work,
+    Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Queue, Reloaded, SCHEMA,
+    Status, Work,
 };
 use crate::control::{Controlled, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
@@ -330,6 +331,36 @@ impl Controlled for Handle {
         account::ask(parts, ask)
             .await
             .map_err(|error| Refusal::new(RefusalKind::NotNow, error.to_string()))
+    }
+
+    async fn link(&self, path: PathBuf) -> Result<Link, Refusal> {
+        let node = self.find(&path).await?;
+        let sent = !node.pending.content;
+        match node.remote_file().filter(|_| sent) {
+            Some(file) => Ok(Link {
+                url: format!("https://1fichier.com/?{}", file.id),
+            }),
+            None if node.kind == Kind::Folder => {
+                let line = "a folder has no link of its own; give a file in it";
+                Err(Refusal::new(RefusalKind::Failed, line))
+            }
+            None => {
+                let line =
+                    "not uploaded yet, so it has no link: `fichierfs queue wait` waits for it";
+                Err(Refusal::new(RefusalKind::NotNow, line))
+            }
+        }
+    }
+
+    async fn clear_cache(&self) -> Result<u64, Refusal> {
+        let content = self.shared.parts.below.content.clone();
+        tokio::task::spawn_blocking(move || content.clear())
+            .await
+            .map_err(Refusal::failed)
+    }
+
+    async fn reload(&self) -> Result<Reloaded, Refusal> {
+        Handle::reload(self).await
     }
 
     async fn stop(&self, parting: Parting) -> Result<(), Refusal> {

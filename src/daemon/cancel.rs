@@ -16,6 +16,15 @@ use crate::vfs::ErrorKind;
 /// How long an upload that is broken off may take to end.
 const END: Duration = Duration::from_secs(10);
 
+/// Something of which the queued change is to be given up.
+struct Target {
+    ino: Ino,
+    /// Folders above it.
+    depth: usize,
+    /// The version that is listed as lost.
+    agreed: Option<u64>,
+}
+
 impl Handle {
     /// Gives up what is queued of `queued`. Nothing is done where bytes would be lost,
     /// unless `force` says that they may be.
@@ -24,6 +33,23 @@ impl Handle {
         queued: Vec<Queued>,
         force: bool,
     ) -> Result<Cancelled, Refusal> {
+        let shared = &self.shared;
+        // Before the losses are told: what is closed in between is not agreed to.
+        let mut targets = Vec::new();
+        for queued in &queued {
+            let path = shared.parts.below.tree.path(queued.ino);
+            targets.push(Target {
+                ino: queued.ino,
+                depth: path
+                    .map_err(Refusal::failed)?
+                    .map_or(0, |p| p.iter().count()),
+                agreed: shared
+                    .parts
+                    .vfs
+                    .at_stake(queued.ino)
+                    .map_err(Refusal::failed)?,
+            });
+        }
         let mut losses = Vec::new();
         for queued in &queued {
             losses.extend(self.loss(queued).map_err(Refusal::failed)?);
@@ -36,46 +62,38 @@ impl Handle {
                 left: Vec::new(),
             });
         }
-        let shared = &self.shared;
-        let mut inos: Vec<(usize, Ino)> = Vec::new();
-        for queued in &queued {
-            let path = shared.parts.below.tree.path(queued.ino);
-            let depth = path
-                .map_err(Refusal::failed)?
-                .map_or(0, |p| p.iter().count());
-            inos.push((depth, queued.ino));
-            shared.parts.abandon(queued.ino, true);
-        }
-        let outcome = self.cancel_quiet(&mut inos, losses).await;
-        for queued in &queued {
-            shared.parts.abandon(queued.ino, false);
-        }
-        shared.parts.wake_uploads();
-        outcome
+        // Until the end of this, however it ends: also when who asked goes away.
+        let _abandoned = shared
+            .parts
+            .abandon(targets.iter().map(|target| target.ino).collect());
+        self.cancel_quiet(targets, losses).await
     }
 
     /// Gives up what is queued of these, once nothing of them is being sent.
     async fn cancel_quiet(
         &self,
-        inos: &mut [(usize, Ino)],
+        mut targets: Vec<Target>,
         losses: Vec<Loss>,
     ) -> Result<Cancelled, Refusal> {
         let shared = &self.shared;
         let until = Instant::now() + END;
-        while self.is_sending(inos).map_err(Refusal::failed)? && Instant::now() < until {
+        while self.is_sending(&targets).map_err(Refusal::failed)? && Instant::now() < until {
             tokio::time::sleep(GLANCE).await;
         }
         // What is in a folder goes before it.
-        inos.sort_by_key(|(depth, _)| std::cmp::Reverse(*depth));
+        targets.sort_by_key(|target| std::cmp::Reverse(target.depth));
         let mut count = 0;
         let mut left: Vec<PathBuf> = Vec::new();
-        for (_, ino) in inos.iter() {
-            let path = self.shown(*ino).map_err(Refusal::failed)?;
-            if self.is_sending(&[(0, *ino)]).map_err(Refusal::failed)? {
+        for target in &targets {
+            let path = self.shown(target.ino).map_err(Refusal::failed)?;
+            if self
+                .is_sending(std::slice::from_ref(target))
+                .map_err(Refusal::failed)?
+            {
                 left.push(path);
                 continue;
             }
-            match shared.parts.vfs.cancel(*ino) {
+            match shared.parts.vfs.cancel(target.ino, target.agreed) {
                 Ok(done) => {
                     count += 1;
                     shared.parts.tell(done.changes);
@@ -99,10 +117,10 @@ impl Handle {
         })
     }
 
-    fn is_sending(&self, inos: &[(usize, Ino)]) -> Result<bool, TreeError> {
+    fn is_sending(&self, targets: &[Target]) -> Result<bool, TreeError> {
         let tree = &self.shared.parts.below.tree;
-        for (_, ino) in inos {
-            if tree.is_underway(*ino)? {
+        for target in targets {
+            if tree.is_underway(target.ino)? {
                 return Ok(true);
             }
         }

@@ -33,6 +33,7 @@ pub(super) async fn run(
     service::ready(&shared.mountpoint);
     let failure = until_unmounted(&shared).await;
     drop(shared.leaving.lock().await);
+    shared.parts.vfs.refuse_changes();
     shared.phase.send_replace(Phase::Draining);
     drain(&shared).await;
     shared.phase.send_replace(Phase::Stopping);

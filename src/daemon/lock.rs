@@ -67,7 +67,7 @@ pub async fn acquire(state_dir: &Path, socket: &Path) -> Result<StateLock, Start
     })
 }
 
-fn attempt(path: &Path) -> Result<Option<StateLock>, StartError> {
+pub(super) fn attempt(path: &Path) -> Result<Option<StateLock>, StartError> {
     let failed = |source| StartError::File {
         path: path.to_owned(),
         source,

@@ -26,6 +26,7 @@ mod overview;
 mod parts;
 mod places;
 mod rates;
+mod reload;
 mod service;
 
 use std::path::{Path, PathBuf};
@@ -47,6 +48,7 @@ pub use answers::Handle;
 pub use error::StartError;
 use parts::{Below, Parts};
 pub use parts::{DATABASE, api};
+pub use reload::{Fresh, Reread};
 
 /// What a mount is made of.
 pub struct Setup {
@@ -60,6 +62,8 @@ pub struct Setup {
     pub mountpoint: PathBuf,
     /// Options of mount(8) that are the kernel's.
     pub kernel_options: Vec<String>,
+    /// Reads the configuration anew; `None` where there is none to read.
+    pub reread: Option<Reread>,
 }
 
 /// What all who answer for the daemon share.
@@ -69,6 +73,9 @@ struct Shared {
     started: Instant,
     parts: Parts,
     rates: rates::Meter,
+    /// As they were at the start.
+    settings: Settings,
+    reread: Option<Reread>,
     session: Session,
     phase: watch::Sender<Phase>,
     wish: watch::Sender<Option<Wish>>,
@@ -180,6 +187,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         started: Instant::now(),
         parts,
         rates: rates::Meter::default(),
+        settings: setup.settings,
+        reread: setup.reread,
         session,
         phase: watch::Sender::new(Phase::Mounted),
         wish: watch::Sender::new(None),

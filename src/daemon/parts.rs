@@ -15,6 +15,7 @@ use crate::fuse;
 use crate::ids::Ino;
 use crate::staging::{Staging, StagingOptions};
 use crate::store::Store;
+use crate::throttle::Throttle;
 use crate::tree::refresh::Refresher;
 use crate::tree::{self, Tree};
 use crate::upload::{self, UploadOptions, Uploader};
@@ -98,8 +99,11 @@ impl Below {
             &paths.cache_dir()?,
             ContentOptions {
                 cache_size: settings.cache_size.0,
+                cache_max_age: settings.cache_max_age,
+                cache_min_free: settings.cache_min_free.0,
                 connections: settings.connections,
                 data_deadline: settings.data_deadline,
+                throttle: Throttle::new(settings.download_limit.clone()),
                 ..ContentOptions::default()
             },
             runtime.clone(),
@@ -194,11 +198,11 @@ impl Parts {
         self.uploads.ring();
     }
 
-    /// Breaks off the upload of a file and begins none, or lets that be so no longer.
-    pub fn abandon(&self, ino: Ino, abandoned: bool) {
-        if let Some(uploader) = self.uploads.uploader.lock().as_ref() {
-            uploader.abandon(ino, abandoned);
-        }
+    /// Breaks off the uploads of these files and begins none, for as long as the result
+    /// lives.
+    pub fn abandon(&self, inos: Vec<Ino>) -> Option<upload::Abandoning> {
+        let uploader = self.uploads.uploader.lock();
+        uploader.as_ref().map(|uploader| uploader.abandon(inos))
     }
 
     /// Tells the kernel what changed.

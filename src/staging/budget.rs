@@ -17,7 +17,8 @@ pub(super) struct Budget {
     used: AtomicU64,
     /// Rung when bytes are given back.
     room: Notify,
-    /// Counts what brings room nearer: bytes given back, and bytes read to be sent.
+    /// Counts what brings room nearer: bytes given back, and bytes of versions that were
+    /// read to be sent for the first time.
     progress: AtomicU64,
 }
 
@@ -52,6 +53,18 @@ impl Budget {
         taken.map(drop).map_err(|used| StagingError::Budget {
             needed: bytes,
             free: self.limit.saturating_sub(used),
+        })
+    }
+
+    /// Whether `bytes` would fit now.
+    pub fn check(&self, bytes: u64) -> Result<(), StagingError> {
+        let free = self.limit.saturating_sub(self.used());
+        if bytes <= free {
+            return Ok(());
+        }
+        Err(StagingError::Budget {
+            needed: bytes,
+            free,
         })
     }
 

@@ -1,7 +1,7 @@
 //! A sealed map with what keeps its bytes. A leaf: it knows no file.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::StagingError;
 use super::base::{Base, Pin};
@@ -18,6 +18,8 @@ pub(super) struct Closed {
     pub hold: Option<Hold>,
     pub pins: Arc<Vec<Pin>>,
     on_disk: AtomicBool,
+    /// So far it was read to be sent, in bytes.
+    pub sent: AtomicU64,
 }
 
 impl Closed {
@@ -33,6 +35,7 @@ impl Closed {
             .map(|data| Hold::places(data, places));
         Closed {
             number,
+            sent: AtomicU64::new(0),
             hold,
             pins: Arc::new(pins(&map, base)),
             map,

@@ -2,6 +2,7 @@
 //! service's file, and staged bytes that nobody needs any more go.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rangemap::RangeSet;
 use rusqlite::Transaction;
@@ -74,6 +75,9 @@ impl Confirming {
     /// bytes that become clean cache.
     pub fn committed(self) {
         let file = Arc::clone(&self.version.file);
+        // Relaxed: a figure.
+        let size = i64::try_from(self.remote.size).unwrap_or(i64::MAX);
+        file.room().growth.fetch_add(size, Ordering::Relaxed);
         let base = Arc::clone(file.base());
         let retired = {
             // No reader is on its way to a place that goes now.

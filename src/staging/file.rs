@@ -277,7 +277,12 @@ impl StagedFile {
     ///
     /// # Errors
     /// [`StagingError::Budget`], [`StagingError::TooBig`].
-    pub fn allocate(&self, range: Range<u64>, grow: Grow) -> Result<(), StagingError> {
+    pub fn allocate(
+        &self,
+        range: Range<u64>,
+        grow: Grow,
+        within: Within,
+    ) -> Result<(), StagingError> {
         check(range.start, range.end.saturating_sub(range.start))?;
         let _io = self.io.write();
         let (size, held) = {
@@ -287,8 +292,9 @@ impl StagedFile {
         };
         let needed = (range.end - range.start).saturating_sub(held);
         // Nothing is set aside: zeros are not sent to the disk to keep a place.
-        self.room.budget.try_reserve(needed)?;
-        self.room.budget.release(needed);
+        if within == Within::Budget {
+            self.room.budget.check(needed)?;
+        }
         if grow == Grow::Size && range.end > size {
             self.edit(size..size, |map| map.truncate(range.end));
         }
@@ -475,9 +481,12 @@ impl StagedFile {
             taken.map(|p| p.logical.end - p.logical.start).sum()
         };
         let needed = fresh(&plan);
-        self.room.check_disk(needed)?;
         match within {
-            Within::Budget => self.room.budget.try_reserve(needed)?,
+            Within::Budget => {
+                self.room.check_disk(needed)?;
+                self.room.budget.try_reserve(needed)?;
+            }
+            // The disk itself says when it is full.
             Within::Anything => self.room.budget.count(needed),
         }
         let mut rest = data;

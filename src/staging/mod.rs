@@ -52,7 +52,7 @@ use std::collections::HashSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use rusqlite::Transaction;
 
@@ -152,6 +152,7 @@ impl Staging {
                 dir: dir.to_owned(),
                 budget: Arc::new(Budget::new(options.budget, used)),
                 next_number: AtomicU64::new(last.map_or(0, FileNumber::get)),
+                growth: AtomicI64::new(0),
                 // The first write looks how full the disk is.
                 unlooked: AtomicU64::new(u64::MAX / 2),
                 stored_pins: parking_lot::Mutex::new(pins),
@@ -226,6 +227,27 @@ impl Staging {
     /// Resolves when bytes of the budget are given back from now on.
     pub async fn room(&self) {
         self.home.room.budget.room().await;
+    }
+
+    /// By how many bytes the account has grown through us since the start.
+    pub fn growth(&self) -> i64 {
+        self.home.room.growth.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes of the account go: a version was superseded, or a file removed.
+    pub fn shrinks(&self, bytes: u64) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        // Relaxed: a figure.
+        self.home.room.growth.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// The number of the version of `ino` that is stored.
+    ///
+    /// # Errors
+    /// That of the database.
+    pub fn stored_version(&self, ino: Ino) -> Result<Option<u64>, StagingError> {
+        let store = &self.home.room.store;
+        store.read(|connection| rows::stored_version(connection, ino))
     }
 
     /// The disk is full: clean content on it goes. Whether there was any.

@@ -141,7 +141,9 @@ impl Life {
                 }
             }
             Op::Allocate(at, len, grow) => {
-                self.file.allocate(at..at + len, how(grow)).unwrap();
+                self.file
+                    .allocate(at..at + len, how(grow), Within::Budget)
+                    .unwrap();
                 if grow {
                     self.now.resize(self.now.len().max((at + len) as usize), 0);
                 }

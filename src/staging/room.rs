@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rangemap::RangeSet;
@@ -29,6 +29,8 @@ pub(super) struct Room {
     pub budget: Arc<Budget>,
     /// The next new data file's.
     pub next_number: AtomicU64,
+    /// By how many bytes the account has grown through us.
+    pub growth: AtomicI64,
     /// Bytes that were staged since somebody looked how full the disk is.
     pub unlooked: AtomicU64,
     /// The files of the service that stored versions read from.

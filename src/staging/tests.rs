@@ -231,7 +231,7 @@ fn a_write_beyond_the_budget_is_refused_whole_and_rewriting_costs_nothing() {
     let refused = file.write(850, &[3; 200]).unwrap_err();
     assert!(refused.is_full());
     assert!(
-        file.allocate(0..2000, Grow::KeepSize)
+        file.allocate(0..2000, Grow::KeepSize, Within::Budget)
             .unwrap_err()
             .is_full()
     );

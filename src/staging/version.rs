@@ -2,6 +2,7 @@
 //! unchanging for as long as somebody has it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -88,6 +89,14 @@ impl Version {
         answer.wait().await
     }
 
+    /// Its bytes were read to be sent, up to here. What breaks at the same place again
+    /// and again makes no progress.
+    fn read_up_to(&self, end: u64) {
+        let before = self.closed.sent.fetch_max(end, Ordering::Relaxed);
+        let budget = &self.file.room().budget;
+        budget.advance(end.saturating_sub(before));
+    }
+
     fn read_now(&self, offset: u64, len: u64) -> Read {
         let extents = self.closed.map.slice(offset..offset.saturating_add(len));
         let data = self.closed.hold.as_ref().map(|hold| &**hold.data());
@@ -101,7 +110,7 @@ impl Version {
                 return Ok(None);
             }
             let bytes = version.read(at, CHUNK).await?;
-            version.file.room().budget.advance(bytes.len() as u64);
+            version.read_up_to(at + bytes.len() as u64);
             let next = at + bytes.len() as u64;
             Ok(Some((bytes, (version, next))))
         })

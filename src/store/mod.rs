@@ -88,7 +88,6 @@ impl Store {
             let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.pragma_update(None, "cache_size", -8_192)?;
-            connection.pragma_update(None, "mmap_size", 256 << 20)?;
             connection.set_prepared_statement_cache_capacity(64);
             Ok(Mutex::new(connection))
         };

@@ -8,6 +8,8 @@ use super::StoreError;
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/001.sql"),
     include_str!("schema/002.sql"),
+    include_str!("schema/003.sql"),
+    include_str!("schema/004.sql"),
 ];
 
 /// Applies what is missing, one transaction a migration.
@@ -41,6 +43,33 @@ mod tests {
             .query_row("SELECT count(*) FROM node", [], |row| row.get(0))
             .unwrap();
         assert_eq!(roots, 1);
+    }
+
+    #[test]
+    fn rows_of_the_first_version_are_made_short_and_say_the_same() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        let add = "INSERT INTO node (parent, name, kind, atime, mtime, ctime, btime, rid, rparent,
+                       rname, whirlpool)
+                   VALUES (1, CAST(?1 AS BLOB), 2, 5, 5, 6, 5, ?1, 0, ?2, ?3)";
+        let digest = "0a".repeat(64);
+        for (name, there) in [("same", "same"), ("here", "there")] {
+            connection.execute(add, [name, there, &digest]).unwrap();
+        }
+        migrate(&mut connection).unwrap();
+        let mut rows = connection
+            .prepare("SELECT rname, whirlpool, atime, ctime FROM node WHERE kind = 2 ORDER BY ino")
+            .unwrap();
+        let rows: Vec<(Option<String>, [u8; 64], i64, i64)> = rows
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(rows[0], (None, [10; 64], 0, 6));
+        assert_eq!(rows[1], (Some("there".to_owned()), [10; 64], 0, 6));
     }
 
     #[test]

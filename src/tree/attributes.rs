@@ -159,3 +159,10 @@ pub fn content_closed(
     }
     Ok(())
 }
+
+/// Another inode shows what this one did: it has the user's attributes, too.
+pub(super) fn hand_on_xattrs(c: &rusqlite::Connection, from: Ino, to: Ino) -> rusqlite::Result<()> {
+    c.prepare_cached("UPDATE xattr SET ino = ?2 WHERE ino = ?1")?
+        .execute([rows::int(from.0), rows::int(to.0)])?;
+    Ok(())
+}

@@ -5,7 +5,7 @@ use rusqlite::Transaction;
 
 use super::node::{Kind, Node, Pending, Remote};
 use super::wanted::{detach, differs_there};
-use super::{Change, Tree, TreeError, removals, rows};
+use super::{Change, Tree, TreeError, attributes, removals, rows};
 use crate::ids::{FolderId, Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
@@ -77,8 +77,12 @@ pub fn cancel(tx: &Transaction<'_>, ino: Ino, now: Time) -> Result<Cancelled> {
             pending: Pending::default(),
             ..node.clone()
         };
+        // With the time of other bytes it would pass for those.
+        older.attributes.mtime = node.attributes.btime;
+        older.attributes.ctime = now;
         older.pending.place = differs_there(tx, &older)?;
-        rows::insert(tx, &older)?;
+        let shown = rows::insert(tx, &older)?;
+        attributes::hand_on_xattrs(tx, ino, shown)?;
         changes.push(Change::Entry {
             parent: place.parent,
             name: place.name,

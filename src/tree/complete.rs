@@ -44,6 +44,15 @@ impl First {
     }
 }
 
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Seen {
+    /// All of it, or it is gone.
+    Whole,
+    /// Some of it cannot be seen by any question.
+    Never,
+}
+
 /// How long one question may wait for its turn; then it is put again.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -60,7 +69,7 @@ pub(super) async fn run(
     id: FolderId,
     first: First,
     asked: Time,
-) -> Result<(), RefreshError> {
+) -> Result<Seen, RefreshError> {
     let First {
         mut seen,
         dates,
@@ -100,14 +109,14 @@ pub(super) async fn run(
             "the service does not list this folder whole: too many sub-folders, or files of one \
              second; names that were not seen stay unknown"
         );
-        return Ok(());
+        return Ok(Seen::Never);
     }
     match inner.tree.complete(folder, &seen, asked, Time::now()) {
         Ok(changes) => inner.tell(changes),
         Err(TreeError::NotFound) => {} // Gone meanwhile.
         Err(error) => return Err(error.into()),
     }
-    Ok(())
+    Ok(Seen::Whole)
 }
 
 /// How long to wait after a failure: until our own pace lets the call go, else for two

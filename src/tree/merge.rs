@@ -159,7 +159,7 @@ impl Tree {
                 Remote::Folder(_) | Remote::None => false,
             })?;
             merge.remove(&gone)?;
-            Ok(rows::set_known(merge.tx, folder, Known::Whole(asked))?)
+            Ok(rows::set_known(merge.tx, folder, Known::Whole(now))?)
         })
     }
 
@@ -253,11 +253,11 @@ impl Merge<'_> {
             self.take(entry)?;
         }
         let state = match (extent, self.folder.known) {
-            (Extent::Whole, _) if doubted => Known::Doubted(self.asked),
-            (Extent::Whole, _) => Known::Whole(self.asked),
+            (Extent::Whole, _) if doubted => Known::Doubted(self.now),
+            (Extent::Whole, _) => Known::Whole(self.now),
             // Seen whole before: that holds until the slices are in.
             (Extent::FilesCut, Known::Whole(at)) => Known::Whole(at),
-            (Extent::FilesCut | Extent::Cut, _) => Known::Cut(self.asked),
+            (Extent::FilesCut | Extent::Cut, _) => Known::Cut(self.now),
         };
         if self.folder.ino == ROOT {
             rows::date_root(self.tx, self.now)?;

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::complete::{self, Progress};
+use super::complete::{self, Progress, Seen};
 use super::events::Change;
 use super::merge::{Extent, ListedFile, ListedFolder, Listing};
 use super::node::{Kind, Known, Node};
@@ -53,7 +53,8 @@ impl From<TreeError> for RefreshError {
 }
 
 type Outcome = Result<(), RefreshError>;
-type Flight = Shared<BoxFuture<'static, Outcome>>;
+/// A listing under way; gives a time since which it was asked for.
+type Flight = Shared<BoxFuture<'static, Result<Time, RefreshError>>>;
 
 /// Fetches listings. Cheap to clone.
 #[derive(Clone)]
@@ -127,6 +128,15 @@ impl Refresher {
     /// # Errors
     /// [`RefreshError`]: nothing was changed.
     pub async fn refresh(&self, folder: Ino, class: Class, deadline: Instant) -> Outcome {
+        self.asked(folder, class, deadline).await.map(drop)
+    }
+
+    async fn asked(
+        &self,
+        folder: Ino,
+        class: Class,
+        deadline: Instant,
+    ) -> Result<Time, RefreshError> {
         let flight = self.fly(folder, Ask::until(class, deadline));
         match tokio::time::timeout_at(deadline.into(), flight).await {
             Ok(outcome) => outcome,
@@ -146,19 +156,9 @@ impl Refresher {
         class: Class,
         deadline: Instant,
     ) -> Outcome {
-        loop {
-            let Some(node) = self.inner.tree.node(folder)? else {
-                return Err(TreeError::NotFound.into());
-            };
-            if node.folder_id().is_none() || node.known.at().is_some_and(|at| at >= since) {
-                return Ok(());
-            }
-            let under_way = self.inner.state.lock().flights.contains_key(&folder);
-            self.refresh(folder, class, deadline).await?;
-            if !under_way {
-                return Ok(());
-            }
-        }
+        // One may be under way that was asked for before; the next is our own.
+        while self.asked(folder, class, deadline).await? < since {}
+        Ok(())
     }
 
     /// Folders that are being seen whole, slice by slice.
@@ -212,7 +212,7 @@ impl Refresher {
             let mut state = inner.state.lock();
             state.flights.remove(&folder);
             match &outcome {
-                Ok(()) => {
+                Ok(_) => {
                     state.resting.remove(&folder);
                 }
                 Err(e) => {
@@ -235,15 +235,15 @@ impl Refresher {
 }
 
 impl Inner {
-    async fn list(self: &Arc<Self>, folder: Ino, ask: Ask) -> Outcome {
-        let Some(node) = self.tree.node(folder)? else {
-            return Ok(());
-        };
-        let Some(id) = node.folder_id() else {
-            return Ok(()); // Not on the service: nothing there to be seen.
-        };
+    async fn list(self: &Arc<Self>, folder: Ino, ask: Ask) -> Result<Time, RefreshError> {
         // Before the wait for its turn: what is asked later was asked since then, too.
         let asked = Time::now();
+        let Some(node) = self.tree.node(folder)? else {
+            return Ok(asked);
+        };
+        let Some(id) = node.folder_id() else {
+            return Ok(asked); // Not on the service: nothing there to be seen.
+        };
         let listing = match self.api.list_folder(id, ask).await {
             Ok(listing) => listing,
             Err(error) => {
@@ -262,7 +262,7 @@ impl Inner {
         if let Some(first) = first {
             self.complete(folder, id, first, asked);
         }
-        Ok(())
+        Ok(asked)
     }
 
     /// Begins to see a folder whole, if that is not under way.
@@ -273,13 +273,20 @@ impl Inner {
             let inner = self.clone();
             self.runtime.spawn(async move {
                 let outcome = complete::run(&inner, folder, id, first, asked).await;
-                if let Err(error) = outcome {
-                    tracing::warn!(%folder, %error, "a folder of very many files is not seen whole");
-                    let mut state = inner.state.lock();
-                    let rest = inner.rest_after(&error);
+                let rest = match outcome {
+                    Ok(Seen::Whole) => None,
+                    // There is nothing to be learnt from asking all of that again soon.
+                    Ok(Seen::Never) => Some(inner.api.limits().all_files_gap),
+                    Err(error) => {
+                        tracing::warn!(%folder, %error, "a folder of very many files is not seen whole");
+                        Some(inner.rest_after(&error))
+                    }
+                };
+                let mut state = inner.state.lock();
+                state.completing.remove(&folder);
+                if let Some(rest) = rest {
                     state.resting.insert(folder, Instant::now() + rest);
                 }
-                inner.state.lock().completing.remove(&folder);
             });
         }
     }

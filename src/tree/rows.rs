@@ -1,4 +1,8 @@
 //! The SQL of nodes: one statement a function, no rules.
+//!
+//! Most rows are files as the service has them, so these are stored short: a name there
+//! that is the name here, and times that are the last change, are said once. Only
+//! [`node`], [`insert`] and the statements that change one of the two know of it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -8,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::node::{
     Attributes, Kind, Known, Node, Pending, Place, Remote, RemoteFile, RemoteFolder, RemotePlace,
 };
-use crate::ids::{FileId, FolderId, Ino, Time};
+use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
 
 pub(super) type Result<T> = rusqlite::Result<T>;
 
@@ -18,6 +22,10 @@ pub(super) const SYMLINK: i64 = 3;
 
 const COLUMNS: &str = "ino, parent, name, kind, mode, uid, gid, atime, mtime, ctime, btime, size, \
      target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, listing, pending";
+
+/// The name on the service before the one here changes.
+const TOLD_NAME: &str = "iif(kind <> 1 AND rname IS NULL AND rparent IS NOT NULL,
+     CAST(name AS TEXT), rname)";
 
 /// The number under which a kind is stored.
 pub(super) fn kind_number(kind: Kind) -> i64 {
@@ -54,14 +62,16 @@ fn node(row: &Row<'_>) -> Result<Node> {
     let parent: Option<i64> = row.get(1)?;
     let name: Option<Vec<u8>> = row.get(2)?;
     let rid: Option<String> = row.get(13)?;
-    let remote_place = match (row.get::<_, Option<i64>>(14)?, row.get(15)?) {
-        (Some(folder), Some(name)) => Some(RemotePlace {
-            folder: FolderId(uint(folder)),
-            name,
-        }),
-        _ => None,
+    let folder: Option<i64> = row.get(14)?;
+    let remote_name = match row.get::<_, Option<String>>(15)? {
+        None if kind != Kind::Folder => name.clone().and_then(|name| String::from_utf8(name).ok()),
+        told => told,
     };
-    let whirlpool: Option<String> = row.get(17)?;
+    let remote_place = folder.zip(remote_name).map(|(folder, name)| RemotePlace {
+        folder: FolderId(uint(folder)),
+        name,
+    });
+    let whirlpool: Option<[u8; 64]> = row.get(17)?;
     let remote = match (kind, rid, remote_place) {
         (_, None, _) => Remote::None,
         (Kind::Folder, Some(id), place) => match id.parse() {
@@ -76,7 +86,7 @@ fn node(row: &Row<'_>) -> Result<Node> {
                 id,
                 place,
                 size: uint(row.get::<_, Option<i64>>(16)?.unwrap_or_default()),
-                whirlpool: whirlpool.and_then(|hex| hex.parse().ok()),
+                whirlpool: whirlpool.map(Whirlpool),
             }),
             Err(_) => Remote::None,
         },
@@ -89,6 +99,13 @@ fn node(row: &Row<'_>) -> Result<Node> {
         (Some(t), 2) => Known::Doubted(Time(t)),
         (Some(t), _) => Known::Whole(Time(t)),
     };
+    let mtime: i64 = row.get(8)?;
+    let time = |column| -> Result<Time> {
+        Ok(Time(match row.get(column)? {
+            0 if kind != Kind::Folder => mtime,
+            time => time,
+        }))
+    };
     Ok(Node {
         ino: ino(row, 0)?,
         place: parent.zip(name).map(|(parent, name)| Place {
@@ -100,10 +117,10 @@ fn node(row: &Row<'_>) -> Result<Node> {
             mode: row.get(4)?,
             uid: row.get(5)?,
             gid: row.get(6)?,
-            atime: Time(row.get(7)?),
-            mtime: Time(row.get(8)?),
-            ctime: Time(row.get(9)?),
-            btime: Time(row.get(10)?),
+            atime: time(7)?,
+            mtime: Time(mtime),
+            ctime: time(9)?,
+            btime: time(10)?,
         },
         size: uint(row.get(11)?),
         target: row.get::<_, Option<Vec<u8>>>(12)?.map(OsString::from_vec),
@@ -184,10 +201,11 @@ pub(super) fn gone_from(c: &Connection, ino: Ino) -> Result<Option<Place>> {
 
 /// Detaches a node that vanished from the service, and notes where it hung.
 pub(super) fn set_gone(c: &Connection, ino: Ino) -> Result<()> {
-    c.prepare_cached(
-        "UPDATE node SET gone_parent = parent, gone_name = name, parent = NULL, name = NULL
-         WHERE ino = ?1 AND parent IS NOT NULL",
-    )?
+    c.prepare_cached(&format!(
+        "UPDATE node SET gone_parent = parent, gone_name = name, parent = NULL, name = NULL,
+                 rname = {TOLD_NAME}
+             WHERE ino = ?1 AND parent IS NOT NULL"
+    ))?
     .execute([int(ino.0)])?;
     Ok(())
 }
@@ -233,6 +251,14 @@ pub(super) fn has_pending_below(c: &Connection, top: Ino) -> Result<bool> {
 /// A new node and its row's inode.
 pub(super) fn insert(c: &Connection, new: &Node) -> Result<Ino> {
     let (rid, place, rsize, whirlpool) = remote_columns(&new.remote);
+    let short = new.kind != Kind::Folder;
+    let name = new.place.as_ref().map(|p| p.name.as_bytes());
+    let mtime = new.attributes.mtime;
+    let time = |time: Time| match time.0 {
+        same if short && same == mtime.0 => 0,
+        0 if short => 1,
+        other => other,
+    };
     c.prepare_cached(
         "INSERT INTO node (parent, name, kind, mode, uid, gid, atime, mtime, ctime, btime, size,
              target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, pending)
@@ -240,20 +266,22 @@ pub(super) fn insert(c: &Connection, new: &Node) -> Result<Ino> {
     )?
     .execute(params![
         new.place.as_ref().map(|p| int(p.parent.0)),
-        new.place.as_ref().map(|p| p.name.as_bytes()),
+        name,
         kind_number(new.kind),
         new.attributes.mode,
         new.attributes.uid,
         new.attributes.gid,
-        new.attributes.atime.0,
-        new.attributes.mtime.0,
-        new.attributes.ctime.0,
-        new.attributes.btime.0,
+        time(new.attributes.atime),
+        mtime.0,
+        time(new.attributes.ctime),
+        time(new.attributes.btime),
         int(new.size),
         new.target.as_ref().map(|t| t.as_bytes()),
         rid,
         place.map(|p| int(p.folder.0)),
-        place.map(|p| p.name.as_str()),
+        place
+            .map(|p| p.name.as_str())
+            .filter(|told| !short || name != Some(told.as_bytes())),
         rsize.map(int),
         whirlpool,
         new.protected,
@@ -267,7 +295,7 @@ type RemoteColumns<'a> = (
     Option<String>,
     Option<&'a RemotePlace>,
     Option<u64>,
-    Option<String>,
+    Option<[u8; 64]>,
 );
 
 fn remote_columns(remote: &Remote) -> RemoteColumns<'_> {
@@ -283,7 +311,7 @@ fn remote_columns(remote: &Remote) -> RemoteColumns<'_> {
             Some(file.id.to_string()),
             Some(&file.place),
             Some(file.size),
-            file.whirlpool.map(|w| w.to_string()),
+            file.whirlpool.map(|w| w.0),
         ),
     }
 }
@@ -298,7 +326,8 @@ pub(super) fn set_remote(
 ) -> Result<()> {
     let (rid, place, rsize, whirlpool) = remote_columns(remote);
     c.prepare_cached(
-        "UPDATE node SET rid = ?2, rparent = ?3, rname = ?4, rsize = ?5, whirlpool = ?6,
+        "UPDATE node SET rid = ?2, rparent = ?3, rsize = ?5, whirlpool = ?6,
+             rname = iif(kind <> 1 AND name = CAST(?4 AS BLOB), NULL, ?4),
              confirmed_at = coalesce(?7, confirmed_at) WHERE ino = ?1",
     )?
     .execute(params![
@@ -322,11 +351,11 @@ pub(super) fn confirmed_at(c: &Connection, ino: Ino) -> Result<Option<Time>> {
 }
 
 pub(super) fn set_place(c: &Connection, ino: Ino, place: Option<&Place>) -> Result<()> {
-    c.prepare_cached(
+    c.prepare_cached(&format!(
         "UPDATE node SET parent = ?2, name = ?3, gone_parent = NULL, gone_name = NULL,
-             orphan = iif(?2 IS NULL, orphan, 0)
-         WHERE ino = ?1",
-    )?
+             orphan = iif(?2 IS NULL, orphan, 0), rname = {TOLD_NAME}
+         WHERE ino = ?1"
+    ))?
     .execute(params![
         int(ino.0),
         place.map(|p| int(p.parent.0)),
@@ -343,7 +372,10 @@ pub(super) fn set_pending(c: &Connection, ino: Ino, pending: Pending) -> Result<
 
 pub(super) fn set_attributes(c: &Connection, ino: Ino, a: &Attributes) -> Result<()> {
     c.prepare_cached(
-        "UPDATE node SET mode = ?2, uid = ?3, gid = ?4, atime = ?5, mtime = ?6, ctime = ?7
+        "UPDATE node SET mode = ?2, uid = ?3, gid = ?4, mtime = ?6,
+             atime = iif(kind <> 1, coalesce(nullif(?5, 0), 1), ?5),
+             ctime = iif(kind <> 1, coalesce(nullif(?7, 0), 1), ?7),
+             btime = iif(kind <> 1 AND btime = 0, mtime, btime)
          WHERE ino = ?1",
     )?
     .execute(params![

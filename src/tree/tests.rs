@@ -816,3 +816,50 @@ fn the_root_never_vanishes() {
     assert!(bench.tree.folder_vanished(ROOT).unwrap().is_empty());
     assert_eq!(bench.todo(), ["send 0/a 1"]);
 }
+
+#[test]
+fn what_a_row_says_once_reads_back_after_either_half_changed() {
+    let mut bench = Bench::new();
+    let whirlpool = "ab".repeat(64).parse().unwrap();
+    let mut plain = file(1, "plain", 1);
+    plain.whirlpool = Some(whirlpool);
+    bench.list(ROOT, listing(vec![], vec![plain, file(2, "q＂", 1)]));
+    let there = |bench: &Bench, name: &str| {
+        let node = bench.get(ROOT, name);
+        node.remote.place().unwrap().name.clone()
+    };
+    let node = bench.get(ROOT, "plain");
+    assert_eq!(node.remote_file().unwrap().whirlpool, Some(whirlpool));
+    assert_eq!(there(&bench, "plain"), "plain");
+    assert_eq!(there(&bench, "q\""), "q＂");
+    let sent = node.attributes.mtime;
+    assert_eq!((node.attributes.atime, node.attributes.btime), (sent, sent));
+
+    // The name here changes, that there does not, until it follows.
+    bench.rename((ROOT, "plain"), (ROOT, "other")).unwrap();
+    assert_eq!(there(&bench, "other"), "plain");
+    bench.tree.renamed(node.ino, "other", bench.now).unwrap();
+    assert_eq!(there(&bench, "other"), "other");
+    assert!(bench.get(ROOT, "other").pending.is_empty());
+
+    // One time changes, the others stay.
+    let change = attributes::AttributeChange {
+        mtime: Some(at(5)),
+        ..attributes::AttributeChange::default()
+    };
+    bench
+        .tree
+        .set_attributes(node.ino, change, bench.now)
+        .unwrap();
+    let times = bench.get(ROOT, "other").attributes;
+    assert_eq!((times.mtime, times.atime, times.btime), (at(5), sent, sent));
+
+    // Gone, and found again elsewhere under the name it had.
+    bench.pass(600);
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![file(2, "q＂", 1)]));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, listing(vec![], vec![file(1, "other", 1)]));
+    let back = bench.get(d, "other");
+    assert_eq!(back.ino, node.ino);
+    assert_eq!(back.remote.place().unwrap().name, "other");
+}

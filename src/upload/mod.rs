@@ -100,6 +100,25 @@ pub(crate) enum UploadError {
 /// Files whose uploads are to be broken off.
 type Abandoned = Arc<Mutex<HashSet<Ino>>>;
 
+/// Keeps files from being sent while it lives.
+#[must_use = "they are sent again once it is dropped"]
+pub struct Abandoning {
+    inos: Vec<Ino>,
+    abandoned: Abandoned,
+    wake: Arc<Notify>,
+}
+
+impl Drop for Abandoning {
+    fn drop(&mut self) {
+        let mut all = self.abandoned.lock();
+        for ino in &self.inos {
+            all.remove(ino);
+        }
+        drop(all);
+        self.wake.notify_one();
+    }
+}
+
 /// The running queue.
 pub struct Uploader {
     wake: Arc<Notify>,
@@ -163,13 +182,14 @@ impl Uploader {
         self.wake.clone()
     }
 
-    /// Breaks off the upload of a file and begins none, or lets that be so no longer.
-    pub fn abandon(&self, ino: Ino, abandoned: bool) {
-        let mut all = self.abandoned.lock();
-        if abandoned {
-            all.insert(ino);
-        } else {
-            all.remove(&ino);
+    /// Breaks off the uploads of these files and begins none, for as long as the result
+    /// lives.
+    pub fn abandon(&self, inos: Vec<Ino>) -> Abandoning {
+        self.abandoned.lock().extend(&inos);
+        Abandoning {
+            inos,
+            abandoned: self.abandoned.clone(),
+            wake: self.wake.clone(),
         }
     }
 

@@ -249,6 +249,14 @@ impl Context {
             };
             files.push((upload, remote, confirming));
         }
+        for (upload, remote, _) in &files {
+            // The version before it goes.
+            let old = self.tree.node(upload.ino)?;
+            let old = old.as_ref().and_then(|node| node.remote_file());
+            if let Some(old) = old.filter(|old| old.id != remote.id) {
+                self.staging.shrinks(old.size);
+            }
+        }
         self.store.write_durable(|tx| {
             for (upload, remote, confirming) in &mut files {
                 if let Some(confirming) = confirming {

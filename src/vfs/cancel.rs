@@ -4,17 +4,28 @@ use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::save::SaveError;
 use crate::ids::{Ino, Time};
+use crate::staging;
+use crate::tree::Remote;
 use crate::tree::cancel::{self, Cancelled};
 
 impl Vfs {
-    /// Gives up what is queued of `ino`: its content, its making, or its move. No upload
-    /// of it may be under way.
+    /// The stored version of `ino` that giving up would lose; `None` if there is none.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] while it is open, [`ErrorKind::NotEmpty`] for a folder in which
+    /// That of the database.
+    pub fn at_stake(&self, ino: Ino) -> Result<Option<u64>, Error> {
+        Ok(self.staging().stored_version(ino)?)
+    }
+
+    /// Gives up what is queued of `ino`: its content, its making, or its move. No upload
+    /// of it may be under way. Only the version that was `agreed` to goes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] while it is open, or when another version was closed meanwhile,
+    /// [`ErrorKind::NotEmpty`] for a folder in which
     /// something is left, [`ErrorKind::NotFound`] when nothing is queued.
-    pub fn cancel(&self, ino: Ino) -> Result<Cancelled, Error> {
-        let node = self.node(ino)?;
+    pub fn cancel(&self, ino: Ino, agreed: Option<u64>) -> Result<Cancelled, Error> {
+        let mut node = self.node(ino)?;
         if node.pending.is_empty() {
             return Err(ErrorKind::NotFound.into());
         }
@@ -30,10 +41,18 @@ impl Vfs {
             .map_err(Error::from)?
             .discard();
         let cancelled = self.store().write(|tx| -> Result<_, SaveError> {
+            if staging::stored_version(tx, ino)? != agreed {
+                return Ok(None);
+            }
             discarding.store(tx)?;
-            Ok(cancel::cancel(tx, ino, Time::now())?)
+            Ok(Some(cancel::cancel(tx, ino, Time::now())?))
         })?;
+        let Some(cancelled) = cancelled else {
+            return Err(ErrorKind::Busy.into());
+        };
         discarding.committed();
+        // What the service has of it stays.
+        node.remote = Remote::None;
         self.lost_its_name(&node);
         Ok(cancelled)
     }
@@ -48,6 +67,25 @@ mod tests {
     use crate::vfs::RenameMode;
     use crate::vfs::testing::{House, WRITE};
 
+    fn cancel(house: &House, ino: Ino) -> Result<Cancelled, Error> {
+        house.vfs.cancel(ino, house.vfs.at_stake(ino)?)
+    }
+
+    #[test]
+    fn a_version_that_was_closed_meanwhile_is_kept() {
+        let house = House::new();
+        let ino = house.file("a", b"first");
+        let agreed = house.vfs.at_stake(ino).unwrap();
+        let fh = house.open(ino, WRITE);
+        house.write(fh, 0, b"second");
+        house.close(fh);
+        let refused = house.vfs.cancel(ino, agreed).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Busy);
+        assert_eq!(house.content("a"), "second");
+        let refused = house.vfs.cancel(ino, None).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Busy);
+    }
+
     fn is_gone(house: &House, name: &str) -> bool {
         let found = house.wait(house.vfs.lookup(ROOT, OsStr::new(name)));
         matches!(found, Err(e) if e.kind() == ErrorKind::NotFound)
@@ -57,7 +95,7 @@ mod tests {
     fn what_never_was_on_the_service_goes() {
         let mut house = House::new();
         let ino = house.file("new", b"bytes");
-        house.vfs.cancel(ino).unwrap();
+        cancel(&house, ino).unwrap();
         assert!(is_gone(&house, "new"));
         house.vfs.forget(ino, 1);
         assert_eq!(house.vfs.staging().usage().staged, 0);
@@ -73,7 +111,7 @@ mod tests {
         let fh = house.open(before.ino, WRITE);
         house.write(fh, 0, b"xxxxxxxxxxxxxxxx");
         house.close(fh);
-        house.vfs.cancel(before.ino).unwrap();
+        cancel(&house, before.ino).unwrap();
         let after = house.node("film");
         assert_ne!(after.ino, before.ino, "other bytes are another inode");
         assert!(after.pending.is_empty());
@@ -88,7 +126,7 @@ mod tests {
         house.remote("film", b"old");
         let ino = house.file("new", b"newer");
         house.ok(house.rename("new", "film", RenameMode::Replace));
-        let cancelled = house.vfs.cancel(ino).unwrap();
+        let cancelled = cancel(&house, ino).unwrap();
         assert_eq!(cancelled.look_again.len(), 1, "it shows again");
         assert!(house.tree.backlog().unwrap().is_drained());
     }
@@ -98,7 +136,7 @@ mod tests {
         let house = House::new();
         let ino = house.remote("a", b"x").ino;
         house.ok(house.rename("a", "b", RenameMode::Replace));
-        house.vfs.cancel(ino).unwrap();
+        cancel(&house, ino).unwrap();
         assert_eq!(house.node("a").ino, ino);
         assert!(house.tree.backlog().unwrap().is_drained());
     }
@@ -109,16 +147,16 @@ mod tests {
         let (ino, fh) = house.create("a");
         house.write(fh, 0, b"x");
         house.ok(house.vfs.flush(fh));
-        let refused = house.vfs.cancel(ino).unwrap_err();
+        let refused = cancel(&house, ino).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Busy);
         house.close(fh);
         assert_eq!(house.content("a"), "x");
         let clean = house.remote("clean", b"x").ino;
-        let refused = house.vfs.cancel(clean).unwrap_err();
+        let refused = cancel(&house, clean).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::NotFound);
         let folder = house.mkdir(ROOT, "d");
         house.mkdir(folder, "sub");
-        let refused = house.vfs.cancel(folder).unwrap_err();
+        let refused = cancel(&house, folder).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::NotEmpty);
     }
 }

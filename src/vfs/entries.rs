@@ -105,6 +105,9 @@ impl Vfs {
         caller: Caller,
     ) -> Result<Node, Fault> {
         self.check_writable()?;
+        if !matches!(new, NewNode::Folder) {
+            self.check_account(1)?;
+        }
         let folder = self.tree().node(parent)?.ok_or(ErrorKind::NotFound)?;
         let owner = ownership(&folder, new, perm, caller, self.options().gid);
         let node = self.tree().create(parent, name, new, owner, Time::now())?;
@@ -210,6 +213,9 @@ impl Vfs {
     }
 
     pub(super) fn lost_its_name(&self, node: &Node) {
+        if let Some(file) = node.remote_file() {
+            self.staging().shrinks(file.size);
+        }
         let left = self.inner.inodes.unlinked(node.ino);
         self.settle(node.ino, left);
         self.wake();

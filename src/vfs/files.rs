@@ -46,6 +46,7 @@ impl Vfs {
         }
         if flags.access.writes() || flags.truncate {
             self.check_writable()?;
+            self.check_account(0)?;
         }
         let hold = self.hold(node.ino, flags.access)?;
         if flags.truncate {
@@ -127,6 +128,12 @@ impl Vfs {
             Ok(handle) => handle,
             Err(e) => return Answer::Now(Err(e)),
         };
+        let allowed = self
+            .check_writable()
+            .and_then(|()| self.check_account(data.len() as u64));
+        if let Err(e) = allowed {
+            return Answer::Now(Err(e));
+        }
         let written = match self.write_now(&handle, offset, data, Within::Budget) {
             Ok(written) => Answer::Now(Ok(written)),
             Err(Fault::Failed(e)) => Answer::Now(Err(e)),
@@ -217,8 +224,8 @@ impl Vfs {
             Err(e) => return Answer::Now(Err(e)),
         };
         let content = handle.hold.content.clone();
-        self.when_there_is_room(&content, len, move |vfs, _| {
-            vfs.allocate(&handle, offset, len, mode)
+        self.when_there_is_room(&content, len, move |vfs, within| {
+            vfs.allocate(&handle, offset, len, mode, within)
         })
     }
 
@@ -228,6 +235,7 @@ impl Vfs {
         offset: u64,
         len: u64,
         mode: AllocateMode,
+        within: Within,
     ) -> Result<(), Fault> {
         let Hold { ino, content, .. } = &handle.hold;
         if len == 0 {
@@ -242,8 +250,8 @@ impl Vfs {
         }
         let range = offset..end;
         match mode {
-            AllocateMode::KeepSize => content.allocate(range, Grow::KeepSize)?,
-            AllocateMode::Extend => content.allocate(range, Grow::Size)?,
+            AllocateMode::KeepSize => content.allocate(range, Grow::KeepSize, within)?,
+            AllocateMode::Extend => content.allocate(range, Grow::Size, within)?,
             AllocateMode::PunchHole => content.punch(range)?,
             AllocateMode::ZeroKeepSize => content.zero(range, Grow::KeepSize)?,
             AllocateMode::Zero => content.zero(range, Grow::Size)?,

@@ -9,6 +9,7 @@
 //! The lock is held for table work alone, never while another room is called.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -20,13 +21,37 @@ use crate::staging::StagedFile;
 /// The table. See the module.
 #[derive(Default)]
 pub(super) struct Inodes {
-    table: Mutex<HashMap<Ino, Inode>>,
+    table: Mutex<Table>,
+}
+
+/// A walk makes the kernel hold every inode of the account, of which few are used: so
+/// those that are held cost a number each.
+#[derive(Default)]
+struct Table {
+    /// Look-ups that the kernel has not given back.
+    lookups: HashMap<Ino, u64>,
+    used: HashMap<Ino, Inode>,
+}
+
+impl Table {
+    /// The inode, if anybody has it.
+    fn inode(&mut self, ino: Ino) -> Option<&mut Inode> {
+        let known = self.lookups.contains_key(&ino) || self.used.contains_key(&ino);
+        known.then(|| self.used.entry(ino).or_default())
+    }
+
+    fn forget(&mut self, ino: Ino, count: u64) {
+        if let Entry::Occupied(mut held) = self.lookups.entry(ino) {
+            match held.get().saturating_sub(count) {
+                0 => drop(held.remove()),
+                left => *held.get_mut() = left,
+            }
+        }
+    }
 }
 
 #[derive(Default)]
 struct Inode {
-    /// Look-ups that the kernel has not given back.
-    lookups: u64,
     handles: u32,
     /// Those of them that may write.
     writers: u32,
@@ -71,20 +96,18 @@ pub(super) enum Left {
 impl Inodes {
     /// The kernel was given the inode once more.
     pub(super) fn looked_up(&self, ino: Ino) {
-        self.table.lock().entry(ino).or_default().lookups += 1;
+        *self.table.lock().lookups.entry(ino).or_default() += 1;
     }
 
     /// The kernel gave `count` look-ups back.
     pub(super) fn forget(&self, ino: Ino, count: u64) -> Left {
-        self.change(ino, |inode| {
-            inode.lookups = inode.lookups.saturating_sub(count);
-        })
+        self.change(ino, |table| table.forget(ino, count))
     }
 
     /// A handle was opened on this content.
     pub(super) fn opened(&self, ino: Ino, content: &Arc<StagedFile>, access: OpenAccess) {
         let mut table = self.table.lock();
-        let inode = table.entry(ino).or_default();
+        let inode = table.used.entry(ino).or_default();
         inode.handles += 1;
         inode.writers += u32::from(access.writes());
         if inode.content.is_none() {
@@ -95,15 +118,17 @@ impl Inodes {
     /// A handle is gone. Content with unsaved changes stays until it was saved:
     /// it is all there is of them.
     pub(super) fn closed(&self, ino: Ino, access: OpenAccess) -> Left {
-        self.change(ino, |inode| {
-            inode.handles = inode.handles.saturating_sub(1);
-            inode.writers = inode.writers.saturating_sub(u32::from(access.writes()));
+        self.change(ino, |table| {
+            if let Some(inode) = table.used.get_mut(&ino) {
+                inode.handles = inode.handles.saturating_sub(1);
+                inode.writers = inode.writers.saturating_sub(u32::from(access.writes()));
+            }
         })
     }
 
     /// The content, if a handle is open or something is unsaved.
     pub(super) fn content(&self, ino: Ino) -> Option<Arc<StagedFile>> {
-        self.table.lock().get(&ino)?.content.clone()
+        self.table.lock().used.get(&ino)?.content.clone()
     }
 
     /// The content, if something in it is unsaved.
@@ -114,7 +139,7 @@ impl Inodes {
     /// What memory knows of a file beyond the tree.
     pub(super) fn overlay(&self, ino: Ino) -> Option<Overlay> {
         let table = self.table.lock();
-        let inode = table.get(&ino)?;
+        let inode = table.used.get(&ino)?;
         let content = inode.content.clone()?;
         let unsaved = inode.unsaved;
         drop(table);
@@ -127,7 +152,7 @@ impl Inodes {
     /// Whether a handle may write to it. If so, [`Left::Due`] tells when that ends.
     pub(super) fn hold_back(&self, ino: Ino) -> bool {
         let mut table = self.table.lock();
-        let Some(inode) = table.get_mut(&ino).filter(|inode| inode.writers > 0) else {
+        let Some(inode) = table.used.get_mut(&ino).filter(|inode| inode.writers > 0) else {
             return false;
         };
         inode.held_back = true;
@@ -138,13 +163,14 @@ impl Inodes {
     pub(super) fn has_writer(&self, ino: Ino) -> bool {
         self.table
             .lock()
+            .used
             .get(&ino)
             .is_some_and(|inode| inode.writers > 0)
     }
 
     /// The content is being changed.
     pub(super) fn written(&self, ino: Ino, now: Time) {
-        if let Some(inode) = self.table.lock().get_mut(&ino) {
+        if let Some(inode) = self.table.lock().inode(ino) {
             inode.unsaved = Stamp {
                 mtime: Some(now),
                 ctime: Some(now),
@@ -155,7 +181,7 @@ impl Inodes {
     /// Somebody set the time of the last change: no save may replace it by that
     /// of an earlier write.
     pub(super) fn mtime_was_set(&self, ino: Ino) {
-        if let Some(inode) = self.table.lock().get_mut(&ino) {
+        if let Some(inode) = self.table.lock().inode(ino) {
             inode.unsaved.mtime = None;
         }
     }
@@ -164,6 +190,7 @@ impl Inodes {
     pub(super) fn stamp(&self, ino: Ino) -> Stamp {
         self.table
             .lock()
+            .used
             .get(&ino)
             .map(|inode| inode.unsaved)
             .unwrap_or_default()
@@ -171,8 +198,10 @@ impl Inodes {
 
     /// A save stored these times.
     pub(super) fn saved(&self, ino: Ino, stored: Stamp) -> Left {
-        self.change(ino, |inode| {
-            if inode.unsaved == stored {
+        self.change(ino, |table| {
+            if let Some(inode) = table.used.get_mut(&ino)
+                && inode.unsaved == stored
+            {
                 inode.unsaved = Stamp::default();
             }
         })
@@ -181,7 +210,7 @@ impl Inodes {
     /// Its name was taken away. Nothing is left to do while it is in use.
     pub(super) fn unlinked(&self, ino: Ino) -> Left {
         let mut table = self.table.lock();
-        match table.get_mut(&ino) {
+        match table.inode(ino) {
             Some(inode) => {
                 inode.unlinked = true;
                 Left::Nothing
@@ -194,6 +223,7 @@ impl Inodes {
     pub(super) fn is_unlinked(&self, ino: Ino) -> bool {
         self.table
             .lock()
+            .used
             .get(&ino)
             .is_some_and(|inode| inode.unlinked)
     }
@@ -202,18 +232,20 @@ impl Inodes {
     pub(super) fn open_files(&self) -> Vec<(Ino, Arc<StagedFile>)> {
         self.table
             .lock()
+            .used
             .iter()
             .filter_map(|(&ino, inode)| Some((ino, inode.content.clone()?)))
             .collect()
     }
 
     /// Changes an inode and drops from the table what is no longer in use.
-    fn change(&self, ino: Ino, change: impl FnOnce(&mut Inode)) -> Left {
+    fn change(&self, ino: Ino, change: impl FnOnce(&mut Table)) -> Left {
         let mut table = self.table.lock();
-        let Some(inode) = table.get_mut(&ino) else {
+        change(&mut table);
+        let held = table.lookups.contains_key(&ino);
+        let Some(inode) = table.used.get_mut(&ino) else {
             return Left::Nothing;
         };
-        change(inode);
         // Dropped after the lock: the last reference may close a file.
         let mut released = None;
         if inode.handles == 0 {
@@ -223,15 +255,16 @@ impl Inodes {
                 inode.unsaved = Stamp::default();
             }
         }
-        let unused = inode.handles == 0 && inode.lookups == 0 && inode.content.is_none();
+        let idle = inode.handles == 0 && inode.content.is_none();
+        let unused = idle && !held;
         let left = match (unused, inode.unlinked) {
             (true, true) => Left::Orphan,
             (false, true) => Left::Nothing,
             (_, false) if inode.writers == 0 && std::mem::take(&mut inode.held_back) => Left::Due,
             (_, false) => Left::Nothing,
         };
-        if unused {
-            table.remove(&ino);
+        if unused || (idle && !inode.unlinked) {
+            table.used.remove(&ino);
         }
         drop(table);
         drop(released);
@@ -302,7 +335,7 @@ mod tests {
 
     impl Inodes {
         fn opened_for_test(&self, ino: Ino) {
-            self.table.lock().entry(ino).or_default().handles += 1;
+            self.table.lock().used.entry(ino).or_default().handles += 1;
         }
     }
 }

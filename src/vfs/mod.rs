@@ -11,6 +11,7 @@
 //! - [`cancel`]: giving up what is queued.
 //! - [`files`]: content: open, read, write, cut, copy.
 //! - [`pressure`]: what a writer meets where there is no room.
+//! - [`quota`]: what the account could not take is refused.
 //! - [`save`]: how a closed version gets into the database.
 //! - [`folders`], [`links`], [`xattrs`], [`statfs`]: the rest of the calls.
 //! - [`inodes`], [`handles`]: the two tables.
@@ -33,6 +34,7 @@ mod handles;
 mod inodes;
 mod links;
 mod pressure;
+mod quota;
 mod save;
 mod statfs;
 #[cfg(test)]
@@ -42,7 +44,8 @@ mod wait;
 mod xattrs;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
@@ -136,7 +139,10 @@ struct Inner {
     saving: save::Turns,
     handles: Handles,
     stall: pressure::Stall,
-    account: RwLock<Option<AccountFigures>>,
+    account: RwLock<Option<quota::Told>>,
+    wants_figures: AtomicBool,
+    /// The mount ends: no more changes are taken.
+    ending: AtomicBool,
 }
 
 impl Vfs {
@@ -155,6 +161,8 @@ impl Vfs {
                 handles: Handles::default(),
                 stall: pressure::Stall::default(),
                 account: RwLock::default(),
+                wants_figures: AtomicBool::new(false),
+                ending: AtomicBool::new(false),
             }),
         };
         vfs.tree().nothing_is_open(Time::now())?;
@@ -169,9 +177,21 @@ impl Vfs {
         self.inner.options.root
     }
 
-    /// What the account holds, as last told by the service.
-    pub fn set_account(&self, figures: AccountFigures) {
-        *self.inner.account.write() = Some(figures);
+    /// What the account holds, as told by the service `age` ago.
+    pub fn set_account(&self, figures: AccountFigures, age: Duration) {
+        *self.inner.account.write() = Some(quota::Told {
+            figures,
+            growth: self.staging().growth(),
+            at: Instant::now(),
+            age,
+        });
+        self.inner.wants_figures.store(false, Ordering::Relaxed);
+    }
+
+    /// The mount ends: whoever still has something open is refused further changes, so
+    /// that what is queued has an end. What was written before is kept.
+    pub fn refuse_changes(&self) {
+        self.inner.ending.store(true, Ordering::Relaxed);
     }
 
     fn options(&self) -> &VfsOptions {
@@ -202,6 +222,9 @@ impl Vfs {
     /// Refuses changes where none are taken.
     fn check_writable(&self) -> Result<(), Error> {
         match self.options().access {
+            Access::ReadWrite if self.inner.ending.load(Ordering::Relaxed) => {
+                Err(Error::new(ErrorKind::ReadOnly, "the mount ends"))
+            }
             Access::ReadWrite => Ok(()),
             Access::ReadOnly => Err(ErrorKind::ReadOnly.into()),
         }

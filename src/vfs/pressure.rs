@@ -108,7 +108,9 @@ impl Vfs {
         mut change: impl FnMut(&Vfs, Within) -> Result<T, Fault> + Send,
     ) -> Result<T, Error> {
         // What rests after its close goes now.
-        self.tree().hurry_closed()?;
+        if let Err(error) = self.tree().hurry_closed() {
+            tracing::warn!(%error, "delays before uploads stay");
+        }
         self.wake();
         if !matches!(full, StagingError::Budget { .. }) {
             self.staging().drop_clean();

@@ -19,12 +19,18 @@ pub struct AccountFigures {
     pub used: u64,
     /// Still free; 0 when the account is over its quota.
     pub free: u64,
+    /// Whether `free` is a limit, and not a guess for `df`.
+    pub limited: bool,
+    /// The service takes no uploads.
+    pub upload_forbidden: bool,
 }
 
 fn figures(account: Option<AccountFigures>) -> StatFs {
-    let AccountFigures { used, free } = account.unwrap_or(AccountFigures {
+    let AccountFigures { used, free, .. } = account.unwrap_or(AccountFigures {
         used: 0,
         free: UNKNOWN_FREE,
+        limited: false,
+        upload_forbidden: false,
     });
     let blocks_free = free / u64::from(BLOCK);
     StatFs {
@@ -44,7 +50,7 @@ fn figures(account: Option<AccountFigures>) -> StatFs {
 impl Vfs {
     /// The figures of the mount.
     pub fn statfs(&self) -> Answer<StatFs> {
-        let account = *self.inner.account.read();
+        let account = self.inner.account.read().map(|told| told.figures);
         Answer::Now(Ok(figures(account)))
     }
 }
@@ -58,6 +64,8 @@ mod tests {
         let figures = figures(Some(AccountFigures {
             used: 4097,
             free: 8192,
+            limited: true,
+            upload_forbidden: false,
         }));
         assert_eq!((figures.blocks, figures.blocks_free), (4, 2));
         assert_eq!(figures.name_max, 250);
@@ -65,7 +73,12 @@ mod tests {
 
     #[test]
     fn there_are_never_no_blocks() {
-        let empty = AccountFigures { used: 0, free: 0 };
+        let empty = AccountFigures {
+            used: 0,
+            free: 0,
+            limited: true,
+            upload_forbidden: false,
+        };
         assert_eq!(figures(Some(empty)).blocks, 1);
         assert!(figures(None).blocks_free > 0);
     }

@@ -4,6 +4,7 @@
 
 mod doctor;
 mod json;
+mod running;
 mod user;
 
 use nix::sys::signal::{Signal, kill};

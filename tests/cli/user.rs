@@ -85,8 +85,12 @@ impl User {
     }
 
     pub fn init(&self, key: &str) -> Ran {
+        self.init_with(&["init"], key)
+    }
+
+    pub fn init_with(&self, words: &[&str], key: &str) -> Ran {
         let mut child = self
-            .command(&["init"])
+            .command(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -27,7 +27,8 @@ fn slow(up: u64) -> SimConfig {
 #[test]
 fn a_thousand_small_files_of_a_folder_cost_few_calls() {
     let world = World::new();
-    let mounted = world.mount();
+    // However slowly this machine writes, all rests until it is asked for.
+    let mounted = world.mount_with("a", &["--write-back", "1h"]);
     fs::create_dir(mounted.join("d")).unwrap();
     for number in 0..1000 {
         let bytes = sample::bytes(number, 4096);
@@ -45,7 +46,8 @@ fn a_thousand_small_files_of_a_folder_cost_few_calls() {
 fn small_files_over_many_folders_cost_four_calls_a_folder_at_most() {
     const FOLDERS: u64 = 100;
     let world = World::new();
-    let mounted = world.mount();
+    // However slowly this machine writes, all rests until it is asked for.
+    let mounted = world.mount_with("a", &["--write-back", "1h"]);
     for folder in 0..FOLDERS {
         fs::create_dir(mounted.join(folder.to_string())).unwrap();
         for number in 0..10 {

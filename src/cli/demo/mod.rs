@@ -24,7 +24,7 @@ const PLACE: &str = "1fichier-demo";
 const LATENCY: std::time::Duration = std::time::Duration::from_millis(40);
 
 pub(super) async fn run(mountpoint: Option<PathBuf>) -> Outcome {
-    log::start(LogLevel::Warn, LogFormat::Text);
+    let _ = log::start(LogLevel::Warn, LogFormat::Text);
     let mut signals = Signals::new()?;
     let mountpoint = std::path::absolute(mountpoint.unwrap_or_else(|| PLACE.into()))?;
     let made = Made::folder(&mountpoint)?;
@@ -86,6 +86,7 @@ fn setup(simulator: &Simulator, scratch: &Path, mountpoint: &Path) -> Result<Set
         mountpoint: mountpoint.to_owned(),
         settings,
         kernel_options: Vec::new(),
+        reread: None,
     })
 }
 

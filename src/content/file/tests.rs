@@ -27,7 +27,7 @@ fn fixture() -> Fixture {
         .write(true)
         .open(&path)
         .unwrap();
-    disk.set_len(SIZE).unwrap();
+    disk.set_len(Sums::file_len(SIZE)).unwrap();
     let row = Row {
         id: "abcde".parse().unwrap(),
         size: SIZE,
@@ -99,7 +99,8 @@ fn a_flight_that_was_given_up_adds_nothing() {
 fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
     let f = fixture();
     fill(&f, 0..6);
-    f.file.note_read(&(BLOCK_SIZE..2 * BLOCK_SIZE), Met::AtHand);
+    f.file
+        .note_read(&(BLOCK_SIZE..2 * BLOCK_SIZE), Met::AtHand, Room::Plenty);
     let dropped = f.file.punch(2 * BLOCK_SIZE, &f.store).unwrap();
     assert_eq!(dropped, 2 * BLOCK_SIZE);
     assert_eq!(f.file.map.missing(&(0..6)), [0..1, 2..3]);

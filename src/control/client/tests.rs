@@ -87,6 +87,19 @@ impl Controlled for Fake {
     async fn account(&self) -> std::result::Result<Account, Refusal> {
         Err(Refusal::new(RefusalKind::NotNow, "locked"))
     }
+    async fn link(&self, path: PathBuf) -> std::result::Result<Link, Refusal> {
+        let url = path.display().to_string();
+        Ok(Link { url })
+    }
+
+    async fn clear_cache(&self) -> std::result::Result<u64, Refusal> {
+        Ok(5)
+    }
+
+    async fn reload(&self) -> std::result::Result<Reloaded, Refusal> {
+        Ok(Reloaded::default())
+    }
+
     async fn stop(&self, parting: Parting) -> std::result::Result<(), Refusal> {
         self.note(format!("stop {parting:?}"));
         Ok(())

@@ -1,3 +1,3 @@
--- Bytes that were not brought to the disk before their row was stored are lost in part if
--- the machine goes down.
-ALTER TABLE staged ADD COLUMN unsynced TEXT; -- the boot in which that is so; NULL: they are on the disk
+-- Every round of the queue asks for these: the few among very many.
+CREATE INDEX attempt_underway ON attempt(ino) WHERE node IS NOT NULL;
+CREATE INDEX attempt_due ON attempt(not_before) WHERE parked = 0;

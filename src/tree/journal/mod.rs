@@ -16,6 +16,7 @@
 //!
 //! What was done is recorded as facts ("the service has X there"), and what is
 //! left to do follows from them. So a user's change while a step is under way
+//! needs no special case: the fact is recorded, and the difference remains.
 
 mod backlog;
 mod outcomes;

@@ -1,0 +1,178 @@
+//! What the account could not take is refused before it is accepted.
+//!
+//! The service tells its figures seldom, so they are carried on: what was confirmed
+//! since then and what is staged takes of what was free. Where no limit is told,
+//! there is none.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Vfs;
+use super::error::{Error, ErrorKind};
+use super::statfs::AccountFigures;
+
+/// Figures younger than this are not asked for again (API notes 7), and so believed.
+const BELIEVED: Duration = Duration::from_secs(600);
+
+/// The figures, with by how much we had let the account grow when they came.
+#[derive(Clone, Copy)]
+pub(super) struct Told {
+    pub figures: AccountFigures,
+    pub growth: i64,
+    /// When we took them in, ...
+    pub at: Instant,
+    /// ... and how old they were then.
+    pub age: Duration,
+}
+
+impl Told {
+    /// Whether `more` bytes still fit, beyond what came and went since and what is
+    /// `staged`.
+    fn has_room(&self, growth: i64, staged: u64, more: u64) -> bool {
+        let since = i128::from(growth) - i128::from(self.growth);
+        let taken = since + i128::from(staged) + i128::from(more);
+        !self.figures.limited || taken <= i128::from(self.figures.free)
+    }
+}
+
+impl Vfs {
+    /// Whether something seems not to fit, by figures that are too old to say so.
+    pub fn wants_figures(&self) -> bool {
+        self.inner.wants_figures.load(Ordering::Relaxed)
+    }
+
+    /// Refuses content that could never be sent: uploads are forbidden, or the account
+    /// has no room for `more` bytes. A wrong refusal is worse than an upload that waits,
+    /// so old figures refuse nothing: newer ones are asked for.
+    pub(super) fn check_account(&self, more: u64) -> Result<(), Error> {
+        let Some(told) = *self.inner.account.read() else {
+            return Ok(());
+        };
+        if told.figures.upload_forbidden {
+            return Err(Error::new(
+                ErrorKind::ReadOnly,
+                "the service forbids uploads of this account",
+            ));
+        }
+        let staging = self.staging();
+        if told.has_room(staging.growth(), staging.usage().staged, more) {
+            return Ok(());
+        }
+        if told.at.elapsed() + told.age > BELIEVED {
+            self.inner.wants_figures.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Quota,
+            format!("{} bytes were free in the account", told.figures.free),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+    use crate::tree::ROOT;
+    use crate::vfs::testing::{ANN, BOTH, House, READ, WRITE};
+
+    fn figures(free: u64) -> AccountFigures {
+        AccountFigures {
+            used: 0,
+            free,
+            limited: true,
+            upload_forbidden: false,
+        }
+    }
+
+    #[test]
+    fn what_the_account_cannot_take_is_refused_and_what_was_accepted_stays() {
+        let house = House::new();
+        house.file("before", &[1; 60]);
+        house.vfs.set_account(figures(100), Duration::ZERO);
+        let (_, fh) = house.create("a");
+        house.write(fh, 0, &[2; 40]);
+        let refused = house.error(house.vfs.write(fh, 40, b"x"));
+        assert_eq!(refused, ErrorKind::Quota);
+        house.close(fh);
+        assert_eq!(house.content("a"), [2; 40][..]);
+        let made = house.vfs.create(ROOT, OsStr::new("b"), 0o644, BOTH, ANN);
+        assert_eq!(house.error(made), ErrorKind::Quota);
+        // Making room is always possible.
+        house.ok(house.unlink("before"));
+        let there = house.remote("there", &[3; 50]);
+        house.ok(house.unlink("there"));
+        house.vfs.forget(there.ino, 1);
+        let (_, fh) = house.create("c");
+        house.write(fh, 0, &[4; 40]);
+    }
+
+    #[test]
+    fn what_came_and_went_since_counts_and_no_limit_is_none() {
+        let told = Told {
+            figures: figures(100),
+            growth: 1000,
+            at: Instant::now(),
+            age: Duration::ZERO,
+        };
+        assert!(told.has_room(1050, 25, 25));
+        assert!(!told.has_room(1050, 25, 26));
+        let free = Told {
+            figures: AccountFigures {
+                limited: false,
+                ..figures(0)
+            },
+            growth: 0,
+            at: Instant::now(),
+            age: Duration::ZERO,
+        };
+        assert!(free.has_room(i64::MAX, u64::MAX, 1));
+        assert!(told.has_room(500, 25, 575), "500 bytes went");
+    }
+
+    #[test]
+    fn old_figures_refuse_nothing_and_newer_ones_are_asked_for() {
+        let house = House::new();
+        house.vfs.set_account(figures(0), BELIEVED);
+        house.file("a", b"taken");
+        assert!(house.vfs.wants_figures());
+        house.vfs.set_account(figures(0), Duration::ZERO);
+        assert!(!house.vfs.wants_figures());
+    }
+
+    #[test]
+    fn where_uploads_are_forbidden_nothing_is_written() {
+        let house = House::new();
+        let ino = house.file("a", b"x");
+        let forbidden = AccountFigures {
+            upload_forbidden: true,
+            ..figures(100)
+        };
+        house.vfs.set_account(forbidden, Duration::ZERO);
+        assert_eq!(
+            house.error(house.vfs.open(ino, WRITE, ANN)),
+            ErrorKind::ReadOnly
+        );
+        let made = house.vfs.create(ROOT, OsStr::new("b"), 0o644, BOTH, ANN);
+        assert_eq!(house.error(made), ErrorKind::ReadOnly);
+        assert_eq!(house.read(house.open(ino, READ)), "x");
+        house.ok(house.unlink("a"));
+    }
+
+    #[test]
+    fn a_mount_that_ends_takes_no_more_and_keeps_what_it_has() {
+        let house = House::new();
+        let (_, fh) = house.create("a");
+        house.write(fh, 0, b"kept");
+        house.vfs.refuse_changes();
+        assert_eq!(
+            house.error(house.vfs.write(fh, 4, b"x")),
+            ErrorKind::ReadOnly
+        );
+        let made = house.vfs.mkdir(ROOT, OsStr::new("d"), 0o755, ANN);
+        assert_eq!(house.error(made), ErrorKind::ReadOnly);
+        house.close(fh);
+        assert_eq!(house.content("a"), "kept");
+    }
+}

@@ -1,0 +1,123 @@
+//! Verbs that ask a running mount for one thing.
+
+use std::io::Write;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::user::{HIGH_SPEED, User, assert_line, wait_until};
+
+fn hang_up(user: &User) {
+    let pid = user.status()["pid"].as_i64().unwrap();
+    kill(Pid::from_raw(pid as i32), Signal::SIGHUP).unwrap();
+}
+
+fn configure(user: &User, line: &str) {
+    let path = user.path(".config/fichierfs/config.toml");
+    let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+    writeln!(file, "{line}").unwrap();
+}
+
+#[test]
+fn a_link_is_that_of_the_file_on_the_service() {
+    let user = User::settled();
+    user.mount();
+    user.simulator.account().add_file("b.txt", b"new").unwrap();
+    assert_eq!(user.run(&["refresh", "mnt"]).code, 0);
+    let ran = user.run(&["link", "mnt/b.txt"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.starts_with("https://1fichier.com/?"), "{ran:?}");
+    user.uploads_stall();
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    assert_line(&user.run(&["link", "mnt/a.txt"]), 1, "fichierfs queue wait");
+    assert_line(&user.run(&["link", "mnt/none"]), 1, "there is no");
+    assert_line(&user.run(&["link", "mnt"]), 1, "a folder has no link");
+    assert_eq!(user.run(&["unmount", "--no-wait"]).code, 3);
+}
+
+#[test]
+fn an_emptied_cache_costs_a_fetch_and_no_change() {
+    let user = User::settled();
+    user.mount();
+    user.simulator.account().add_file("b.txt", b"new").unwrap();
+    assert_eq!(user.run(&["refresh", "mnt"]).code, 0);
+    assert_eq!(std::fs::read(user.path("mnt/b.txt")).unwrap(), b"new");
+    user.uploads_stall();
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    let stats = || -> serde_json::Value {
+        let ran = user.run(&["cache", "stats", "--json"]);
+        serde_json::from_str(&ran.out).unwrap()
+    };
+    assert_eq!(stats()["files"], 1);
+    let ran = user.run(&["cache", "clear"]);
+    assert!(ran.code == 0 && ran.out.ends_with(" freed\n"), "{ran:?}");
+    assert_eq!(stats()["files"], 0);
+    assert!(
+        user.run(&["cache", "stats"])
+            .out
+            .contains("on disk   0 B of 10.00 GiB")
+    );
+    assert_eq!(std::fs::read(user.path("mnt/b.txt")).unwrap(), b"new");
+    assert_eq!(std::fs::read(user.path("mnt/a.txt")).unwrap(), b"text");
+    assert_eq!(user.run(&["unmount", "--no-wait"]).code, 3);
+}
+
+#[test]
+fn a_hang_up_reads_the_configuration_anew() {
+    let user = User::settled();
+    user.mount();
+    configure(&user, "log_level = \"debug\"\nuploads = 3");
+    hang_up(&user);
+    wait_until("the new configuration", || {
+        user.log().contains("was read anew")
+    });
+    assert!(
+        user.log()
+            .contains("applied=[\"log_level\"] at_next_mount=[\"uploads\"]"),
+        "{}",
+        user.log()
+    );
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    assert_eq!(user.run(&["queue", "wait"]).code, 0);
+    wait_until("a line of more detail", || user.log().contains("DEBUG"));
+
+    // A mistake changes nothing and ends nothing.
+    configure(&user, "uplods = 3");
+    hang_up(&user);
+    wait_until("the refusal", || user.log().contains("stays as it was"));
+    assert!(user.is_mounted() && user.log().contains("did you mean"));
+    assert_eq!(user.run(&["unmount"]).code, 0);
+}
+
+#[test]
+fn a_new_key_is_used_by_the_running_mount() {
+    let user = User::new(HIGH_SPEED);
+    // The mount starts with a key that the service does not take.
+    let wrong = "x".repeat(32);
+    let mut mount = user.command(&["mount", "--background", "mnt"]);
+    let file = user.path("key");
+    std::fs::write(&file, &wrong).unwrap();
+    std::fs::create_dir_all(user.path(".config/fichierfs")).unwrap();
+    let config = user.path(".config/fichierfs/config.toml");
+    std::fs::write(&config, format!("api_key = \"{wrong}\"\n")).unwrap();
+    for path in [&file, &config] {
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, private).unwrap();
+    }
+    assert!(mount.status().unwrap().success());
+    std::fs::read_dir(user.path("mnt"))
+        .and_then(|mut all| all.next().transpose())
+        .ok();
+    wait_until("the refusal", || {
+        user.status()["api"]["key_refused"] == true
+    });
+
+    let ran = user.init_with(&["init", "--rotate"], user.simulator.key());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("uses it from now on"), "{ran:?}");
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    assert_eq!(user.run(&["queue", "wait"]).code, 0);
+    assert_eq!(user.status()["api"]["key_refused"], false);
+    assert_eq!(user.simulator.account().content("a.txt").unwrap(), b"text");
+    assert_eq!(user.run(&["unmount"]).code, 0);
+}
