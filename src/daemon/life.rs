@@ -123,10 +123,15 @@ async fn save(shared: &Shared) {
     let parts = shared.parts.clone();
     let saved = tokio::task::spawn_blocking(move || {
         parts.below.content.save();
-        parts.vfs.save_all()
+        if let Err(error) = parts.vfs.save_all() {
+            tracing::error!("not all that was written could be stored: {error}");
+        }
+        if let Err(error) = parts.below.staging.sync_all() {
+            tracing::error!("what is stored may not be on the disk yet: {error}");
+        }
     });
-    if let Ok(Err(error)) = saved.await {
-        tracing::error!("not all that was written could be stored: {error}");
+    if let Err(error) = saved.await {
+        tracing::error!("the end failed: {error}");
     }
 }
 

@@ -1,8 +1,9 @@
 //! A sealed map with what keeps its bytes. A leaf: it knows no file.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::StagingError;
 use super::base::{Base, Pin};
 use super::data_file::{DataFile, FileNumber, Hold};
 use super::extents::{ExtentMap, bytes_in};
@@ -16,6 +17,7 @@ pub(super) struct Closed {
     /// `None` if no byte is in a data file.
     pub hold: Option<Hold>,
     pub pins: Arc<Vec<Pin>>,
+    on_disk: AtomicBool,
     /// So far it was read to be sent, in bytes.
     pub sent: AtomicU64,
 }
@@ -37,7 +39,27 @@ impl Closed {
             hold,
             pins: Arc::new(pins(&map, base)),
             map,
+            on_disk: AtomicBool::new(false),
         }
+    }
+
+    /// Brings its bytes to the disk. Blocks.
+    pub fn sync(&self) -> Result<(), StagingError> {
+        if let Some(hold) = &self.hold {
+            hold.data().sync()?;
+        }
+        self.was_synced();
+        Ok(())
+    }
+
+    /// Somebody brought its bytes to the disk.
+    pub fn was_synced(&self) {
+        self.on_disk.store(true, Ordering::Release);
+    }
+
+    /// Whether its bytes were brought to the disk.
+    pub fn is_on_disk(&self) -> bool {
+        self.on_disk.load(Ordering::Acquire)
     }
 
     pub fn data_bytes(&self) -> u64 {
@@ -49,6 +71,8 @@ impl Closed {
             version: self.number,
             map: ExtentMap::clone(&self.map),
             data_file: self.data_number(),
+            unsynced: (self.hold.is_some() && !self.is_on_disk())
+                .then(|| super::boot::id().to_owned()),
         }
     }
 

@@ -22,6 +22,7 @@ use rangemap::RangeSet;
 use super::StagingError;
 use super::budget::Budget;
 use super::extents::ExtentMap;
+use super::label::Label;
 use super::places::{Doomed, Fresh, HoldId, Placement, Places, subtract_all};
 
 /// Number of a data file; never used twice while the file or its row exists.
@@ -105,6 +106,11 @@ impl DataFile {
             name_unsynced: AtomicBool::new(true),
             let_go: AtomicBool::new(false),
         })
+    }
+
+    /// Writes whose bytes it has.
+    pub fn label(&self, label: Label) {
+        label.write(&self.file);
     }
 
     pub fn number(&self) -> FileNumber {
@@ -225,6 +231,15 @@ impl DataFile {
         Ok(leftover)
     }
 
+    /// Whether the disk has nothing at places that are in use: they were written and
+    /// not synced when the machine went down.
+    pub fn is_torn(&self) -> Result<bool, StagingError> {
+        let written = segments(&self.file).map_err(StagingError::disk("look through"))?;
+        let written: RangeSet<u64> = written.into_iter().collect();
+        let used = self.places.lock().in_current().iter().cloned().collect();
+        Ok(!subtract_all(used, &[&written]).is_empty())
+    }
+
     fn punch(&self, doomed: Doomed) {
         if !self.let_go.load(Ordering::Acquire) {
             for range in doomed.ranges.iter() {
@@ -298,6 +313,13 @@ impl Hold {
     /// Bytes that it freezes.
     pub fn bytes(&self) -> u64 {
         self.data.places.lock().held_bytes(self.id)
+    }
+
+    /// Whether it has places that are not in `others`.
+    pub fn exceeds(&self, others: &RangeSet<u64>) -> bool {
+        let all = self.data.places.lock();
+        let mine = all.held_places(self.id);
+        !subtract_all(mine, &[others]).is_empty()
     }
 
     /// The file that it holds.

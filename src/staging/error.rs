@@ -39,6 +39,12 @@ pub enum StagingError {
         /// Bytes that the service says it has.
         confirmed: u64,
     },
+    /// The machine went down before the disk had the staged bytes.
+    #[error(
+        "the machine went down before all of it was on the disk: what is left of it cannot be told \
+         from other bytes; remove the file and write it again"
+    )]
+    Torn,
     /// A map refers to staged bytes, but there is no data file.
     #[error("the file that holds the staged bytes is missing")]
     NoDataFile,
@@ -80,6 +86,7 @@ impl StagingError {
             StagingError::Store(error) => error.is_disk_full(),
             StagingError::TooBig
             | StagingError::SizeMismatch { .. }
+            | StagingError::Torn
             | StagingError::NoDataFile
             | StagingError::ShortBase { .. }
             | StagingError::Map { .. }

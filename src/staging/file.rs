@@ -22,10 +22,11 @@ use super::base::{Base, Pin};
 use super::closed::{Closed, pins};
 use super::data_file::{DataFile, FileNumber, Hold};
 use super::extents::{Extent, ExtentMap, MAX_SIZE, Source, bytes_in};
+use super::label::Label;
 use super::places::{Fresh, Placement};
 use super::read::{self, Read};
 use super::room::Room;
-use super::rows::Row;
+use super::rows::{self, Row};
 use super::slots::Slots;
 use crate::content::RemoteFile;
 use crate::ids::Ino;
@@ -136,6 +137,15 @@ impl StagedFile {
             None if places.is_empty() => None,
             None => return Err(StagingError::NoDataFile),
         };
+        if let Some(data) = &data
+            && row
+                .unsynced
+                .as_deref()
+                .is_some_and(|boot| boot != super::boot::id())
+            && data.is_torn()?
+        {
+            return Err(StagingError::Torn);
+        }
         let leftover = match &data {
             Some(data) => Some(data.leftover()?).filter(|unsaved| !unsaved.is_empty()),
             None => None,
@@ -389,8 +399,30 @@ impl StagedFile {
     /// # Errors
     /// That of the disk.
     pub fn sync(&self) -> Result<(), StagingError> {
-        let data = self.state.lock().data.clone();
-        data.map_or(Ok(()), |data| data.sync())
+        let (data, closed) = {
+            let state = self.state.lock();
+            (state.data.clone(), state.closed.clone())
+        };
+        if let Some(data) = data {
+            data.sync()?;
+        }
+        match closed {
+            Some(closed) => self.on_disk(&closed),
+            None => Ok(()),
+        }
+    }
+
+    /// The bytes of a closed version are on the disk: from the next durable transaction on
+    /// it survives a power cut.
+    pub(super) fn on_disk(&self, closed: &Closed) -> Result<(), StagingError> {
+        if closed.is_on_disk() {
+            return Ok(());
+        }
+        // Before anybody can count on it: what replaces it from now on takes care of it.
+        self.state.lock().precious = true;
+        closed.was_synced();
+        let store = &self.room.store;
+        store.write(|tx| rows::synced(tx, self.ino, closed.number))
     }
 
     /// The data file, if there is one.
@@ -490,6 +522,7 @@ impl StagedFile {
             return Ok(Arc::clone(data));
         }
         let data = Arc::new(self.room.new_data()?);
+        data.label(Label::new(self.ino));
         let mut state = self.state.lock();
         if state.discarded {
             data.unlink();
@@ -522,6 +555,13 @@ impl State {
     fn change(&mut self, change: impl FnOnce(&mut ExtentMap)) {
         change(Arc::make_mut(&mut self.map));
         self.changes += 1;
+    }
+
+    /// Whether a stored version has staged bytes that are not at `kept`.
+    pub fn loses_bytes(&self, kept: &RangeSet<u64>) -> bool {
+        let stored = self.closed.iter().chain(&self.doubtful);
+        let mut holds = stored.filter_map(|closed| closed.hold.as_ref());
+        holds.any(|hold| hold.exceeds(kept))
     }
 
     /// Bytes of the data file that the row refers to.

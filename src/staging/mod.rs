@@ -21,6 +21,7 @@
 //! future. Everything else blocks for the local disk at most.
 
 mod base;
+mod boot;
 mod budget;
 mod closed;
 mod codec;
@@ -30,10 +31,12 @@ mod error;
 mod extents;
 mod file;
 pub mod health;
+mod label;
 mod places;
 mod read;
 mod room;
 mod rows;
+pub mod salvage;
 mod seal;
 mod slots;
 mod version;
@@ -121,6 +124,12 @@ impl Staging {
             .mode(0o700)
             .create(dir)
             .map_err(StagingError::disk("make the folder for"))?;
+        // Its name: without it no sync of what is in it means anything.
+        if let Some(above) = dir.parent() {
+            std::fs::File::open(above)
+                .and_then(|above| above.sync_all())
+                .map_err(StagingError::disk("sync the folder of"))?;
+        }
         let (used, rows, layered) = store.read(|connection| {
             Ok::<_, StagingError>((
                 rows::data_bytes(connection)?,
@@ -176,6 +185,30 @@ impl Staging {
     /// The content of `ino` if somebody holds it.
     pub fn get(&self, ino: Ino) -> Option<Arc<StagedFile>> {
         self.home.slots.get(ino)
+    }
+
+    /// Brings all that is stored to the disk. At the end in good order: nothing of it is then
+    /// taken for torn, whatever becomes of the machine. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk and of the database.
+    pub fn sync_all(&self) -> Result<(), StagingError> {
+        let room = &self.home.room;
+        let store = &room.store;
+        // One by one: others may have much to write to the same disk.
+        let unsynced = store.read(|connection| rows::unsynced(connection, boot::id()))?;
+        for (ino, version, number) in unsynced {
+            let path = DataFile::path_in(&room.dir, number);
+            let synced = std::fs::File::open(path).and_then(|file| file.sync_data());
+            match synced {
+                Ok(()) => store.write(|tx| rows::synced(tx, ino, version))?,
+                Err(error) => tracing::warn!(%ino, %error, "staged bytes are not synced"),
+            }
+        }
+        std::fs::File::open(&room.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(StagingError::disk("sync the folder of"))?;
+        Ok(store.sync()?)
     }
 
     /// How full the staging folder is.
@@ -252,6 +285,15 @@ impl Staging {
 /// That of the database.
 pub fn stored_version(tx: &Transaction<'_>, ino: Ino) -> Result<Option<u64>, StagingError> {
     rows::stored_version(tx, ino)
+}
+
+/// Forgets the stored version of `ino`, which cannot be read and is not wanted any more.
+/// What there is of its bytes stays on the disk as an [`Orphan`].
+///
+/// # Errors
+/// That of the database.
+pub fn forget(tx: &Transaction<'_>, ino: Ino) -> Result<(), StagingError> {
+    rows::delete(tx, ino)
 }
 
 fn data_files_in(dir: &Path) -> Result<Vec<FileNumber>, StagingError> {

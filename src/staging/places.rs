@@ -112,6 +112,12 @@ impl Places {
         self.held.get(&id).map_or(0, bytes_in)
     }
 
+    /// What a hold freezes.
+    pub fn held_places(&self, id: HoldId) -> Vec<Range<u64>> {
+        let held = self.held.get(&id);
+        held.map_or_else(Vec::new, |places| places.iter().cloned().collect())
+    }
+
     /// Where a write of `range` goes in a file that looks like `map`.
     pub fn plan(&self, range: Range<u64>, map: &ExtentMap) -> Vec<Placement> {
         let mut planner = Planner {

@@ -1,6 +1,8 @@
 //! The SQL of the table `staged`: the last closed version of each file that
 //! the service does not have yet.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::StagingError;
@@ -15,28 +17,32 @@ pub(super) struct Row {
     pub map: ExtentMap,
     /// `None`: no byte of the map is in a data file.
     pub data_file: Option<FileNumber>,
+    /// The boot in which its bytes were not brought to the disk; `None` if they were.
+    pub unsynced: Option<String>,
 }
 
 /// The stored version of `ino`, if there is one.
 pub(super) fn load(connection: &Connection, ino: Ino) -> Result<Option<Row>, StagingError> {
-    let mut statement =
-        connection.prepare_cached("SELECT version, map, data_file FROM staged WHERE ino = ?1")?;
+    let mut statement = connection
+        .prepare_cached("SELECT version, map, data_file, unsynced FROM staged WHERE ino = ?1")?;
     let found = statement
         .query_row([ino.0 as i64], |row| {
             Ok((
                 row.get::<_, i64>(0)?,
                 row.get::<_, Vec<u8>>(1)?,
                 row.get::<_, Option<i64>>(2)?,
+                row.get::<_, Option<String>>(3)?,
             ))
         })
         .optional()?;
-    let Some((version, map, data_file)) = found else {
+    let Some((version, map, data_file, unsynced)) = found else {
         return Ok(None);
     };
     Ok(Some(Row {
         version: version as u64,
         map: decode(ino, &map)?,
         data_file: data_file.and_then(|number| FileNumber::new(number as u64)),
+        unsynced,
     }))
 }
 
@@ -57,12 +63,12 @@ pub(super) fn save(tx: &Transaction<'_>, ino: Ino, row: &Row) -> Result<(), Stag
     let base = row.map.remotes().first().map(|file| file.id.to_string());
     let data_bytes = bytes_in(&row.map.data_places());
     tx.prepare_cached(
-        "INSERT INTO staged(ino, data_file, version, size, map, base, data_bytes, saved_at)
-         VALUES (:ino, :data_file, :version, :size, :map, :base, :data_bytes, :saved_at)
+        "INSERT INTO staged(ino, data_file, version, size, map, base, data_bytes, saved_at, unsynced)
+         VALUES (:ino, :data_file, :version, :size, :map, :base, :data_bytes, :saved_at, :unsynced)
          ON CONFLICT(ino) DO UPDATE SET
             data_file = excluded.data_file, version = excluded.version, size = excluded.size,
             map = excluded.map, base = excluded.base, data_bytes = excluded.data_bytes,
-            saved_at = excluded.saved_at
+            saved_at = excluded.saved_at, unsynced = excluded.unsynced
          WHERE excluded.version >= staged.version",
     )?
     .execute(named_params! {
@@ -75,8 +81,35 @@ pub(super) fn save(tx: &Transaction<'_>, ino: Ino, row: &Row) -> Result<(), Stag
         ":data_bytes": data_bytes as i64,
         // Years that fit: until 2262.
         ":saved_at": jiff::Timestamp::now().as_nanosecond() as i64,
+        ":unsynced": row.unsynced,
     })?;
     Ok(())
+}
+
+/// The bytes of a version are on the disk.
+pub(super) fn synced(tx: &Transaction<'_>, ino: Ino, version: u64) -> Result<(), StagingError> {
+    tx.prepare_cached("UPDATE staged SET unsynced = NULL WHERE ino = ?1 AND version = ?2")?
+        .execute([ino.0 as i64, version as i64])?;
+    Ok(())
+}
+
+/// The versions whose bytes were not brought to the disk in `boot`: of which inode, which one,
+/// and in which data file.
+pub(super) fn unsynced(
+    connection: &Connection,
+    boot: &str,
+) -> Result<Vec<(Ino, u64, FileNumber)>, StagingError> {
+    let query = "SELECT ino, version, data_file FROM staged
+                 WHERE unsynced = ?1 AND data_file IS NOT NULL";
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query([boot])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (ino, version) = (row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64);
+        let number = FileNumber::new(row.get::<_, i64>(2)? as u64);
+        found.extend(number.map(|number| (Ino(ino), version, number)));
+    }
+    Ok(found)
 }
 
 /// Forgets the stored version of `ino`.
@@ -105,6 +138,25 @@ pub(super) fn data_files(connection: &Connection) -> Result<Vec<FileNumber>, Sta
         .filter_map(|number| number.map(|n| FileNumber::new(n as u64)).transpose())
         .collect::<Result<_, _>>()?;
     Ok(numbers)
+}
+
+/// Of each data file that a stored version needs: whose it is, and the map if it can be read.
+pub(super) fn maps(
+    connection: &Connection,
+) -> Result<HashMap<FileNumber, (Ino, Option<ExtentMap>)>, rusqlite::Error> {
+    let query = "SELECT data_file, ino, map FROM staged WHERE data_file IS NOT NULL";
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query([])?;
+    let mut found = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let Some(number) = FileNumber::new(row.get::<_, i64>(0)? as u64) else {
+            continue;
+        };
+        let ino = Ino(row.get::<_, i64>(1)? as u64);
+        let map = ExtentMap::decode(&row.get::<_, Vec<u8>>(2)?).ok();
+        found.insert(number, (ino, map));
+    }
+    Ok(found)
 }
 
 /// The stored versions that read from files of the service.

@@ -5,13 +5,16 @@
 //! and if the caller never says how it ended, the file holds the places of both
 //! the old and the new version: whichever row is on the disk, its bytes are.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use rangemap::RangeSet;
 use rusqlite::Transaction;
 
 use super::StagingError;
 use super::closed::Closed;
 use super::file::StagedFile;
+use super::label::Label;
 use super::rows;
 
 /// What a closed version has to survive.
@@ -31,6 +34,8 @@ pub struct Sealing {
     /// The changes that it has.
     changes: u64,
     survive: Survive,
+    /// Whether bytes go with the version before that would survive a power cut.
+    costs: bool,
     state: Phase,
 }
 
@@ -53,7 +58,7 @@ impl StagedFile {
     /// # Errors
     /// That of the disk. Nothing is sealed then.
     pub fn seal(self: &Arc<Self>, survive: Survive) -> Result<Option<Sealing>, StagingError> {
-        let (closed, changes, sync) = {
+        let (closed, changes, sync, costs) = {
             // No write is half-way while the map is taken.
             let _io = self.io.read();
             let mut state = self.state.lock();
@@ -70,17 +75,19 @@ impl StagedFile {
             );
             let sync = state.precious || survive == Survive::PowerCut;
             state.sealing += 1;
-            (Arc::new(closed), state.changes, sync)
+            let costs = state.precious && state.loses_bytes(&closed.map.data_places());
+            (Arc::new(closed), state.changes, sync, costs)
         };
         let sealing = Sealing {
             file: Arc::clone(self),
             closed,
             changes,
             survive,
+            costs,
             state: Phase::Sealed,
         };
-        if sync && let Some(hold) = &sealing.closed.hold {
-            hold.data().sync()?;
+        if sync {
+            sealing.closed.sync()?;
         }
         Ok(Some(sealing))
     }
@@ -103,6 +110,22 @@ impl Sealing {
     /// Bytes of the file.
     pub fn size(&self) -> u64 {
         self.closed.map.size()
+    }
+
+    /// Whether the row must be stored in a transaction that survives a power cut: it was
+    /// asked for, or the version before would survive one, and its bytes go when this
+    /// is committed.
+    pub fn must_be_durable(&self) -> bool {
+        self.survive == Survive::PowerCut || self.costs
+    }
+
+    /// Writes into the data file whose bytes it has, for when the database is lost. `path` is
+    /// the file's, from the root of the account.
+    pub fn label(&self, path: &Path) {
+        if let Some(hold) = &self.closed.hold {
+            let label = Label::closed(self.file.ino(), path, &self.closed.map);
+            hold.data().label(label);
+        }
     }
 
     /// Writes the row, unless a newer version was stored meanwhile.
@@ -164,6 +187,13 @@ pub struct Discarding {
 }
 
 impl Discarding {
+    /// Whether the row must go in a transaction that survives a power cut: or the file would
+    /// come back without bytes that survived.
+    pub fn must_be_durable(&self) -> bool {
+        let state = self.file.state.lock();
+        state.precious && state.loses_bytes(&RangeSet::new())
+    }
+
     /// Removes the row.
     ///
     /// # Errors

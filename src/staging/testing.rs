@@ -147,6 +147,10 @@ impl Bench {
         }
     }
 
+    pub fn database(&self) -> PathBuf {
+        self.dir.path().join("state.db")
+    }
+
     pub fn folder(&self) -> PathBuf {
         self.dir.path().join("staging")
     }

@@ -69,10 +69,10 @@ impl Version {
     /// # Errors
     /// That of the disk.
     pub fn sync(&self) -> Result<(), StagingError> {
-        match &self.closed.hold {
-            Some(hold) => hold.data().sync(),
-            None => Ok(()),
+        if let Some(hold) = &self.closed.hold {
+            hold.data().sync()?;
         }
+        self.file.on_disk(&self.closed)
     }
 
     /// Up to `len` bytes from `offset` on, short only at the end.

@@ -58,7 +58,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Newer`] when a later version of the program wrote it;
-    /// [`StoreError::Sqlite`] when it cannot be opened or is damaged.
+    /// [`StoreError::Damaged`], [`StoreError::Held`], [`StoreError::Open`].
     pub fn open(path: &Path) -> Result<Store, StoreError> {
         // SQLite creates files with 0644; the state is nobody else's business.
         std::fs::OpenOptions::new()
@@ -71,6 +71,10 @@ impl Store {
                 path: path.to_owned(),
                 source,
             })?;
+        Store::connect(path).map_err(|error| error.at_open(path))
+    }
+
+    fn connect(path: &Path) -> Result<Store, StoreError> {
         let mut writer = Connection::open(path)?;
         writer.busy_timeout(BUSY_TIMEOUT)?;
         writer.pragma_update(None, "journal_mode", "WAL")?;

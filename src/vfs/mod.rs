@@ -50,7 +50,7 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 
 use crate::ids::{Ino, Time};
-use crate::staging::Staging;
+use crate::staging::{self, Staging};
 use crate::store::Store;
 use crate::tree::refresh::Refresher;
 use crate::tree::{ROOT, Tree};
@@ -252,9 +252,21 @@ impl Vfs {
 
     /// Clears away what nobody can reach any more.
     fn clear(&self, ino: Ino) -> Result<bool, Error> {
-        let discarding = self.staging().file(ino, None)?.discard();
-        self.store().write(|tx| discarding.store(tx))?;
-        discarding.committed();
+        match self.staging().file(ino, None) {
+            Ok(content) => {
+                let discarding = content.discard();
+                if discarding.must_be_durable() {
+                    self.store().write_durable(|tx| discarding.store(tx))?;
+                } else {
+                    self.store().write(|tx| discarding.store(tx))?;
+                }
+                discarding.committed();
+            }
+            Err(e) => {
+                tracing::warn!(%ino, error = ?e, "of a removed file bytes are left that cannot be read");
+                self.store().write(|tx| staging::forget(tx, ino))?;
+            }
+        }
         Ok(self.tree().purge(ino)?)
     }
 }

@@ -197,6 +197,7 @@ impl Vfs {
         } else {
             now.after(self.options().write_back)
         };
+        let durable = sealing.must_be_durable();
         let store = |tx: &Transaction<'_>| -> Result<(), SaveError> {
             sealing.store(tx)?;
             // The times that `stat` showed before the close are those it shows after.
@@ -204,9 +205,13 @@ impl Vfs {
             attributes::content_closed(tx, ino, sealing.size(), stamp.mtime, changed)?;
             Ok(journal::content_due(tx, ino, due)?)
         };
-        match outlast {
-            Survive::Kill => self.store().write(store)?,
-            Survive::PowerCut => self.store().write_durable(store)?,
+        if durable {
+            self.store().write_durable(store)?;
+        } else {
+            self.store().write(store)?;
+        }
+        if let Ok(Some(path)) = self.tree().path(ino) {
+            sealing.label(&path);
         }
         sealing.committed();
         let left = self.inner.inodes.saved(ino, stamp);

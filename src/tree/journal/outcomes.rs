@@ -18,7 +18,8 @@ impl Tree {
     pub fn postpone(&self, ino: Ino, not_before: Time, error: &str) -> Result<()> {
         self.store.write(|tx| {
             tx.execute(
-                "INSERT INTO attempt (ino, not_before, attempts, error) VALUES (?1, ?2, 1, ?3)
+                "INSERT INTO attempt (ino, not_before, attempts, error)
+                 SELECT ino, ?2, 1, ?3 FROM node WHERE ino = ?1
                  ON CONFLICT (ino) DO UPDATE SET not_before = ?2, attempts = attempts + 1,
                      error = ?3",
                 params![int(ino.0), not_before.0, error],
@@ -31,7 +32,8 @@ impl Tree {
     pub fn park(&self, ino: Ino, error: &str) -> Result<()> {
         self.store.write(|tx| {
             tx.execute(
-                "INSERT INTO attempt (ino, attempts, error, parked) VALUES (?1, 1, ?2, 1)
+                "INSERT INTO attempt (ino, attempts, error, parked)
+                 SELECT ino, 1, ?2, 1 FROM node WHERE ino = ?1
                  ON CONFLICT (ino) DO UPDATE SET attempts = attempts + 1, error = ?2, parked = 1",
                 params![int(ino.0), error],
             )?;

@@ -13,7 +13,7 @@ pub mod shell;
 pub mod tree;
 mod world;
 
-pub use mounted::{Mounted, is_mounted, mount_command, prepare};
+pub use mounted::{Mounted, is_mounted, mount_command, mount_command_on, prepare};
 pub use world::{World, at_limits, scaled};
 
 use std::path::Path;

@@ -23,14 +23,14 @@ pub struct Mounted<'w> {
 }
 
 impl<'w> Mounted<'w> {
-    pub(super) fn start(world: &'w World, place: &str, flags: &[&str]) -> Mounted<'w> {
+    pub(super) fn start(world: &'w World, place: &str, data: &Path, flags: &[&str]) -> Mounted<'w> {
         let point = prepare(world, place);
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(world.path(&format!("{place}/log")))
             .unwrap();
-        let child = mount_command(world, place, flags)
+        let child = mount_command_on(world, place, data, flags)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -156,13 +156,18 @@ pub fn prepare(world: &World, place: &str) -> PathBuf {
 
 /// `fichierfs mount` for a place.
 pub fn mount_command(world: &World, place: &str, flags: &[&str]) -> Command {
+    mount_command_on(world, place, &world.path(place), flags)
+}
+
+/// The same with the program's data in a folder that may be on another disk.
+pub fn mount_command_on(world: &World, place: &str, data: &Path, flags: &[&str]) -> Command {
     let mut command = world.fichierfs();
     command
         .arg("mount")
         .arg("--state-dir")
-        .arg(world.path(&format!("{place}/state")))
+        .arg(data.join("state"))
         .arg("--cache-dir")
-        .arg(world.path(&format!("{place}/cache")))
+        .arg(data.join("cache"))
         .args(flags)
         .arg(world.path(&format!("{place}/m")));
     command

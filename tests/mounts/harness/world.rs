@@ -122,7 +122,12 @@ impl World {
     /// Mounts the account on a place, with flags. A place keeps its state and cache
     /// over mounts; a new one knows nothing of the account.
     pub fn mount_with(&self, place: &str, flags: &[&str]) -> Mounted<'_> {
-        Mounted::start(self, place, flags)
+        self.mount_on(place, &self.path(place), flags)
+    }
+
+    /// The same with the program's data in a folder that may be on another disk.
+    pub fn mount_on(&self, place: &str, data: &Path, flags: &[&str]) -> Mounted<'_> {
+        Mounted::start(self, place, data, flags)
     }
 
     /// Lets a place that never called before begin with a clean slate: it cannot know

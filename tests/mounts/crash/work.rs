@@ -1,29 +1,20 @@
-//! The daemon is killed in the middle of work and started again: what was closed is
-//! there, once, here and in the account.
-//!
-//! A model of what must be there is kept beside the mount. The one call that the kill
-//! interrupts may have happened or not; everything before it must have.
+//! The work that is interrupted, and the model of what must be there afterwards.
 
-use crate::harness::{Mounted, World, sample, scaled, tree};
-use fichierfs::sim::SimConfig;
-use nix::sys::signal::Signal;
+use crate::harness::sample;
+use nix::errno::Errno;
+use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::time::Duration;
-use std::{fs, io, thread};
 
-/// Kills in one test. `FICHIERFS_KILLS` asks for more.
-const KILLS: usize = 8;
-
-type Model = BTreeMap<String, Vec<u8>>;
+/// Content of files by path.
+pub type Model = BTreeMap<String, Vec<u8>>;
 
 /// One step of the work. All of it is over when its last call returned.
 #[derive(Debug)]
-enum Step {
+pub enum Step {
     Create(String, Vec<u8>),
     Overwrite(String, usize, Vec<u8>),
     Append(String, Vec<u8>),
@@ -31,9 +22,12 @@ enum Step {
     Rename(String, String),
     Unlink(String),
     MakeFolder(String),
+    /// The file or folder is brought to the disk.
+    Sync(String),
 }
 
-const FOLDERS: [&str; 3] = ["", "d1/", "d2/"];
+/// Where files are made.
+pub const FOLDERS: [&str; 3] = ["", "d1/", "d2/"];
 
 /// Writes and closes. Dropping a file hides the error of its close, and only a
 /// close that returned 0 promises anything.
@@ -43,7 +37,8 @@ fn write(mut file: File, bytes: &[u8]) -> io::Result<()> {
 }
 
 impl Step {
-    fn choose(random: &mut StdRng, model: &Model) -> Step {
+    /// A step that fits what is there.
+    pub fn choose(random: &mut StdRng, model: &Model) -> Step {
         let new = format!(
             "{}f{}",
             FOLDERS[random.random_range(0..FOLDERS.len())],
@@ -57,7 +52,7 @@ impl Step {
             0 => None,
             n => model.keys().nth(random.random_range(0..n)).cloned(),
         };
-        match (random.random_range(0..8), old) {
+        match (random.random_range(0..10), old) {
             (2, Some(old)) => {
                 let at = random.random_range(0..=model[&old].len());
                 Step::Overwrite(old, at, bytes(random, 5000))
@@ -66,12 +61,15 @@ impl Step {
             (4, Some(old)) => Step::Replace(old, bytes(random, 5000)),
             (5, Some(old)) if old != new => Step::Rename(old, new),
             (6, Some(old)) => Step::Unlink(old),
-            (7, _) => Step::MakeFolder(format!("e{}", random.random_range(0..5))),
+            (7, Some(old)) => Step::Sync(old),
+            (8, _) => Step::Sync(String::new()),
+            (9, _) => Step::MakeFolder(format!("e{}", random.random_range(0..5))),
             _ => Step::Create(new, bytes(random, 100_000)),
         }
     }
 
-    fn carry_out(&self, mount: &Path) -> io::Result<()> {
+    /// Does it.
+    pub fn carry_out(&self, mount: &Path) -> io::Result<()> {
         let at = |name: &String| mount.join(name);
         match self {
             Step::Create(name, bytes) => write(File::create(at(name))?, bytes),
@@ -89,10 +87,12 @@ impl Step {
             Step::Rename(from, to) => fs::rename(at(from), at(to)),
             Step::Unlink(name) => fs::remove_file(at(name)),
             Step::MakeFolder(name) => fs::create_dir_all(at(name)),
+            Step::Sync(name) => File::open(at(name))?.sync_all(),
         }
     }
 
-    fn apply(&self, model: &mut Model) {
+    /// Does it in the model.
+    pub fn apply(&self, model: &mut Model) {
         match self {
             Step::Create(name, bytes) | Step::Replace(name, bytes) => {
                 model.insert(name.clone(), bytes.clone());
@@ -109,13 +109,13 @@ impl Step {
                 model.insert(to.clone(), moved);
             }
             Step::Unlink(name) => drop(model.remove(name)),
-            Step::MakeFolder(_) => {}
+            Step::MakeFolder(_) | Step::Sync(_) => {}
         }
     }
 
     /// What may be there after the step was cut short: as before, as after, or, for a
     /// file written in place of another, empty between the two.
-    fn outcomes(&self, before: &Model) -> Vec<Model> {
+    pub fn outcomes(&self, before: &Model) -> Vec<Model> {
         let mut after = before.clone();
         self.apply(&mut after);
         let mut outcomes = vec![before.clone(), after];
@@ -128,11 +128,12 @@ impl Step {
     }
 }
 
-/// What the mount shows, without what a replacement left unfinished.
-fn shown(mounted: &Mounted<'_>) -> Model {
-    let mut model = Model::new();
+/// What a mount shows, without what a replacement left unfinished. `None` for a file that
+/// cannot be read.
+pub fn shown(mount: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
     for folder in FOLDERS {
-        for entry in fs::read_dir(mounted.join(folder)).unwrap() {
+        for entry in fs::read_dir(mount.join(folder)).unwrap() {
             let entry = entry.unwrap();
             let name = format!("{folder}{}", entry.file_name().to_str().unwrap());
             if !entry.file_type().unwrap().is_file() {
@@ -140,83 +141,20 @@ fn shown(mounted: &Mounted<'_>) -> Model {
             }
             if name.ends_with(".tmp") {
                 fs::remove_file(entry.path()).unwrap();
-            } else {
-                model.insert(name, fs::read(entry.path()).unwrap());
+                continue;
             }
+            let content = match fs::read(entry.path()) {
+                Ok(bytes) => Some(bytes),
+                Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => None,
+                Err(error) => panic!("{name}: {error}"),
+            };
+            found.insert(name, content);
         }
     }
-    model
+    found
 }
 
 /// Names and sizes: what a person can compare.
-fn outline(model: &Model) -> BTreeMap<&str, usize> {
+pub fn outline(model: &Model) -> BTreeMap<&str, usize> {
     model.iter().map(|(n, b)| (n.as_str(), b.len())).collect()
-}
-
-fn survive(seed: u64, config: SimConfig) {
-    let kills = std::env::var("FICHIERFS_KILLS").map_or(KILLS, |n| n.parse().unwrap());
-    let world = World::with(config);
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut model = Model::new();
-    let flags = ["--write-back", "200ms"];
-    let mut mounted = world.mount_with("a", &flags);
-    for folder in FOLDERS {
-        fs::create_dir_all(mounted.join(folder)).unwrap();
-    }
-    for kill in 0..kills {
-        let after = Duration::from_millis(random.random_range(20..1200));
-        let daemon = mounted.pid();
-        let killer = thread::spawn(move || {
-            thread::sleep(after);
-            nix::sys::signal::kill(daemon, Signal::SIGKILL).unwrap();
-        });
-        let cut_short = loop {
-            let step = Step::choose(&mut random, &model);
-            match step.carry_out(mounted.path()) {
-                Ok(()) => step.apply(&mut model),
-                Err(_) => break step,
-            }
-        };
-        killer.join().unwrap();
-        mounted.crash();
-        mounted = world.mount_with("a", &flags);
-        let found = shown(&mounted);
-        assert!(
-            cut_short.outcomes(&model).contains(&found),
-            "after kill {kill} (seed {seed}), in the middle of {cut_short:?}:\n{:?}\nbut found\n{:?}",
-            outline(&model),
-            outline(&found),
-        );
-        model = found;
-    }
-    mounted.drain();
-    let seen = tree::local(mounted.path());
-    tree::assert_same(
-        "the account",
-        &tree::without_empty_files(seen),
-        &tree::account(&world),
-    );
-    mounted.unmount();
-    let report = world.report();
-    assert_eq!(
-        (report.violation_count(), report.locks),
-        (0, 0),
-        "{report:#?}"
-    );
-}
-
-#[test]
-fn what_was_closed_survives_kills() {
-    survive(1, scaled());
-}
-
-/// The service tells results late and lists late.
-#[test]
-fn what_was_closed_survives_kills_while_the_service_lags() {
-    let config = SimConfig {
-        listing_lag: Duration::from_secs(60),
-        end_delay: Duration::from_secs(10),
-        ..scaled()
-    };
-    survive(2, config);
 }

@@ -1,0 +1,178 @@
+//! The power is cut: what was synced is there, and nothing is half there.
+//!
+//! Names are one history: after a cut the mount shows the state after some
+//! step, not earlier than the last sync. The content of a file that was never synced may be
+//! lost with the power; it is then an error to read it, never other bytes.
+
+use super::disk::Disk;
+use super::work::{FOLDERS, Model, Step, shown};
+use crate::harness::{World, scaled, tree};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+/// Cuts in one test. `FICHIERFS_CUTS` asks for more.
+const CUTS: usize = 24;
+
+/// The states that the mount may show after a cut: from the last sync on.
+struct History {
+    states: Vec<Model>,
+    /// Files whose content may be lost, since no version of them was ever on the disk.
+    fresh: BTreeSet<String>,
+}
+
+impl History {
+    fn new(state: Model) -> History {
+        History {
+            states: vec![state],
+            fresh: BTreeSet::new(),
+        }
+    }
+
+    fn last(&self) -> &Model {
+        self.states.last().unwrap()
+    }
+
+    /// The step may be done, and is done if `whole`.
+    fn add(&mut self, step: &Step, whole: bool) {
+        match step {
+            Step::Create(name, _) | Step::Replace(name, _) => {
+                self.fresh.insert(name.clone());
+            }
+            Step::Rename(from, to) => {
+                if self.fresh.contains(from) {
+                    self.fresh.insert(to.clone());
+                }
+            }
+            _ => {}
+        }
+        // The last is the step done.
+        let mut outcomes = step.outcomes(self.last());
+        let done = outcomes.swap_remove(1);
+        self.states.append(&mut outcomes);
+        self.states.push(done);
+        if let (true, Step::Sync(name)) = (whole, step) {
+            self.states.drain(..self.states.len() - 1);
+            self.fresh.remove(name);
+        }
+    }
+
+    /// What differs from the state that is nearest to what is shown.
+    fn nearest(&self, found: &BTreeMap<String, Option<Vec<u8>>>) -> String {
+        let differences = |state: &Model| -> Vec<String> {
+            let names: BTreeSet<&String> = state.keys().chain(found.keys()).collect();
+            let differs = |name: &&String| match (state.get(*name), found.get(*name)) {
+                (Some(expected), Some(Some(content))) => expected != content,
+                (Some(_), Some(None)) => !self.fresh.contains(*name),
+                _ => true,
+            };
+            let told = |name: &String| {
+                let expected = state.get(name).map(Vec::len);
+                let content = found.get(name).map(|c| c.as_ref().map(Vec::len));
+                format!("{name}: expected {expected:?} bytes, found {content:?}")
+            };
+            names.into_iter().filter(differs).map(told).collect()
+        };
+        let all = self.states.iter().map(differences);
+        all.min_by_key(Vec::len).unwrap_or_default().join("\n")
+    }
+
+    /// The state that is shown, without the files whose content is lost; their names.
+    fn find(&self, found: &BTreeMap<String, Option<Vec<u8>>>) -> Option<(Model, Vec<String>)> {
+        let fits = |state: &&Model| {
+            state.len() == found.len()
+                && found.iter().all(|(name, content)| match content {
+                    Some(content) => state.get(name) == Some(content),
+                    None => state.contains_key(name) && self.fresh.contains(name),
+                })
+        };
+        let mut state = self.states.iter().rev().find(fits)?.clone();
+        let lost = found.iter().filter(|(_, content)| content.is_none());
+        let lost: Vec<String> = lost.map(|(name, _)| name.clone()).collect();
+        state.retain(|name, _| !lost.contains(name));
+        Some((state, lost))
+    }
+}
+
+/// The database is whole. As far as it can know, the machine was started anew since it
+/// was written.
+fn check_and_age(state_dir: &Path) {
+    let database = rusqlite::Connection::open(state_dir.join("fichierfs.db")).unwrap();
+    let verdict: String = database
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(verdict, "ok");
+    database
+        .execute(
+            "UPDATE staged SET unsynced = 'an earlier boot' WHERE unsynced IS NOT NULL",
+            [],
+        )
+        .unwrap();
+}
+
+fn survive(seed: u64) {
+    let cuts = std::env::var("FICHIERFS_CUTS").map_or(CUTS, |n| n.parse().unwrap());
+    let world = World::with(scaled());
+    let mut disk = Disk::new(world.path("disk"), seed);
+    let mut random = StdRng::seed_from_u64(seed);
+    let flags = ["--write-back", "200ms"];
+    let data = disk.path().to_owned();
+    let mut mounted = world.mount_on("a", &data, &flags);
+    for folder in FOLDERS {
+        fs::create_dir_all(mounted.join(folder)).unwrap();
+    }
+    Step::Sync(String::new()).carry_out(mounted.path()).unwrap();
+    let mut state = Model::new();
+    let mut lost_in_all = 0;
+    for cut in 0..cuts {
+        let mut history = History::new(state);
+        let (switch, after) = (disk.switch(), random.random_range(20..800));
+        let cutter = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(after));
+            switch.cut();
+        });
+        loop {
+            let step = Step::choose(&mut random, history.last());
+            let outcome = step.carry_out(mounted.path());
+            history.add(&step, outcome.is_ok());
+            if outcome.is_err() {
+                break;
+            }
+        }
+        cutter.join().unwrap();
+        mounted.crash();
+        disk.restart();
+        world.forget_calls();
+        check_and_age(&data.join("state"));
+        mounted = world.mount_on("a", &data, &flags);
+        let found = shown(mounted.path());
+        let Some((there, lost)) = history.find(&found) else {
+            panic!("cut {cut} (seed {seed}): {}", history.nearest(&found));
+        };
+        // What cannot be read can be removed.
+        for name in &lost {
+            fs::remove_file(mounted.join(name)).unwrap();
+        }
+        lost_in_all += lost.len();
+        state = there;
+        Step::Sync(String::new()).carry_out(mounted.path()).unwrap();
+    }
+    eprintln!("{cuts} power cuts; {lost_in_all} files that were never synced are lost");
+    mounted.drain();
+    let seen = tree::local(mounted.path());
+    tree::assert_same(
+        "the account",
+        &tree::without_empty_files(seen),
+        &tree::account(&world),
+    );
+    mounted.unmount();
+}
+
+#[test]
+fn what_was_synced_survives_power_cuts() {
+    survive(3);
+}
