@@ -575,8 +575,11 @@ fn a_file_larger_than_the_cache_is_read_right_within_the_size() {
         assert!(content.stats().cached_bytes <= house.options.cache_size);
     }
     house.settle(&content);
-    // The checksums take a page besides.
-    assert!(house.bytes_on_disk() <= house.options.cache_size + 4096);
+    // Not a block more: the checksums and the file system's own notes take some pages besides.
+    let besides = house
+        .bytes_on_disk()
+        .saturating_sub(house.options.cache_size);
+    assert!(besides < BLOCK_SIZE, "{besides}");
 }
 
 #[test]
