@@ -43,10 +43,8 @@ impl History {
             Step::Create(name, _) | Step::Replace(name, _) => {
                 self.fresh.insert(name.clone());
             }
-            Step::Rename(from, to) => {
-                if self.fresh.contains(from) {
-                    self.fresh.insert(to.clone());
-                }
+            Step::Rename(from, to) if self.fresh.contains(from) => {
+                self.fresh.insert(to.clone());
             }
             _ => {}
         }
