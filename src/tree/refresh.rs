@@ -391,17 +391,24 @@ impl Inner {
     /// refuses, it is not asked for again soon, since it bans who keeps failing.
     fn rest_after(&self, error: &RefreshError) -> Duration {
         let limits = self.api.limits();
-        match error {
-            RefreshError::Api(error) if !error.is_passing() => limits.failing_window,
-            _ => limits.folder_gap * 2,
+        match refusal(error) {
+            Some(_) => limits.failing_window,
+            None => limits.folder_gap * 2,
         }
     }
 }
 
-/// An error that comes again and counts against us, if the same is asked.
+/// What the service says of this folder: it comes again and counts against us, if the same
+/// is asked. What it says of the key or of the line is not the folder's.
 fn refusal(error: &RefreshError) -> Option<RefreshError> {
     match error {
-        RefreshError::Api(api) if !api.is_passing() => Some(error.clone()),
+        RefreshError::Api(
+            ApiError::NotFound(_)
+            | ApiError::NotAllowed(_)
+            | ApiError::OwnerLocked(_)
+            | ApiError::Password(_)
+            | ApiError::Refused(_),
+        ) => Some(error.clone()),
         _ => None,
     }
 }
