@@ -45,15 +45,27 @@ fn removal(row: &Row<'_>) -> Result<Removal> {
 
 /// Queues the removal of what the service has of `node`, if anything.
 pub(super) fn queue(c: &Connection, node: &Node, after: Option<Ino>, now: Time) -> Result<()> {
-    let (Some(rid), Some(place)) = (node.remote.rid(), node.remote.place()) else {
-        return Ok(());
-    };
+    match (node.remote.rid(), node.remote.place()) {
+        (Some(rid), Some(place)) => queue_object(c, node.kind, &rid, place, after, now),
+        _ => Ok(()),
+    }
+}
+
+/// Queues the removal of an object of the service, also one that no node stands for.
+pub(super) fn queue_object(
+    c: &Connection,
+    kind: Kind,
+    rid: &str,
+    place: &RemotePlace,
+    after: Option<Ino>,
+    now: Time,
+) -> Result<()> {
     c.prepare_cached(
         "INSERT OR IGNORE INTO removal (kind, rid, rparent, rname, after_ino, queued_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![
-        kind_number(node.kind),
+        kind_number(kind),
         rid,
         int(place.folder.0),
         place.name,

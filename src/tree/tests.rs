@@ -984,3 +984,17 @@ fn a_forgotten_file_does_not_keep_the_others_of_its_request_from_being_sent() {
     let both = [underway(node.ino), underway(Ino(4711))];
     assert_eq!(bench.tree.uploads_begin(&both).unwrap(), [node.ino]);
 }
+
+#[test]
+fn a_folder_that_is_forgotten_while_it_is_made_goes_from_the_service_too() {
+    let bench = Bench::new();
+    let d = bench.create(ROOT, "d", &NewNode::Folder).ino;
+    bench.tree.rmdir(ROOT, OsStr::new("d"), bench.now).unwrap();
+    assert!(bench.tree.purge(d).unwrap());
+    let place = RemotePlace {
+        folder: FolderId::ROOT,
+        name: "d".into(),
+    };
+    bench.tree.made(d, FolderId(7), place, bench.now).unwrap();
+    assert_eq!(bench.todo(), ["remove 7"]);
+}

@@ -44,6 +44,18 @@ impl Tree {
     /// A folder was made.
     pub fn made(&self, ino: Ino, id: FolderId, at: RemotePlace, now: Time) -> Result<()> {
         self.store.write(|tx| {
+            if rows::by_ino(tx, ino)?.is_none() {
+                // Removed and forgotten while it was being made: it is to go from there too.
+                let rid = id.to_string();
+                return Ok(removals::queue_object(
+                    tx,
+                    Kind::Folder,
+                    &rid,
+                    &at,
+                    None,
+                    now,
+                )?);
+            }
             let remote = Remote::Folder(RemoteFolder {
                 id,
                 place: Some(at),
