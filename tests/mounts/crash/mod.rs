@@ -5,4 +5,5 @@ mod disk;
 mod disks;
 mod kills;
 mod power;
+mod races;
 mod work;
