@@ -3,7 +3,7 @@
 use super::Result;
 use super::measure::{Figures, Usage};
 use super::service::Service;
-use super::shell::{self, Running};
+use super::shell::{self, Running, Watch};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,9 @@ use std::time::Duration;
 
 /// How long a program may take to mount, and to end.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a mount may last: longer than any row works with it.
+const LONGEST: Duration = Duration::from_secs(1_500);
 
 /// A program, with its flags.
 pub trait Peer {
@@ -62,6 +65,8 @@ impl Place {
 
 /// A mounted program. Dropping it kills the program and takes the mount away.
 pub struct Mount {
+    // Before the process: it goes first.
+    _watch: Watch,
     process: Running,
     place: Place,
 }
@@ -81,6 +86,7 @@ impl Mount {
             .stderr(shell::log(&log)?)
             .spawn()?;
         let mut mount = Mount {
+            _watch: Watch::over(child.id(), LONGEST),
             process: Running::new(child),
             place: place.clone(),
         };
@@ -116,6 +122,12 @@ impl Mount {
     /// Begins measuring: what [`Figures`] tell counts from here.
     pub fn begin(&self) -> Result<Figures> {
         Figures::begin(self.process.pid())
+    }
+
+    /// Kills the program if it is not done after that long.
+    #[must_use]
+    pub fn limit(&self, patience: Duration) -> Watch {
+        Watch::over(self.process.pid(), patience)
     }
 
     /// Ends the program as a user does, without waiting for what is queued for longer

@@ -56,6 +56,26 @@ impl Drop for Running {
     }
 }
 
+/// Kills a process if it is still wanted after that long, so that a reader whom it lets
+/// wait gets an error. Dropped before the process is waited for.
+pub struct Watch {
+    /// Dropping it ends the thread.
+    _alive: std::sync::mpsc::Sender<()>,
+}
+
+impl Watch {
+    pub fn over(pid: u32, patience: Duration) -> Watch {
+        let (alive, gone) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            if gone.recv_timeout(patience) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                // It may have ended by itself.
+                let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            }
+        });
+        Watch { _alive: alive }
+    }
+}
+
 /// A file for what a process says.
 pub fn log(path: &Path) -> Result<Stdio> {
     let file = File::options().create(true).append(true).open(path)?;

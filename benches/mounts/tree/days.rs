@@ -114,6 +114,7 @@ pub fn rclone(bench: &Bench) -> Result<Outcome> {
     };
     let mut found = (0, 0);
     let sample = stage.sample(|| {
+        let _watch = mount.limit(time + Duration::from_secs(120));
         found = scan(&mount.path("."), Instant::now() + time)?;
         Ok(0.0)
     })?;
