@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::GLANCE;
 use super::answers::Handle;
-use super::{GLANCE, Shared};
-use crate::api::Class;
 use crate::control::Refusal;
 use crate::control::protocol::{Becomes, Cancelled, Loss, SCHEMA};
 use crate::ids::Ino;
@@ -98,7 +97,7 @@ impl Handle {
                     count += 1;
                     shared.parts.tell(done.changes);
                     for folder in done.look_again {
-                        look_again(shared, folder);
+                        shared.parts.below.refresher.look_again(folder);
                     }
                 }
                 // Done meanwhile: there is nothing to give up.
@@ -142,19 +141,4 @@ impl Handle {
             },
         }))
     }
-}
-
-/// Something shows again in a folder: the mount learns it from the next listing.
-fn look_again(shared: &Shared, folder: crate::ids::FolderId) {
-    let below = &shared.parts.below;
-    let Ok(Some(node)) = below.tree.by_folder_id(folder) else {
-        return; // It went meanwhile.
-    };
-    let refresher = below.refresher.clone();
-    let deadline = Instant::now() + below.api.limits().folder_gap * 4;
-    tokio::spawn(async move {
-        if let Err(error) = refresher.refresh(node.ino, Class::Refresh, deadline).await {
-            tracing::debug!(%error, "a folder is not listed again yet");
-        }
-    });
 }

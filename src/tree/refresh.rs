@@ -205,6 +205,21 @@ impl Refresher {
             .collect()
     }
 
+    /// The folder is listed again soon, and nobody waits for it.
+    pub fn again(&self, folder: Ino) {
+        let deadline = Instant::now() + self.inner.api.limits().folder_gap * 4;
+        drop(self.fly(folder, Ask::until(Class::Refresh, deadline)));
+    }
+
+    /// Something shows again in a folder of the service: it is listed again soon.
+    pub fn look_again(&self, folder: FolderId) {
+        match self.inner.tree.by_folder_id(folder) {
+            Ok(Some(node)) => self.again(node.ino),
+            Ok(None) => {} // It went meanwhile.
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
     /// The service does not give something that the folder lists: it is listed again as
     /// soon as its floor allows.
     pub fn doubt(&self, folder: Ino) {

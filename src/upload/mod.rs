@@ -25,7 +25,7 @@ mod worker;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -33,7 +33,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{Api, Class};
+use crate::api::Api;
 use crate::content::Content;
 use crate::ids::{Ino, Time};
 use crate::staging::{Staging, StagingError, Version};
@@ -149,7 +149,6 @@ struct Context {
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
     abandoned: Abandoned,
-    runtime: Handle,
 }
 
 impl Uploader {
@@ -174,7 +173,6 @@ impl Uploader {
             transfers: transfers.clone(),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
-            runtime: runtime.clone(),
         });
         let worker = runtime.spawn(worker::run(context, wake.clone(), stopped));
         Uploader {
@@ -234,15 +232,5 @@ impl Context {
             Ok(Some(path)) => format!("/{}", path.display()),
             _ => format!("(removed, inode {ino})"),
         }
-    }
-
-    fn refresh_in_background(&self, folder: Ino) {
-        let refresher = self.refresher.clone();
-        let deadline = Instant::now() + self.api.limits().folder_gap * 4;
-        self.runtime.spawn(async move {
-            if let Err(e) = refresher.refresh(folder, Class::Refresh, deadline).await {
-                tracing::debug!(%folder, "not listed again: {e}");
-            }
-        });
     }
 }

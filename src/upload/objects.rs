@@ -203,7 +203,7 @@ impl Context {
                     "not removed from the service, shown again: {e}"
                 );
                 self.tree.give_up_removal(removal)?;
-                self.look_again(removal.place.folder);
+                self.refresher.look_again(removal.place.folder);
             } else {
                 let later = self.later(removal.attempts + 1);
                 self.tree.postpone_removal(removal, later, &e.to_string())?;
@@ -246,7 +246,7 @@ impl Context {
             let changes = self.tree.restore_place(ino)?;
             self.tell(changes);
             if let Some(place) = node.place {
-                self.refresh_in_background(place.parent);
+                self.refresher.again(place.parent);
             }
         }
         Ok(())
@@ -265,15 +265,6 @@ impl Context {
                 tracing::info!(path = %self.path(ino), "will be tried again: {e}");
                 Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
             }
-        }
-    }
-
-    /// Lists a folder of the service again soon.
-    fn look_again(&self, folder: FolderId) {
-        match self.tree.by_folder_id(folder) {
-            Ok(Some(node)) => self.refresh_in_background(node.ino),
-            Ok(None) => {}
-            Err(e) => tracing::warn!("{e}"),
         }
     }
 
