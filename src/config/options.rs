@@ -26,15 +26,6 @@ pub enum Scope {
     Program,
 }
 
-/// When a changed option takes effect.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Change {
-    /// At the next start.
-    AtStart,
-    /// At once, in a running daemon.
-    AtRunTime,
-}
-
 /// An option.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OptionSpec {
@@ -48,8 +39,6 @@ pub struct OptionSpec {
     pub help: &'static str,
     /// What it is about.
     pub scope: Scope,
-    /// When a change takes effect.
-    pub change: Change,
 }
 
 impl OptionSpec {
@@ -70,7 +59,7 @@ impl OptionSpec {
 }
 
 macro_rules! options {
-    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:literal, $scope:ident, $change:ident;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:literal, $scope:ident;)+) => {
         /// All options, in the order of the manual.
         pub const OPTIONS: &[OptionSpec] = &[$(
             OptionSpec {
@@ -79,7 +68,6 @@ macro_rules! options {
                 default: $default,
                 help: concat!($($doc),+).trim_ascii(),
                 scope: Scope::$scope,
-                change: Change::$change,
             },
         )+];
 
@@ -133,81 +121,81 @@ fn next<T: Value>(
 
 options! {
     /// Address of the API. Plain http is accepted on a loopback address only.
-    api_url: String = "https://api.1fichier.com/v1", Service, AtStart;
+    api_url: String = "https://api.1fichier.com/v1", Service;
     /// Address of the public site.
-    site_url: String = "https://1fichier.com", Service, AtStart;
+    site_url: String = "https://1fichier.com", Service;
     /// For a simulator on a loopback address that runs so many times as fast: divides every
     /// window of the limits and multiplies every rate.
-    limits_scale: Factor = "1", Service, AtStart;
+    limits_scale: Factor = "1", Service;
     /// Which addresses of the service to use: the account may be used from one place at a
     /// time, and IPv4 and IPv6 can count as two.
-    address_family: AddressFamily = "auto", Service, AtStart;
+    address_family: AddressFamily = "auto", Service;
     /// How long a connection may take to come about.
-    connect_timeout: Duration = "10s", Service, AtStart;
+    connect_timeout: Duration = "10s", Service;
 
     /// The API key. Better in a file of its own or from a command.
-    api_key: Option<ApiKey> = "", Key, AtRunTime;
+    api_key: Option<ApiKey> = "", Key;
     /// A shell command that prints the API key.
-    api_key_command: Option<String> = "", Key, AtRunTime;
+    api_key_command: Option<String> = "", Key;
     /// A file that holds the API key, readable by its owner only.
-    api_key_file: Option<PathBuf> = "", Key, AtRunTime;
+    api_key_file: Option<PathBuf> = "", Key;
 
     /// Refuse all changes.
-    ro: bool = "false", Mount, AtStart;
+    ro: bool = "false", Mount;
     /// Let other users see the mount.
-    allow_other: bool = "false", Mount, AtStart;
+    allow_other: bool = "false", Mount;
     /// Owner of all files that have none of their own; the user who mounts if empty.
-    uid: Option<u32> = "", Mount, AtStart;
+    uid: Option<u32> = "", Mount;
     /// Group of all files that have none of their own; the group of who mounts if empty.
-    gid: Option<u32> = "", Mount, AtStart;
+    gid: Option<u32> = "", Mount;
     /// Permissions that files and folders lack which have none of their own.
-    umask: Umask = "022", Mount, AtStart;
+    umask: Umask = "022", Mount;
     /// Folder of the account to show as the root of the mount; all of it if empty.
-    root_folder: String = "", Mount, AtStart;
+    root_folder: String = "", Mount;
     /// How long a folder's listing is good before it is looked at again.
-    dir_cache_time: Duration = "5m", Mount, AtRunTime;
+    dir_cache_time: Duration = "5m", Mount;
     /// How long an operation on names may take before it fails.
-    metadata_deadline: Duration = "10s", Mount, AtRunTime;
+    metadata_deadline: Duration = "10s", Mount;
     /// How long a read may take before it fails.
-    data_deadline: Duration = "30s", Mount, AtRunTime;
+    data_deadline: Duration = "30s", Mount;
 
     /// Where clean copies of what was read are kept; below the user's cache directory if empty.
-    cache_dir: Option<PathBuf> = "", Reading, AtStart;
+    cache_dir: Option<PathBuf> = "", Reading;
     /// Most bytes that the cache may take.
-    cache_size: Size = "10GiB", Reading, AtRunTime;
+    cache_size: Size = "10GiB", Reading;
     /// How long a cached file is kept after its last use; 0 for as long as there is room.
-    cache_max_age: Duration = "0", Reading, AtStart;
+    cache_max_age: Duration = "0", Reading;
     /// Bytes that the cache leaves free on its disk: it keeps less where the disk fills up.
-    cache_min_free: Size = "1GiB", Reading, AtStart;
+    cache_min_free: Size = "1GiB", Reading;
     /// Most connections for downloads at a time; the service allows 30 for all programs together.
-    connections: usize = "8", Reading, AtRunTime;
+    connections: usize = "8", Reading;
     /// Most bytes a second of all downloads together, by local time where wanted: the first span
     /// that holds decides.
-    download_limit: Timetable = "", Reading, AtStart;
+    download_limit: Timetable = "", Reading;
 
     /// Where changes wait for their upload, with the database; below the user's data
     /// directory if empty.
-    state_dir: Option<PathBuf> = "", Writing, AtStart;
+    state_dir: Option<PathBuf> = "", Writing;
     /// Most bytes that may wait for their upload; beyond it writing is slowed down to the
     /// speed of the uploads. A single file cannot be larger: it can be sent only when it is whole.
-    staging_budget: Size = "32GiB", Writing, AtRunTime;
+    staging_budget: Size = "32GiB", Writing;
     /// How long writing waits for room where nothing that is queued makes progress, before
     /// it fails with "no space".
-    write_wait: Duration = "10m", Writing, AtRunTime;
+    write_wait: Duration = "10m", Writing;
     /// How long a closed file rests before it is uploaded.
-    write_back: Duration = "5s", Writing, AtRunTime;
+    write_back: Duration = "5s", Writing;
     /// Uploads at a time.
-    uploads: usize = "2", Writing, AtRunTime;
+    uploads: usize = "2", Writing;
     /// Most bytes a second of all uploads together, by local time where wanted: the first span
     /// that holds decides. An upload that would last longer than the service allows is freed from it.
-    upload_limit: Timetable = "", Writing, AtStart;
+    upload_limit: Timetable = "", Writing;
     /// How long the queue is worked off after `unmount` or a signal took the mount away.
-    drain_timeout: Duration = "10m", Writing, AtRunTime;
+    drain_timeout: Duration = "10m", Writing;
 
     /// How much is logged.
-    log_level: LogLevel = "info", Program, AtRunTime;
+    log_level: LogLevel = "info", Program;
     /// How log lines are written.
-    log_format: LogFormat = "text", Program, AtStart;
+    log_format: LogFormat = "text", Program;
 }
 
 #[cfg(test)]
