@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::StartError;
 use super::lock;
@@ -59,8 +59,12 @@ fn put(store: &Store, rows: &[(&str, &str)]) -> Result<(), StoreError> {
 }
 
 fn get(store: &Store, key: &str) -> Result<Option<String>, StoreError> {
+    store.read(|c| Ok::<_, StoreError>(read(c, key)?))
+}
+
+fn read(c: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     let query = "SELECT value FROM setting WHERE key = ?1";
-    store.read(|c| Ok::<_, StoreError>(c.query_row(query, [key], |row| row.get(0)).optional()?))
+    c.query_row(query, [key], |row| row.get(0)).optional()
 }
 
 /// Notes that the key of this print is this account's.
@@ -102,8 +106,7 @@ pub(super) async fn bind(store: &Store, api: &Api) -> Result<(), StartError> {
 /// Whose account the state in `state_dir` belongs to, if that is known. Changes nothing.
 pub fn owner(state_dir: &Path) -> Option<String> {
     let connection = store::look(&state_dir.join(super::DATABASE)).ok()?;
-    let query = "SELECT value FROM setting WHERE key = ?1";
-    let text: String = connection.query_row(query, [KEY], |row| row.get(0)).ok()?;
+    let text = read(&connection, KEY).ok()??;
     Some(serde_json::from_str::<Account>(&text).ok()?.email)
 }
 
@@ -125,14 +128,7 @@ pub fn note(state_dir: &Path, account: &api::Account, key: &ApiKey) -> Result<Ac
 /// The figures as last told; `None` if never, or by a program that wrote them
 /// otherwise.
 pub(super) fn load(store: &Store) -> Result<Option<Account>, StoreError> {
-    let text: Option<String> = store.read(|c| {
-        Ok::<_, StoreError>(
-            c.query_row("SELECT value FROM setting WHERE key = ?1", [KEY], |row| {
-                row.get(0)
-            })
-            .optional()?,
-        )
-    })?;
+    let text = get(store, KEY)?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
