@@ -1,11 +1,11 @@
 //! docs/json.md, written from the types of the schema, and the test that keeps it so.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 
+use crate::config::reference::assert_document;
 use crate::control::protocol::{Account, Cancelled, Pins, Queue, SCHEMA, Status, Verification};
 use crate::doctor::Report;
 
@@ -116,16 +116,11 @@ fn plain(text: &str) -> String {
 /// `UPDATE_DOCS=1 cargo test --lib cli::reference` writes the file anew.
 #[test]
 fn the_document_is_what_the_types_say() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md");
-    let wanted = reference();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &wanted).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == wanted,
-        "docs/json.md is not what the types say; run: \
-         UPDATE_DOCS=1 cargo test --lib cli::reference"
+    assert_document(
+        "docs/json.md",
+        &reference(),
+        "the types say",
+        "cli::reference",
     );
 }
 

@@ -17,7 +17,7 @@ mod key_sources;
 mod options;
 mod paths;
 #[cfg(test)]
-mod reference;
+pub(crate) mod reference;
 mod resolve;
 mod timetable;
 mod value;
@@ -29,7 +29,7 @@ pub use guard::private_folder;
 pub use harden::harden_process;
 pub use key::{ApiKey, BadKey, KeyStore};
 pub use key_sources::find_key;
-pub use options::{Change, OPTIONS, OptionSpec, Scope, Settings};
+pub use options::{OPTIONS, OptionSpec, Scope, Settings};
 pub use paths::{Paths, config_file};
 pub use resolve::{Layer, Layers, Resolved, resolve};
 pub use timetable::Timetable;

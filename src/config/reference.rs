@@ -58,16 +58,26 @@ fn default(option: &OptionSpec) -> String {
 /// `UPDATE_DOCS=1 cargo test --lib config::reference` writes the file anew.
 #[test]
 fn the_document_is_what_the_table_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
-    let wanted = reference();
+    let source = "the table of options says";
+    assert_document(
+        "docs/configuration.md",
+        &reference(),
+        source,
+        "config::reference",
+    );
+}
+
+/// Fails unless a document that the program writes is what its `source` makes of it; with
+/// `UPDATE_DOCS` set it is written anew first. `test` is the filter that finds its test.
+pub(crate) fn assert_document(file: &str, wanted: &str, source: &str, test: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &wanted).unwrap();
+        std::fs::write(&path, wanted).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == wanted,
-        "docs/configuration.md is not what the table of options says; run: \
-         UPDATE_DOCS=1 cargo test --lib config::reference"
+        "{file} is not what {source}; run: UPDATE_DOCS=1 cargo test --lib {test}"
     );
 }
 
