@@ -158,7 +158,15 @@ pub struct Stage<'a> {
     pub mount: &'a Mount,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    pub fn new(service: &'a Service, peer: &'a dyn Peer, mount: &'a Mount) -> Stage<'a> {
+        Stage {
+            service,
+            peer,
+            mount,
+        }
+    }
+
     /// Measures what happens during some work.
     pub fn sample(&self, work: impl FnOnce() -> Result<f64>) -> Result<Sample> {
         self.service.begin()?;

@@ -37,11 +37,7 @@ pub fn library(bench: &Bench) -> Result<Outcome> {
     let place = bench.place()?;
     let scan = |first_mount: bool| -> Result<_> {
         let mount = Mount::start(&OURS, &service, &place)?;
-        let stage = Stage {
-            service: &service,
-            peer: &OURS,
-            mount: &mount,
-        };
+        let stage = Stage::new(&service, &OURS, &mount);
         let sample = stage.sample(|| {
             let start = Instant::now();
             for n in 0..films {
@@ -63,11 +59,7 @@ pub fn library(bench: &Bench) -> Result<Outcome> {
     let service = bench.service(&plan(content).documented(1))?;
     let place = bench.place()?;
     let mount = Mount::start(&A, &service, &place)?;
-    let stage = Stage {
-        service: &service,
-        peer: &A,
-        mount: &mount,
-    };
+    let stage = Stage::new(&service, &A, &mount);
     let patience = Duration::from_secs(180);
     let mut seen = 0;
     let sample = stage.sample(|| {

@@ -45,11 +45,7 @@ pub fn day(bench: &Bench) -> Result<Outcome> {
     let service = bench.service(&plan)?;
     let place = bench.place()?;
     let mount = Mount::start(&OURS, &service, &place)?;
-    let stage = Stage {
-        service: &service,
-        peer: &OURS,
-        mount: &mount,
-    };
+    let stage = Stage::new(&service, &OURS, &mount);
     let end = Instant::now() + hour * u32::try_from(hours + 4)?;
     let mut calls = Vec::new();
     let (mut scans, mut failed) = (0, 0);
@@ -107,11 +103,7 @@ pub fn rclone(bench: &Bench) -> Result<Outcome> {
     let service = bench.service(&plan)?;
     let place = bench.place()?;
     let mount = Mount::start(&A, &service, &place)?;
-    let stage = Stage {
-        service: &service,
-        peer: &A,
-        mount: &mount,
-    };
+    let stage = Stage::new(&service, &A, &mount);
     let mut found = (0, 0);
     let sample = stage.sample(|| {
         let _watch = mount.limit(time + Duration::from_secs(120));

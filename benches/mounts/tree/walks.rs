@@ -31,11 +31,7 @@ pub fn first(bench: &Bench) -> Result<Outcome> {
     let service = bench.service(&Plan::new(Shape::Unlimited, content).documented(SCALE))?;
     let place = bench.place()?;
     let mount = Mount::start(&OURS, &service, &place)?;
-    let stage = Stage {
-        service: &service,
-        peer: &OURS,
-        mount: &mount,
-    };
+    let stage = Stage::new(&service, &OURS, &mount);
     let mut entries = 0;
     let mut known = Vec::new();
     let sample = stage.sample(|| {
@@ -94,11 +90,7 @@ pub fn first_unscaled(bench: &Bench) -> Result<Outcome> {
         let service = bench.service(&Plan::new(Shape::Unlimited, content).documented(1))?;
         let place = bench.place()?;
         let mount = Mount::start(peer, &service, &place)?;
-        let stage = Stage {
-            service: &service,
-            peer,
-            mount: &mount,
-        };
+        let stage = Stage::new(&service, peer, &mount);
         let mut failed = String::new();
         let sample = stage.sample(|| {
             let start = Instant::now();

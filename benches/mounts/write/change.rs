@@ -23,11 +23,7 @@ pub fn one_byte(bench: &Bench) -> Result<Outcome> {
         let place = bench.place()?;
         let mount = Mount::start(peer, &service, &place)?;
         std::fs::read_dir(mount.path("."))?.count();
-        let stage = Stage {
-            service: &service,
-            peer,
-            mount: &mount,
-        };
+        let stage = Stage::new(&service, peer, &mount);
         let sample = stage.sample(|| {
             let (time, ()) = timed(|| {
                 let film = File::options().write(true).open(mount.path("film"))?;
@@ -59,11 +55,7 @@ pub fn remove_tree(bench: &Bench) -> Result<Outcome> {
         let service = bench.service(&Plan::new(Shape::Unlimited, content).documented(1))?;
         let place = bench.place()?;
         let mount = Mount::start(peer, &service, &place)?;
-        let stage = Stage {
-            service: &service,
-            peer,
-            mount: &mount,
-        };
+        let stage = Stage::new(&service, peer, &mount);
         let sample = stage.sample(|| {
             let start = Instant::now();
             let all: Vec<String> = (0..folders)
@@ -113,11 +105,7 @@ pub fn rename_while_sending(bench: &Bench) -> Result<Outcome> {
         let service = uplink(bench)?;
         let place = bench.place()?;
         let mount = Mount::start(peer, &service, &place)?;
-        let stage = Stage {
-            service: &service,
-            peer,
-            mount: &mount,
-        };
+        let stage = Stage::new(&service, peer, &mount);
         let sample = stage.sample(|| {
             let start = Instant::now();
             write_file(&mount.path("before"), size)?;

@@ -47,11 +47,7 @@ pub fn upload(bench: &Bench) -> Result<Outcome> {
         let service = uplink(bench)?;
         let place = bench.place()?;
         let mount = Mount::start(peer, &service, &place)?;
-        let stage = Stage {
-            service: &service,
-            peer,
-            mount: &mount,
-        };
+        let stage = Stage::new(&service, peer, &mount);
         let mut resident = Vec::new();
         let sample = stage.sample(|| {
             write_file(&mount.path("film"), size)?;
@@ -107,11 +103,7 @@ pub fn budget(bench: &Bench) -> Result<Outcome> {
     let service = uplink(bench)?;
     let place = bench.place()?;
     let mount = Mount::start(&ours, &service, &place)?;
-    let stage = Stage {
-        service: &service,
-        peer: &ours,
-        mount: &mount,
-    };
+    let stage = Stage::new(&service, &ours, &mount);
     let mut most = 0;
     let sample = stage.sample(|| {
         let start = Instant::now();

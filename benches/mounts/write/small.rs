@@ -60,11 +60,7 @@ fn copied(
     let service = bench.service(&plan)?;
     let place = bench.place()?;
     let mount = Mount::start(peer, &service, &place)?;
-    let stage = Stage {
-        service: &service,
-        peer,
-        mount: &mount,
-    };
+    let stage = Stage::new(&service, peer, &mount);
     let mut copied = 0.0;
     let mut confirmed = 0.0;
     let sample = stage.sample(|| {

@@ -60,12 +60,7 @@ fn survive(seed: u64, config: SimConfig) {
     }
     eprintln!("{kills} kills; mounted again within {longest:?}");
     mounted.drain();
-    let seen = tree::local(mounted.path());
-    tree::assert_same(
-        "the account",
-        &tree::without_empty_files(seen),
-        &tree::account(&world),
-    );
+    tree::assert_account_is(&world, mounted.path());
     mounted.unmount();
     let report = world.report();
     assert_eq!(
