@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::changes::{NewNode, Over, Ownership};
-use super::journal::{self, Object, Task, Underway};
+use super::journal::{self, Object, Task, Underway, Way};
 use super::merge::{Extent, ListedFile, ListedFolder, Listing};
 use super::node::{Known, Node, ROOT};
 use super::{Change, Lookup, RemoteFile, RemotePlace, Tree, TreeError, attributes};
@@ -145,8 +145,10 @@ impl Bench {
             },
             size,
             whirlpool: None,
-            node: "up1.1fichier.com".to_owned(),
-            xid: "a1B2c3D4e5".to_owned(),
+            way: Way::Upload {
+                node: "up1.1fichier.com".to_owned(),
+                xid: "a1B2c3D4e5".to_owned(),
+            },
             started: self.now,
             not_before: Time(0),
             attempts: 0,
@@ -975,8 +977,10 @@ fn a_forgotten_file_does_not_keep_the_others_of_its_request_from_being_sent() {
         },
         size: 4,
         whirlpool: None,
-        node: "up".to_owned(),
-        xid: "x".to_owned(),
+        way: Way::Upload {
+            node: "up".to_owned(),
+            xid: "x".to_owned(),
+        },
         started: bench.now,
         not_before: Time(0),
         attempts: 0,

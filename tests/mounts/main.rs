@@ -1,6 +1,7 @@
 //! Tests over real mounts of the program, against the simulated service. What they
 //! need, `tests/setup` installs; without it they fail.
 
+mod copying;
 mod crash;
 mod faults;
 mod first_contact;
