@@ -1002,3 +1002,31 @@ fn a_folder_that_is_forgotten_while_it_is_made_goes_from_the_service_too() {
     bench.tree.made(d, FolderId(7), place, bench.now).unwrap();
     assert_eq!(bench.todo(), ["remove 7"]);
 }
+
+#[test]
+fn a_file_that_waits_and_gets_a_local_name_stays_here_until_it_loses_that() {
+    let bench = Bench::new();
+    bench.tree.keep_here(&[".*.sw?".to_owned()]).unwrap();
+    let ino = bench.write(ROOT, "text", 4).ino;
+    assert_eq!(bench.tree.backlog().unwrap().uploads, 1);
+    bench.rename((ROOT, "text"), (ROOT, ".text.swp")).unwrap();
+    assert!(bench.tree.backlog().unwrap().is_drained());
+    bench.close(ino, 5);
+    assert!(bench.tree.backlog().unwrap().is_drained());
+    bench.rename((ROOT, ".text.swp"), (ROOT, "text")).unwrap();
+    assert_eq!(bench.tree.backlog().unwrap().uploads, 1);
+}
+
+#[test]
+fn a_file_that_is_being_sent_is_the_services_whatever_it_is_called_then() {
+    let bench = Bench::new();
+    bench.tree.keep_here(&[".*.sw?".to_owned()]).unwrap();
+    let ino = bench.write(ROOT, "text", 4).ino;
+    bench.begin_upload(ino, 0, "text", 4);
+    bench.rename((ROOT, "text"), (ROOT, ".text.swp")).unwrap();
+    bench.sent(ino, 1, 0, "text", 4);
+    let pending = bench.get(ROOT, ".text.swp").pending;
+    assert!(pending.place && !pending.content, "it is renamed there");
+    bench.close(ino, 5);
+    assert!(bench.get(ROOT, ".text.swp").pending.content);
+}

@@ -7,6 +7,7 @@ mod faults;
 mod first_contact;
 mod foreign;
 mod harness;
+mod local_names;
 mod open_questions;
 mod pinning;
 mod secrets;
