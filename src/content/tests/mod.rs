@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
-use super::origin::{Chunks, Fault, Link};
+use super::origin::{Chunks, Fault, Link, Need};
 use super::*;
 
 const MIB: u64 = 1 << 20;
@@ -65,7 +65,12 @@ struct State {
 }
 
 impl Origin for Fake {
-    fn link(&self, id: &FileId, _: StdInstant) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
+    fn link(
+        &self,
+        id: &FileId,
+        _: Need,
+        _: StdInstant,
+    ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
         self.state.links.fetch_add(1, Ordering::SeqCst);
         let answer = match &*self.state.refusal.lock() {
             Some(fault) => Err(fault.clone()),
@@ -194,12 +199,9 @@ impl House {
     }
 
     fn open(&self) -> Content {
-        let life = LinkLife {
-            to_open: Duration::from_secs(240),
-            to_resume: Duration::from_secs(1500),
-        };
+        let life = LinkLife::new(Duration::from_secs(240), Duration::from_secs(1500));
         Content::over(
-            Box::new(self.fake.clone()),
+            Arc::new(self.fake.clone()),
             life,
             Store::open(&self.dir.path().join("db")).unwrap(),
             &self.cache(),
