@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::timetable::Timetable;
-use super::value::{AddressFamily, Factor, Kind, LogFormat, LogLevel, Size, Umask, Value};
+use super::value::{
+    AddressFamily, Factor, Kind, LogFormat, LogLevel, Patterns, Size, Umask, Value,
+};
 use super::{ApiKey, ConfigError};
 
 /// What an option is about, for grouping it in help texts.
@@ -184,6 +186,10 @@ options! {
     write_wait: Duration = "10m", Writing;
     /// How long a closed file rests before it is uploaded.
     write_back: Duration = "5s", Writing;
+    /// Files of these names stay on this machine and are never uploaded: what editors and file
+    /// managers leave beside files. Patterns as shells have them, separated by spaces. A file
+    /// that the service has already stays there under any name.
+    local_names: Patterns = ".~lock.*# .#* .*.sw? 4913 .goutputstream-* .DS_Store Thumbs.db ~$* .fuse_hidden*", Writing;
     /// Uploads at a time.
     uploads: usize = "2", Writing;
     /// Most bytes a second of all uploads together, by local time where wanted: the first span

@@ -117,6 +117,7 @@ impl Below {
             },
         )?;
         let tree = Tree::new(store.clone(), api.limits().listing_lag);
+        tree.keep_here(&settings.local_names.0)?;
         let refresher = Refresher::new(
             tree.clone(),
             api.clone(),

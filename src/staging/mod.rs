@@ -48,7 +48,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -248,6 +248,28 @@ impl Staging {
     pub fn stored_version(&self, ino: Ino) -> Result<Option<u64>, StagingError> {
         let store = &self.home.room.store;
         store.read(|connection| rows::stored_version(connection, ino))
+    }
+
+    /// Of these files, those whose stored version is a whole, unchanged copy of a file of
+    /// the service, with that file. One whose map cannot be read is none.
+    ///
+    /// # Errors
+    /// That of the database.
+    pub fn copies(
+        &self,
+        inos: impl Iterator<Item = Ino>,
+    ) -> Result<HashMap<Ino, RemoteFile>, StagingError> {
+        self.home.room.store.read(|connection| {
+            let mut copies = HashMap::new();
+            for ino in inos {
+                match rows::copy_of(connection, ino) {
+                    Ok(source) => copies.extend(source.map(|source| (ino, source))),
+                    Err(StagingError::Map { .. }) => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            Ok(copies)
+        })
     }
 
     /// The disk is full: clean content on it goes. Whether there was any.

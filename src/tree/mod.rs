@@ -12,6 +12,7 @@
 //! - [`merge`]: what a listing does to the confirmed half, and to the wanted one
 //!   where the user has no wish of his own.
 //! - [`journal`]: what is to be done, and what was done; for `upload`.
+//! - `local`: files that stay here.
 //! - [`refresh`]: fetches listings, one at a time for a folder.
 //! - `complete`, `slices`: folders of more files than a listing holds.
 //!
@@ -30,6 +31,7 @@ mod complete;
 mod error;
 pub mod events;
 pub mod journal;
+mod local;
 pub mod merge;
 pub mod names;
 pub mod node;

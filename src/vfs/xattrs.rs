@@ -196,14 +196,15 @@ impl Vfs {
         })
     }
 
-    /// How far the service is behind: `clean`, `dirty`, `queued`, `uploading` or
+    /// How far the service is behind: `clean`, `local` (it never gets it), `dirty`, `queued`, `uploading` or
     /// `failed: reason`.
     fn state(&self, node: &Node) -> Result<String, Error> {
         if node.kind == Kind::File && self.is_dirty(node.ino) {
             return Ok("dirty".to_owned());
         }
         let Some(queued) = self.tree().queued(node.ino)? else {
-            return Ok("clean".to_owned());
+            let here_only = node.kind != Kind::Folder && node.remote == Remote::None;
+            return Ok(if here_only { "local" } else { "clean" }.to_owned());
         };
         if queued.parked {
             let reason = queued.error.unwrap_or_default();

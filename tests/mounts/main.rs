@@ -1,11 +1,13 @@
 //! Tests over real mounts of the program, against the simulated service. What they
 //! need, `tests/setup` installs; without it they fail.
 
+mod copying;
 mod crash;
 mod faults;
 mod first_contact;
 mod foreign;
 mod harness;
+mod local_names;
 mod open_questions;
 mod pinning;
 mod secrets;

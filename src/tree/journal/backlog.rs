@@ -174,7 +174,7 @@ impl Tree {
     pub fn retry(&self, ino: Option<Ino>) -> Result<usize> {
         self.store.write(|tx| {
             Ok(tx.execute(
-                "UPDATE attempt SET parked = 0, not_before = 0, attempts = 0, vain = 0
+                "UPDATE attempt SET parked = 0, not_before = 0, attempts = 0, vain = 0, no_copy = 0
                  WHERE parked = 1 AND (?1 IS NULL OR ino = ?1)",
                 [ino.map(|i| int(i.0))],
             )?)

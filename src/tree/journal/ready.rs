@@ -1,6 +1,6 @@
 //! What can be done now.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Result;
 use crate::ids::{FileId, FolderId, Ino, Time};
@@ -49,6 +49,8 @@ pub enum Task {
         size: u64,
         /// The target, for a symbolic link.
         link: Option<std::ffi::OsString>,
+        /// Whether the service may be asked to copy it, if it is a copy.
+        copying: Copying,
     },
     /// The last closed version is empty, which the service cannot hold: what it
     /// has of the file goes.
@@ -58,6 +60,17 @@ pub enum Task {
     },
     /// Remove an object.
     Remove(Removal),
+}
+
+/// Whether a version that is a copy of a file of the service is copied there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Copying {
+    /// In one call with others.
+    Together,
+    /// In a call of its own: the one with others came to nothing.
+    Alone,
+    /// Never: the service refused, or it did not come about. The content is sent.
+    Never,
 }
 
 /// A file or folder of the service.
@@ -172,6 +185,7 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
                 at: wanted,
                 size: node.size,
                 link: node.target.clone(),
+                copying: copying(c, node.ino)?,
             })
         });
     }
@@ -214,6 +228,21 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
             to: wanted.folder,
         }
     }))
+}
+
+/// Copies that came to nothing before the content is sent instead.
+const COPIES_IN_VAIN: u32 = 2;
+
+fn copying(c: &Connection, ino: Ino) -> rusqlite::Result<Copying> {
+    let tried: Option<(u32, bool)> = c
+        .prepare_cached("SELECT vain, no_copy FROM attempt WHERE ino = ?1")?
+        .query_row([int(ino.0)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(match tried {
+        None | Some((0, false)) => Copying::Together,
+        Some((vain, false)) if vain < COPIES_IN_VAIN => Copying::Alone,
+        Some(_) => Copying::Never,
+    })
 }
 
 /// Whether something that is about to leave still holds this place: an object
