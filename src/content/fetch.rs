@@ -158,10 +158,9 @@ impl Pilot {
         let deadline = Instant::now() + core.options.data_deadline;
         // The link first: it may have to wait for its turn among the calls of
         // the API, and a connection must not be held meanwhile.
-        let link = core
-            .links
-            .get(&id, core.origin.as_ref(), deadline, &core.counters);
-        let link = self.unless_given_up(link).await??;
+        let link = self
+            .unless_given_up(core.links.get(&id, deadline))
+            .await??;
         let mut waiters = self.waiters.clone();
         let mut line = self
             .unless_given_up(core.lines.acquire(&mut waiters))
