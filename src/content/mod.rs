@@ -22,6 +22,7 @@
 mod assemble;
 mod blocks;
 mod cursor;
+mod edges;
 mod error;
 mod fetch;
 mod file;
