@@ -182,6 +182,21 @@ impl Staging {
         })
     }
 
+    /// `ino` as an empty file, for who begins it anew where what is stored of it is lost
+    /// ([`StagingError::is_lost`]). Until the next version is stored the row stays what it
+    /// is, so that after a crash the loss is still told; then its data file is an
+    /// [`Orphan`], for `doctor`.
+    ///
+    /// # Errors
+    /// That of the database.
+    pub fn anew(&self, ino: Ino) -> Result<Arc<StagedFile>, StagingError> {
+        let Home { room, slots } = &self.home;
+        slots.get_or_load(ino, || {
+            let lost = room.store.read(|c| rows::stored_version(c, ino))?;
+            Ok(StagedFile::anew(ino, self.home.clone(), lost.unwrap_or(0)))
+        })
+    }
+
     /// The content of `ino` if somebody holds it.
     pub fn get(&self, ino: Ino) -> Option<Arc<StagedFile>> {
         self.home.slots.get(ino)

@@ -67,5 +67,9 @@ fn reconcile(tx: &Transaction<'_>) -> rusqlite::Result<()> {
         ),
         [],
     )?;
+    tx.execute(
+        "INSERT OR IGNORE INTO attempt (ino) SELECT ino FROM node WHERE pending & 1",
+        [],
+    )?;
     Ok(())
 }

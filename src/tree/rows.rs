@@ -393,6 +393,11 @@ pub(super) fn set_pending(c: &Connection, ino: Ino, pending: Pending) -> Result<
          WHERE ino = ?1"
     ))?
     .execute(params![int(ino.0), pending.bits()])?;
+    if pending.content {
+        // By which the journal finds it.
+        c.prepare_cached("INSERT OR IGNORE INTO attempt (ino) VALUES (?1)")?
+            .execute([int(ino.0)])?;
+    }
     Ok(())
 }
 

@@ -129,21 +129,30 @@ impl Tree {
     }
 }
 
-/// Nodes with an intent that may be tried at `now`.
+/// Nodes with an intent that may be tried at `now`, up to `limit` of each kind: what has been due
+/// for longest first. What waits for its folder must not fill the window: that folder may have
+/// failed for good.
 fn due(c: &Connection, now: Time, limit: usize) -> rusqlite::Result<Vec<Node>> {
-    let inos: Vec<Ino> = c
-        .prepare_cached(
-            // What waits for its folder must not fill the window: that folder may
-            // have failed for good.
-            "SELECT node.ino FROM node JOIN node folder ON folder.ino = node.parent
-                 LEFT JOIN attempt ON attempt.ino = node.ino
-             WHERE node.pending <> 0 AND folder.rid IS NOT NULL
-               AND coalesce(not_before, 0) <= ?1 AND coalesce(parked, 0) = 0
-               AND attempt.node IS NULL
-             ORDER BY node.ino LIMIT ?2",
-        )?
-        .query_map(params![now.0, limit as i64], |row| rows::ino(row, 0))?
-        .collect::<rusqlite::Result<_>>()?;
+    // By the time, and what never was tried: both from indices of what is queued, or the
+    // whole queue would be walked after every close.
+    const TIMED: &str = "SELECT attempt.ino FROM attempt INDEXED BY attempt_due
+             CROSS JOIN node ON node.ino = attempt.ino CROSS JOIN node folder ON folder.ino = node.parent
+         WHERE not_before <= ?1 AND parked = 0 AND attempt.node IS NULL
+             AND node.pending <> 0 AND folder.rid IS NOT NULL
+         ORDER BY not_before LIMIT ?2";
+    const NEW: &str = "SELECT node.ino FROM node INDEXED BY node_changes
+             CROSS JOIN node folder ON folder.ino = node.parent
+         WHERE node.pending > 1 AND folder.rid IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.ino = node.ino)
+         ORDER BY node.ino LIMIT ?2";
+    let mut inos: Vec<Ino> = Vec::new();
+    for query in [TIMED, NEW] {
+        let mut statement = c.prepare_cached(query)?;
+        let found = statement.query_map(params![now.0, limit as i64], |row| rows::ino(row, 0))?;
+        for ino in found {
+            inos.push(ino?);
+        }
+    }
     let mut nodes = Vec::with_capacity(inos.len());
     for ino in inos {
         nodes.extend(rows::by_ino(c, ino)?);
