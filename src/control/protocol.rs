@@ -204,6 +204,8 @@ pub enum ItemState {
     Open,
     /// Being sent.
     Sending,
+    /// Sent: the service has yet to tell what it stored.
+    Confirming,
     /// Failed for good: `queue retry` takes it up again.
     Failed,
 }

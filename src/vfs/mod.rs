@@ -36,6 +36,8 @@ mod links;
 mod pressure;
 mod quota;
 mod save;
+#[cfg(test)]
+mod state_tests;
 mod statfs;
 #[cfg(test)]
 mod testing;

@@ -17,7 +17,7 @@ use super::types::{Answer, Fh, SyncScope};
 use crate::content::ContentError;
 use crate::ids::{Ino, Time};
 use crate::staging::{StagedFile, StagingError, Survive};
-use crate::tree::{TreeError, attributes, journal};
+use crate::tree::{FileState, TreeError, attributes, journal};
 
 /// What can fail inside the transaction of a save.
 pub(super) enum SaveError {
@@ -106,10 +106,12 @@ impl Vfs {
     /// the file is the one who can be told.
     fn check_sent(&self, ino: Ino) -> Result<(), Error> {
         match self.tree().queued(ino)? {
-            Some(queued) if queued.parked && queued.pending.content => Err(Error::new(
-                ErrorKind::Io,
-                format!("not uploaded: {}", queued.error.unwrap_or_default()),
-            )),
+            Some(queued) if queued.state(false) == FileState::Failed && queued.pending.content => {
+                Err(Error::new(
+                    ErrorKind::Io,
+                    format!("not uploaded: {}", queued.error.unwrap_or_default()),
+                ))
+            }
             _ => Ok(()),
         }
     }
