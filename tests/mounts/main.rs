@@ -1,6 +1,7 @@
 //! Tests over real mounts of the program, against the simulated service. What they
 //! need, `tests/setup` installs; without it they fail.
 
+mod checks;
 mod copying;
 mod crash;
 mod faults;
@@ -11,6 +12,7 @@ mod harness;
 mod local_names;
 mod open_questions;
 mod pinning;
+mod reading;
 mod secrets;
 mod semantics;
 mod workflows;
