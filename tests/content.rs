@@ -24,14 +24,19 @@ struct World {
 
 impl World {
     async fn new(options: ContentOptions) -> World {
+        World::at_scale(SCALE, options).await
+    }
+
+    /// A world whose clock runs `scale` times as fast.
+    async fn at_scale(scale: f64, options: ContentOptions) -> World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let config = SimConfig {
-            time_scale: SCALE,
+            time_scale: scale,
             ..SimConfig::default()
         };
         let sim = Simulator::start(config).await.unwrap();
-        let limits = Limits::scaled(SCALE);
+        let limits = Limits::scaled(scale);
         let api = Api::new(ApiConfig {
             endpoints: Endpoints::new(&sim.api_url(), &sim.site_url()).unwrap(),
             keys: KeyStore::new(ApiKey::new(sim::DEFAULT_KEY.to_owned()).unwrap()),
@@ -133,6 +138,26 @@ async fn each_fault_of_a_download_is_repaired_without_the_reader_noticing() {
         assert!(read.unwrap() == expect(seed, 0..film.size), "{kind:?}");
         assert_eq!(world.sim.faults().list(), [], "{kind:?} has struck");
     }
+    let report = world.sim.report();
+    assert_eq!(report.violation_count(), 0, "{:?}", report.violations);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_outlasts_the_lives_of_several_links() {
+    // The half hour that a link serves is a second and a half.
+    let world = World::at_scale(1200.0, options()).await;
+    let film = world.film(3, 64 * MIB);
+    let begun = std::time::Instant::now();
+    let mut at = 0;
+    while begun.elapsed() < Duration::from_secs(4) {
+        // Far enough apart that each is a request.
+        let range = at..at + 1000;
+        assert!(world.read(&film, range.clone()).await.unwrap() == expect(3, range));
+        at = (at + 5 * MIB) % film.size;
+        world.content.clear();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(world.links() >= 3);
     let report = world.sim.report();
     assert_eq!(report.violation_count(), 0, "{:?}", report.violations);
 }

@@ -27,6 +27,8 @@ pub enum Kind {
     Path,
     /// A bandwidth limit, by time of day where wanted: `08:00-23:00 2MiB, off`.
     Timetable,
+    /// Patterns of names, as shells have them.
+    Patterns,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A secret: never shown, never taken from the command line.
@@ -47,6 +49,10 @@ impl Kind {
             Kind::Path => "a path".to_owned(),
             Kind::Timetable => {
                 "bytes a second such as 2MiB, off, or a timetable such as Mon-Fri 08:00-23:00 2MiB, off"
+                    .to_owned()
+            }
+            Kind::Patterns => {
+                "patterns of names such as .~lock.*# or Thumbs.db, separated by spaces; none may be * or have a slash"
                     .to_owned()
             }
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
@@ -154,6 +160,21 @@ impl Value for Umask {
     fn read(text: &str) -> Option<Umask> {
         let bits = u32::from_str_radix(text, 8).ok()?;
         (bits <= 0o777).then_some(Umask(bits))
+    }
+}
+
+/// Patterns of names as shells have them, separated by spaces.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Patterns(pub Vec<String>);
+
+impl Value for Patterns {
+    const KIND: Kind = Kind::Patterns;
+
+    fn read(text: &str) -> Option<Patterns> {
+        let patterns: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        // What fits every name would keep everything here.
+        let fits = |p: &String| !p.contains('/') && !p.chars().all(|c| c == '*');
+        patterns.iter().all(fits).then_some(Patterns(patterns))
     }
 }
 
@@ -283,6 +304,16 @@ choice! {
         Ipv4 = "ipv4",
         /// IPv6 only.
         Ipv6 = "ipv6",
+    }
+}
+
+choice! {
+    /// What an `fsync` waits for.
+    Fsync {
+        /// The disk of this machine.
+        Local = "local",
+        /// The service's confirmation, too.
+        Remote = "remote",
     }
 }
 

@@ -13,17 +13,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use moka::Entry;
 use moka::future::Cache;
 use moka::ops::compute::{CompResult, Op};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::origin::{Fault, Link, Origin};
+use super::origin::{Fault, Link, Need, Origin};
 use super::stats::Counters;
 use crate::ids::FileId;
 
 /// Links kept; beyond it the least used go.
 const MOST_LINKS: u64 = 10_000;
+
+/// The next link is asked for when this part of the life of the one in use is left.
+const RENEWED_PART: u32 = 5;
 
 /// Links in a row that have to wear out by one request before it is believed.
 const WORN: u32 = 3;
@@ -38,6 +42,18 @@ pub(super) struct LinkLife {
     pub(super) to_open: Duration,
     /// For further requests, once one has succeeded.
     pub(super) to_resume: Duration,
+    /// Until the next one is asked for, where it is in use.
+    pub(super) to_renew: Duration,
+}
+
+impl LinkLife {
+    pub(super) fn new(to_open: Duration, to_resume: Duration) -> LinkLife {
+        LinkLife {
+            to_open,
+            to_resume,
+            to_renew: to_resume - to_resume / RENEWED_PART,
+        }
+    }
 }
 
 /// A link and what is known of it.
@@ -47,6 +63,8 @@ pub(super) struct Issued {
     proven: AtomicBool,
     /// Requests made with it.
     opened: AtomicU32,
+    /// Whether its successor was asked for.
+    renewed: AtomicBool,
 }
 
 /// What the refusal of a link says.
@@ -77,6 +95,13 @@ impl Issued {
         };
         self.at.elapsed() < limit
     }
+
+    /// Whether it is in use and near its end; said once.
+    fn is_due(&self, life: LinkLife) -> bool {
+        self.proven.load(Ordering::Relaxed)
+            && self.at.elapsed() >= life.to_renew
+            && !self.renewed.swap(true, Ordering::Relaxed)
+    }
 }
 
 /// What is known of how long links last.
@@ -89,18 +114,23 @@ struct Worn {
     single: Option<Instant>,
 }
 
-/// The links of all files.
+/// The links of all files. Clones share them.
+#[derive(Clone)]
 pub(super) struct Links {
     life: LinkLife,
-    worn: Mutex<Worn>,
+    origin: Arc<dyn Origin>,
+    counters: Arc<Counters>,
+    worn: Arc<Mutex<Worn>>,
     links: Cache<FileId, Arc<Issued>>,
 }
 
 impl Links {
-    pub(super) fn new(life: LinkLife) -> Links {
+    pub(super) fn new(life: LinkLife, origin: Arc<dyn Origin>, counters: Arc<Counters>) -> Links {
         Links {
             life,
-            worn: Mutex::default(),
+            origin,
+            counters,
+            worn: Arc::default(),
             links: Cache::new(MOST_LINKS),
         }
     }
@@ -110,30 +140,15 @@ impl Links {
     ///
     /// # Errors
     /// What the call for a link ended with.
-    pub(super) async fn get(
-        &self,
-        id: &FileId,
-        origin: &dyn Origin,
-        deadline: Instant,
-        counters: &Counters,
-    ) -> Result<Arc<Issued>, Fault> {
-        if let Some(old) = self.links.get(id).await
-            && !old.is_usable(self.life)
-        {
-            self.discard(id, &old).await;
+    pub(super) async fn get(&self, id: &FileId, deadline: Instant) -> Result<Arc<Issued>, Fault> {
+        if let Some(known) = self.links.get(id).await {
+            if !known.is_usable(self.life) {
+                self.discard(id, &known).await;
+            } else if known.is_due(self.life) {
+                tokio::spawn(self.clone().renew(id.clone(), known));
+            }
         }
-        let issue = async {
-            counters.links.add(1);
-            // The life of a link begins when it is issued, not when it arrives.
-            let at = Instant::now();
-            let link = origin.link(id, deadline.into_std()).await?;
-            Ok(Arc::new(Issued {
-                link,
-                at,
-                proven: AtomicBool::new(false),
-                opened: AtomicU32::new(0),
-            }))
-        };
+        let issue = self.issue(id, Need::Now, deadline);
         if self.are_single() {
             return issue.await;
         }
@@ -141,6 +156,40 @@ impl Links {
             .try_get_with_by_ref(id, issue)
             .await
             .map_err(|fault: Arc<Fault>| (*fault).clone())
+    }
+
+    /// Asks for a link: one call of the API.
+    async fn issue(&self, id: &FileId, need: Need, by: Instant) -> Result<Arc<Issued>, Fault> {
+        self.counters.links.add(1);
+        // The life of a link begins when it is issued, not when it arrives.
+        let at = Instant::now();
+        let link = self.origin.link(id, need, by.into_std()).await?;
+        Ok(Arc::new(Issued {
+            link,
+            at,
+            proven: AtomicBool::new(false),
+            opened: AtomicU32::new(0),
+            renewed: AtomicBool::new(false),
+        }))
+    }
+
+    /// Puts a fresh link in the place of one that ends soon. Where none is given, who
+    /// reads on after the end asks for it.
+    async fn renew(self, id: FileId, old: Arc<Issued>) {
+        let end = old.at + self.life.to_resume;
+        match self.issue(&id, Need::Soon, end).await {
+            Ok(new) => {
+                let replace = |entry: Option<Entry<FileId, Arc<Issued>>>| {
+                    let op = match entry {
+                        Some(entry) if Arc::ptr_eq(entry.value(), &old) => Op::Put(new),
+                        _ => Op::Nop,
+                    };
+                    std::future::ready(op)
+                };
+                self.links.entry_by_ref(&id).and_compute_with(replace).await;
+            }
+            Err(fault) => tracing::debug!(file = %id, ?fault, "a link was not renewed"),
+        }
     }
 
     /// Whether each request needs a link of its own.
@@ -204,5 +253,186 @@ impl Links {
             })
             .await;
         matches!(done, CompResult::Removed(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Instant as StdInstant;
+
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+    use tokio::sync::Semaphore;
+
+    use super::super::error::Reason;
+    use super::super::origin::Chunks;
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Gives links that nothing is done with. One that is not needed now waits until it is
+    /// let go.
+    struct Giver {
+        now: AtomicUsize,
+        soon: AtomicUsize,
+        go: Arc<Semaphore>,
+        refuses: AtomicBool,
+    }
+
+    struct Nothing;
+
+    impl Link for Nothing {
+        fn open(&self, _: Range<u64>, _: u64) -> BoxFuture<'static, Result<Chunks, Fault>> {
+            std::future::pending().boxed()
+        }
+    }
+
+    impl Origin for Giver {
+        fn link(
+            &self,
+            _: &FileId,
+            need: Need,
+            _: StdInstant,
+        ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
+            let count = match need {
+                Need::Now => &self.now,
+                Need::Soon => &self.soon,
+            };
+            count.fetch_add(1, Ordering::SeqCst);
+            let (go, refuses) = (Arc::clone(&self.go), self.refuses.load(Ordering::SeqCst));
+            async move {
+                if need == Need::Soon {
+                    // Never closed.
+                    go.acquire().await.unwrap().forget();
+                }
+                match refuses {
+                    true => Err(Fault::Again(Reason::new(&"as told", ""))),
+                    false => Ok(Arc::new(Nothing) as Arc<dyn Link>),
+                }
+            }
+            .boxed()
+        }
+    }
+
+    struct House {
+        giver: Arc<Giver>,
+        links: Links,
+        id: FileId,
+    }
+
+    impl House {
+        fn new(life: LinkLife) -> House {
+            let giver = Arc::new(Giver {
+                now: AtomicUsize::new(0),
+                soon: AtomicUsize::new(0),
+                go: Arc::new(Semaphore::new(0)),
+                refuses: AtomicBool::new(false),
+            });
+            House {
+                links: Links::new(life, giver.clone(), Arc::default()),
+                giver,
+                id: "film0".parse().unwrap(),
+            }
+        }
+
+        /// Makes a request that gives bytes, and tells with which link.
+        async fn read(&self) -> Arc<Issued> {
+            let link = self.links.get(&self.id, Instant::now() + HOUR).await;
+            let link = link.unwrap_or_else(|fault| panic!("{fault:?}"));
+            let nth = link.open();
+            self.links.gave(&link, nth);
+            // What was begun meanwhile comes to where it waits.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            link
+        }
+
+        /// Links asked for by who needed one now, and by who will need one.
+        fn asked(&self) -> (usize, usize) {
+            let count = |count: &AtomicUsize| count.load(Ordering::SeqCst);
+            (count(&self.giver.now), count(&self.giver.soon))
+        }
+    }
+
+    /// A life near whose end every link in use is.
+    const OLD: LinkLife = LinkLife {
+        to_open: HOUR,
+        to_resume: HOUR,
+        to_renew: Duration::ZERO,
+    };
+
+    #[test]
+    fn a_link_is_renewed_minutes_before_its_end() {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        let life = LinkLife::new(minutes(4), minutes(25));
+        assert_eq!(life.to_renew, minutes(20));
+    }
+
+    #[tokio::test]
+    async fn the_link_of_an_active_reader_is_renewed_before_it_ends_and_nobody_waits_for_it() {
+        let house = House::new(OLD);
+        let first = house.read().await;
+        for _ in 0..5 {
+            assert!(Arc::ptr_eq(&house.read().await, &first));
+        }
+        assert_eq!(house.asked(), (1, 1), "asked for once, and not here yet");
+        house.giver.go.add_permits(100);
+        house.read().await;
+        let second = house.read().await;
+        assert!(!Arc::ptr_eq(&second, &first));
+        for _ in 0..10 {
+            house.read().await;
+        }
+        let (now, soon) = house.asked();
+        assert_eq!(now, 1, "nobody waited");
+        assert!(soon > 2);
+    }
+
+    #[tokio::test]
+    async fn where_the_renewal_fails_the_link_is_used_on_and_the_call_is_not_repeated() {
+        let house = House::new(OLD);
+        house.giver.go.add_permits(100);
+        house.giver.refuses.store(true, Ordering::SeqCst);
+        assert!(
+            house
+                .links
+                .get(&house.id, Instant::now() + HOUR)
+                .await
+                .is_err()
+        );
+        house.giver.refuses.store(false, Ordering::SeqCst);
+        let first = house.read().await;
+        house.giver.refuses.store(true, Ordering::SeqCst);
+        for _ in 0..5 {
+            assert!(Arc::ptr_eq(&house.read().await, &first));
+        }
+        assert_eq!(house.asked(), (2, 1));
+    }
+
+    #[tokio::test]
+    async fn a_link_that_was_replaced_meanwhile_stays() {
+        let house = House::new(OLD);
+        let first = house.read().await;
+        house.read().await;
+        // Its renewal is under way, and it fails.
+        house.links.refused(&house.id, &first, 2).await;
+        let second = house.read().await;
+        house.giver.go.add_permits(1);
+        assert!(Arc::ptr_eq(&house.read().await, &second));
+        assert!(Arc::ptr_eq(&house.read().await, &second));
+    }
+
+    #[tokio::test]
+    async fn a_link_that_nobody_used_is_not_renewed() {
+        let house = House::new(OLD);
+        for _ in 0..3 {
+            let link = house.links.get(&house.id, Instant::now() + HOUR).await;
+            assert!(link.is_ok());
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(house.asked(), (1, 0));
     }
 }

@@ -22,6 +22,7 @@
 mod assemble;
 mod blocks;
 mod cursor;
+mod edges;
 mod error;
 mod fetch;
 mod file;
@@ -57,7 +58,7 @@ pub use blocks::BLOCK_SIZE;
 pub use error::{ContentError, Reason};
 pub use pins::Pinned;
 pub use stats::ContentStats;
-pub use verify::Verdict;
+pub use verify::{AtWork, Verdict};
 
 use crate::api::Api;
 use crate::ids::{FileId, Whirlpool};
@@ -157,7 +158,6 @@ pub struct Content {
 
 struct Core {
     options: ContentOptions,
-    origin: Box<dyn Origin>,
     runtime: Handle,
     shelf: Shelf,
     memory: MemoryTier,
@@ -181,15 +181,13 @@ impl Content {
         options: ContentOptions,
         runtime: Handle,
     ) -> Result<Content, ContentError> {
-        let life = LinkLife {
-            to_open: api.limits().link_opens,
-            to_resume: api.limits().link_resumes,
-        };
-        Content::over(Box::new(api), life, store, dir, options, runtime)
+        let limits = api.limits();
+        let life = LinkLife::new(limits.link_opens, limits.link_resumes);
+        Content::over(Arc::new(api), life, store, dir, options, runtime)
     }
 
     fn over(
-        origin: Box<dyn Origin>,
+        origin: Arc<dyn Origin>,
         life: LinkLife,
         store: Store,
         dir: &Path,
@@ -219,11 +217,10 @@ impl Content {
                 Arc::clone(&counters),
             )?,
             memory: MemoryTier::new(MEMORY),
-            links: Links::new(life),
+            links: Links::new(life, origin, Arc::clone(&counters)),
             lines: Lines::new(options.connections.min(MOST_CONNECTIONS)),
             pins: Pins::default(),
             counters,
-            origin,
             options,
             runtime,
         });

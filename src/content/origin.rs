@@ -29,6 +29,15 @@ pub(super) enum Fault {
 /// The bytes of a range, in chunks.
 pub(super) type Chunks = BoxStream<'static, Result<Bytes, Fault>>;
 
+/// How soon a link is needed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Need {
+    /// Bytes are wanted now.
+    Now,
+    /// Another link still serves.
+    Soon,
+}
+
 /// Gives links.
 pub(super) trait Origin: Send + Sync + 'static {
     /// Asks for a link to a file, which is of no use after `deadline`. One call
@@ -36,6 +45,7 @@ pub(super) trait Origin: Send + Sync + 'static {
     fn link(
         &self,
         id: &FileId,
+        need: Need,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>>;
 }

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 
 use super::error::{ContentError, Reason};
-use super::origin::{Chunks, Fault, Link, Origin};
+use super::origin::{Chunks, Fault, Link, Need, Origin};
 use crate::api::{Api, ApiError, Ask, Class, DownloadUrl, LinkFault};
 use crate::ids::FileId;
 
@@ -23,12 +23,17 @@ impl Origin for Api {
     fn link(
         &self,
         id: &FileId,
+        need: Need,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
         let (api, id) = (self.clone(), id.clone());
+        let class = match need {
+            Need::Now => Class::Interactive,
+            Need::Soon => Class::Background,
+        };
         async move {
             let url = api
-                .download_token(&id, Ask::until(Class::Interactive, deadline))
+                .download_token(&id, Ask::until(class, deadline))
                 .await
                 .map_err(fault_of_link)?;
             Ok(Arc::new(ServiceLink { api, url }) as Arc<dyn Link>)

@@ -42,7 +42,7 @@ pub enum StagingError {
     /// The machine went down before the disk had the staged bytes.
     #[error(
         "the machine went down before all of it was on the disk: what is left of it cannot be told \
-         from other bytes; remove the file and write it again"
+         from other bytes; write the file anew, or remove it"
     )]
     Torn,
     /// A map refers to staged bytes, but there is no data file.
@@ -73,6 +73,14 @@ pub enum StagingError {
 impl StagingError {
     pub(super) fn disk(action: &'static str) -> impl FnOnce(io::Error) -> StagingError {
         move |source| StagingError::Disk { action, source }
+    }
+
+    /// Whether what is stored here of a file can never be read again.
+    pub fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            StagingError::Torn | StagingError::NoDataFile | StagingError::Map { .. }
+        )
     }
 
     /// Whether there is no room: on the disk or in the budget.

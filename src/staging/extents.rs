@@ -236,6 +236,19 @@ impl ExtentMap {
         found
     }
 
+    /// The file of the service that this is all of, byte for byte.
+    pub fn copy_of(&self) -> Option<&Arc<RemoteFile>> {
+        let mut origins = self.origins.iter();
+        match (origins.next(), origins.next()) {
+            (Some((range, Origin::Remote(file, Shift(0)))), None)
+                if *range == (0..self.size) && file.size == self.size =>
+            {
+                Some(file)
+            }
+            _ => None,
+        }
+    }
+
     /// The first position at or after `offset` that is not in a hole.
     pub fn next_data(&self, offset: u64) -> Option<u64> {
         if offset >= self.size {
@@ -284,6 +297,32 @@ pub(super) mod tests {
     pub enum Op {
         Overlay(Range<u64>, Source),
         Truncate(u64),
+    }
+
+    #[test]
+    fn only_all_of_a_file_from_its_first_byte_on_is_a_copy() {
+        let file = remote('a', 10);
+        let mut map = ExtentMap::default();
+        // In several calls, as a long copy is made.
+        for part in [0..4, 4..10] {
+            let source = Source::Remote {
+                file: Arc::new(file.clone()),
+                offset: part.start,
+            };
+            assert_eq!(map.copy_of(), None);
+            map.overlay(part, source);
+        }
+        assert_eq!(map.copy_of().map(|file| &**file), Some(&file));
+        let changes: [fn(&mut ExtentMap); 3] = [
+            |map| map.truncate(9),
+            |map| map.truncate(11),
+            |map| map.overlay(3..4, Source::Data { offset: 3 }),
+        ];
+        for change in changes {
+            let mut changed = map.clone();
+            change(&mut changed);
+            assert_eq!(changed.copy_of(), None);
+        }
     }
 
     const SPACE: u64 = 96;

@@ -127,6 +127,18 @@ impl StagedFile {
         StagedFile::with(ino, home, state)
     }
 
+    /// An empty file that is to be stored after the version `lost`.
+    pub(super) fn anew(ino: Ino, home: Home, lost: u64) -> StagedFile {
+        let file = StagedFile::clean(ino, home, None);
+        let mut state = file.state.lock();
+        state.next_version = lost + 1;
+        state.settled = lost;
+        // Also if nothing is written: that it is empty now is a change.
+        state.changes = 1;
+        drop(state);
+        file
+    }
+
     /// A file whose last closed version is stored.
     pub(super) fn stored(ino: Ino, home: Home, row: Row) -> Result<StagedFile, StagingError> {
         let room = &home.room;

@@ -48,7 +48,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -182,6 +182,21 @@ impl Staging {
         })
     }
 
+    /// `ino` as an empty file, for who begins it anew where what is stored of it is lost
+    /// ([`StagingError::is_lost`]). Until the next version is stored the row stays what it
+    /// is, so that after a crash the loss is still told; then its data file is an
+    /// [`Orphan`], for `doctor`.
+    ///
+    /// # Errors
+    /// That of the database.
+    pub fn anew(&self, ino: Ino) -> Result<Arc<StagedFile>, StagingError> {
+        let Home { room, slots } = &self.home;
+        slots.get_or_load(ino, || {
+            let lost = room.store.read(|c| rows::stored_version(c, ino))?;
+            Ok(StagedFile::anew(ino, self.home.clone(), lost.unwrap_or(0)))
+        })
+    }
+
     /// The content of `ino` if somebody holds it.
     pub fn get(&self, ino: Ino) -> Option<Arc<StagedFile>> {
         self.home.slots.get(ino)
@@ -248,6 +263,28 @@ impl Staging {
     pub fn stored_version(&self, ino: Ino) -> Result<Option<u64>, StagingError> {
         let store = &self.home.room.store;
         store.read(|connection| rows::stored_version(connection, ino))
+    }
+
+    /// Of these files, those whose stored version is a whole, unchanged copy of a file of
+    /// the service, with that file. One whose map cannot be read is none.
+    ///
+    /// # Errors
+    /// That of the database.
+    pub fn copies(
+        &self,
+        inos: impl Iterator<Item = Ino>,
+    ) -> Result<HashMap<Ino, RemoteFile>, StagingError> {
+        self.home.room.store.read(|connection| {
+            let mut copies = HashMap::new();
+            for ino in inos {
+                match rows::copy_of(connection, ino) {
+                    Ok(source) => copies.extend(source.map(|source| (ino, source))),
+                    Err(StagingError::Map { .. }) => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            Ok(copies)
+        })
     }
 
     /// The disk is full: clean content on it goes. Whether there was any.

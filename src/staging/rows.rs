@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 use super::StagingError;
 use super::data_file::FileNumber;
 use super::extents::{ExtentMap, bytes_in};
+use crate::content::RemoteFile;
 use crate::ids::Ino;
 
 /// A row of `staged`.
@@ -56,6 +57,25 @@ pub(super) fn stored_version(
         .query_row([ino.0 as i64], |row| row.get::<_, i64>(0))
         .optional()?
         .map(|version| version as u64))
+}
+
+/// The file of the service that the stored version of `ino` is a whole copy of. Looks
+/// only at those that have no byte of their own.
+pub(super) fn copy_of(
+    connection: &Connection,
+    ino: Ino,
+) -> Result<Option<RemoteFile>, StagingError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT map FROM staged WHERE ino = ?1 AND base IS NOT NULL AND data_bytes = 0",
+    )?;
+    let map: Option<Vec<u8>> = statement
+        .query_row([ino.0 as i64], |row| row.get(0))
+        .optional()?;
+    let Some(map) = map else {
+        return Ok(None);
+    };
+    let map = decode(ino, &map)?;
+    Ok(map.copy_of().map(|file| RemoteFile::clone(file)))
 }
 
 /// Stores a version, unless a newer one is stored.

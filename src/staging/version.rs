@@ -64,6 +64,11 @@ impl Version {
         &self.closed.map
     }
 
+    /// Whether its bytes are known to be on the disk.
+    pub fn is_on_disk(&self) -> bool {
+        self.closed.hold.is_none() || self.closed.is_on_disk()
+    }
+
     /// Brings its staged bytes to the disk. Blocks.
     ///
     /// # Errors

@@ -16,8 +16,8 @@ pub const WHILE_OPEN: Time = Time(i64::MAX);
 pub fn content_due(tx: &Transaction<'_>, ino: Ino, not_before: Time) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO attempt (ino, not_before) VALUES (?1, ?2)
-         ON CONFLICT (ino) DO UPDATE SET not_before = ?2, attempts = 0, vain = 0, error = NULL,
-             parked = 0",
+         ON CONFLICT (ino) DO UPDATE SET not_before = ?2, attempts = 0, vain = 0, no_copy = 0,
+             error = NULL, parked = 0",
     )?
     .execute(params![int(ino.0), not_before.0])?;
     Ok(())
@@ -38,7 +38,8 @@ pub(super) fn is_being_sent(c: &Connection, file: &RemoteFile) -> rusqlite::Resu
 /// The user changed what failed for good: it may go well now.
 pub(super) fn unpark(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
     c.prepare_cached(
-        "UPDATE attempt SET parked = 0, attempts = 0, vain = 0, not_before = 0, error = NULL
+        "UPDATE attempt SET parked = 0, attempts = 0, vain = 0, no_copy = 0, not_before = 0,
+             error = NULL
          WHERE ino = ?1 AND parked = 1",
     )?
     .execute([int(ino.0)])?;

@@ -212,6 +212,8 @@ impl Tree {
             rows::set_place(tx, node.ino, Some(&place))?;
             node.place = Some(place);
             node.pending.place = differs_there(tx, &node)?;
+            // It may have stayed here because of its name.
+            node.pending.content |= node.remote == Remote::None && node.has_content();
             rows::set_pending(tx, node.ino, node.pending)?;
             rows::set_changed(tx, node.ino, now)?;
             attempts::unpark(tx, node.ino)?;

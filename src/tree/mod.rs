@@ -12,6 +12,8 @@
 //! - [`merge`]: what a listing does to the confirmed half, and to the wanted one
 //!   where the user has no wish of his own.
 //! - [`journal`]: what is to be done, and what was done; for `upload`.
+//! - `local`: files that stay here.
+//! - [`state`]: how far a file has come; pure.
 //! - [`refresh`]: fetches listings, one at a time for a folder.
 //! - `complete`, `slices`: folders of more files than a listing holds.
 //!
@@ -30,6 +32,7 @@ mod complete;
 mod error;
 pub mod events;
 pub mod journal;
+mod local;
 pub mod merge;
 pub mod names;
 pub mod node;
@@ -38,6 +41,7 @@ pub mod refresh;
 pub mod removals;
 mod rows;
 mod slices;
+pub mod state;
 #[cfg(test)]
 mod tests;
 mod wanted;
@@ -52,6 +56,7 @@ pub use complete::Progress;
 pub use error::TreeError;
 pub use events::Change;
 pub use node::{Kind, Known, Lookup, Node, Place, ROOT, Remote, RemoteFile, RemotePlace};
+pub use state::FileState;
 
 /// The tree. Cheap to clone.
 #[derive(Clone)]

@@ -218,6 +218,15 @@ impl Node {
         }
     }
 
+    /// Whether it has content that the service could take: not a folder, nor an empty file.
+    pub fn has_content(&self) -> bool {
+        match self.kind {
+            Kind::Folder => false,
+            Kind::File => self.size > 0,
+            Kind::Symlink => true,
+        }
+    }
+
     /// The confirmed file, if there is one.
     pub fn remote_file(&self) -> Option<&RemoteFile> {
         match &self.remote {

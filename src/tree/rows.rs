@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::local::IS_LOCAL;
 use super::node::{
     Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
     RemotePlace,
@@ -304,7 +305,11 @@ pub(super) fn insert(c: &Connection, new: &Node) -> Result<Ino> {
         new.known.at().map(|t| t.0),
         new.pending.bits(),
     ])?;
-    Ok(Ino(uint(c.last_insert_rowid())))
+    let ino = Ino(uint(c.last_insert_rowid()));
+    if new.pending.content {
+        set_pending(c, ino, new.pending)?;
+    }
+    Ok(ino)
 }
 
 type RemoteColumns<'a> = (
@@ -380,9 +385,19 @@ pub(super) fn set_place(c: &Connection, ino: Ino, place: Option<&Place>) -> Resu
     Ok(())
 }
 
+/// What is pending of a node. Of a file that stays here nothing is (see [`super::local`]).
 pub(super) fn set_pending(c: &Connection, ino: Ino, pending: Pending) -> Result<()> {
-    c.prepare_cached("UPDATE node SET pending = ?2 WHERE ino = ?1")?
-        .execute(params![int(ino.0), pending.bits()])?;
+    c.prepare_cached(&format!(
+        "UPDATE node SET pending =
+             iif(?2 & 1 AND rid IS NULL AND kind <> 1 AND {IS_LOCAL}, ?2 & ~1, ?2)
+         WHERE ino = ?1"
+    ))?
+    .execute(params![int(ino.0), pending.bits()])?;
+    if pending.content {
+        // By which the journal finds it.
+        c.prepare_cached("INSERT OR IGNORE INTO attempt (ino) VALUES (?1)")?
+            .execute([int(ino.0)])?;
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::changes::{NewNode, Over, Ownership};
-use super::journal::{self, Object, Task, Underway};
+use super::journal::{self, Object, Task, Underway, Way};
 use super::merge::{Extent, ListedFile, ListedFolder, Listing};
 use super::node::{Known, Node, ROOT};
 use super::{Change, Lookup, RemoteFile, RemotePlace, Tree, TreeError, attributes};
@@ -145,8 +145,10 @@ impl Bench {
             },
             size,
             whirlpool: None,
-            node: "up1.1fichier.com".to_owned(),
-            xid: "a1B2c3D4e5".to_owned(),
+            way: Way::Upload {
+                node: "up1.1fichier.com".to_owned(),
+                xid: "a1B2c3D4e5".to_owned(),
+            },
             started: self.now,
             not_before: Time(0),
             attempts: 0,
@@ -975,8 +977,10 @@ fn a_forgotten_file_does_not_keep_the_others_of_its_request_from_being_sent() {
         },
         size: 4,
         whirlpool: None,
-        node: "up".to_owned(),
-        xid: "x".to_owned(),
+        way: Way::Upload {
+            node: "up".to_owned(),
+            xid: "x".to_owned(),
+        },
         started: bench.now,
         not_before: Time(0),
         attempts: 0,
@@ -997,4 +1001,32 @@ fn a_folder_that_is_forgotten_while_it_is_made_goes_from_the_service_too() {
     };
     bench.tree.made(d, FolderId(7), place, bench.now).unwrap();
     assert_eq!(bench.todo(), ["remove 7"]);
+}
+
+#[test]
+fn a_file_that_waits_and_gets_a_local_name_stays_here_until_it_loses_that() {
+    let bench = Bench::new();
+    bench.tree.keep_here(&[".*.sw?".to_owned()]).unwrap();
+    let ino = bench.write(ROOT, "text", 4).ino;
+    assert_eq!(bench.tree.backlog().unwrap().uploads, 1);
+    bench.rename((ROOT, "text"), (ROOT, ".text.swp")).unwrap();
+    assert!(bench.tree.backlog().unwrap().is_drained());
+    bench.close(ino, 5);
+    assert!(bench.tree.backlog().unwrap().is_drained());
+    bench.rename((ROOT, ".text.swp"), (ROOT, "text")).unwrap();
+    assert_eq!(bench.tree.backlog().unwrap().uploads, 1);
+}
+
+#[test]
+fn a_file_that_is_being_sent_is_the_services_whatever_it_is_called_then() {
+    let bench = Bench::new();
+    bench.tree.keep_here(&[".*.sw?".to_owned()]).unwrap();
+    let ino = bench.write(ROOT, "text", 4).ino;
+    bench.begin_upload(ino, 0, "text", 4);
+    bench.rename((ROOT, "text"), (ROOT, ".text.swp")).unwrap();
+    bench.sent(ino, 1, 0, "text", 4);
+    let pending = bench.get(ROOT, ".text.swp").pending;
+    assert!(pending.place && !pending.content, "it is renamed there");
+    bench.close(ino, 5);
+    assert!(bench.get(ROOT, ".text.swp").pending.content);
 }

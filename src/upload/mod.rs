@@ -14,6 +14,7 @@
 //!
 //! `daemon` starts it; `vfs` wakes it.
 
+mod copy;
 mod failure;
 mod objects;
 mod plan;

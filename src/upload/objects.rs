@@ -17,6 +17,7 @@ impl Context {
     pub(super) async fn change(&self, batch: Batch) -> Result<(), UploadError> {
         match batch {
             Batch::Upload(_) => Ok(()), // Has a lane of its own.
+            Batch::Copy { to, files, named } => self.copy(to, files, named).await,
             Batch::Empty(ino) => Ok(self.tree.emptied(ino, Time::now())?),
             Batch::Make { ino, at } => self.make(ino, at).await,
             Batch::MoveFiles { to, files } => self.move_files(to, files).await,

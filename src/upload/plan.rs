@@ -3,12 +3,13 @@
 //! The service counts calls, not objects (API notes 6): files of one folder
 //! travel in one upload request, removals, moves and renames in arrays.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::time::Duration;
 
+use crate::content;
 use crate::ids::{FileId, FolderId, Ino, Time};
-use crate::tree::journal::{Object, Task};
+use crate::tree::journal::{Copying, Object, Task};
 use crate::tree::removals::Removal;
 use crate::tree::{Kind, RemotePlace};
 
@@ -38,11 +39,40 @@ pub struct Sending {
     pub link: Option<OsString>,
 }
 
+/// A file of the service of which a version is a whole, unchanged copy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Source {
+    /// The file.
+    pub file: content::RemoteFile,
+    /// Its name there, as far as it is known.
+    pub name: Option<String>,
+}
+
+/// A version that the service is to copy from a file that it has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CopyOf {
+    /// The node.
+    pub ino: Ino,
+    /// Under which name.
+    pub name: String,
+    /// Of what.
+    pub file: content::RemoteFile,
+}
+
 /// One call of the service, or one upload request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Batch {
     /// Send these to one folder in one request.
     Upload(Vec<Sending>),
+    /// Copy files that the service has into one folder.
+    Copy {
+        /// Where to.
+        to: FolderId,
+        /// What. A file is copied once in a call, since the answer tells copies by it.
+        files: Vec<CopyOf>,
+        /// Whether they keep the name of what is copied; several always do.
+        named: Named,
+    },
     /// Make a folder.
     Make {
         /// The node.
@@ -85,14 +115,25 @@ pub enum Batch {
     RemoveFolder(Removal),
 }
 
-/// Groups `tasks`; `shared` bounds the bytes of one shared request. Folders are made first, since others wait for them; removals
-/// come last.
-pub fn batches(tasks: Vec<Task>, shared: u64) -> Vec<Batch> {
+/// The name of a copy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Named {
+    /// That of what is copied.
+    AsSource,
+    /// Its own: goes with one file only (API notes 2.5).
+    Anew,
+}
+
+/// Groups `tasks`; `shared` bounds the bytes of one shared request. What of their content is a
+/// copy of a file of the service is in `sources`. Folders are made first, since others wait for
+/// them; removals come last.
+pub fn batches(tasks: Vec<Task>, shared: u64, sources: &HashMap<Ino, Source>) -> Vec<Batch> {
     let mut makes = Vec::new();
     let mut changes = Vec::new();
     let mut moves: HashMap<FolderId, Vec<(Ino, FileId)>> = HashMap::new();
     let mut renames = Vec::new();
     let mut sends: HashMap<FolderId, Vec<Sending>> = HashMap::new();
+    let mut copies = Copies::default();
     let mut files = Vec::new();
     let mut folders = Vec::new();
     for task in tasks {
@@ -108,10 +149,18 @@ pub fn batches(tasks: Vec<Task>, shared: u64) -> Vec<Batch> {
                 Object::Folder(id) => changes.push(Batch::RenameFolder { ino, id, name }),
             },
             Task::Send {
+                ino, at, copying, ..
+            } if copying != Copying::Never && sources.contains_key(&ino) => {
+                if let Some(source) = sources.get(&ino) {
+                    copies.add(ino, at, source, copying);
+                }
+            }
+            Task::Send {
                 ino,
                 at,
                 size,
                 link,
+                ..
             } => sends.entry(at.folder).or_default().push(Sending {
                 ino,
                 at,
@@ -130,12 +179,65 @@ pub fn batches(tasks: Vec<Task>, shared: u64) -> Vec<Batch> {
         batches.extend(arrays(files).map(|files| Batch::MoveFiles { to, files }));
     }
     batches.extend(arrays(renames).map(Batch::RenameFiles));
+    batches.extend(copies.into_batches());
     for (_, sends) in sends {
         batches.extend(requests(sends, shared).into_iter().map(Batch::Upload));
     }
     batches.extend(arrays(files).map(Batch::RemoveFiles));
     batches.append(&mut folders);
     batches
+}
+
+/// Copies, by the folders that they go to.
+#[derive(Default)]
+struct Copies {
+    together: HashMap<FolderId, Vec<CopyOf>>,
+    alone: Vec<(FolderId, CopyOf, Named)>,
+}
+
+impl Copies {
+    fn add(&mut self, ino: Ino, at: RemotePlace, source: &Source, copying: Copying) {
+        let named = match source.name.as_ref() == Some(&at.name) {
+            true => Named::AsSource,
+            false => Named::Anew,
+        };
+        let copy = CopyOf {
+            ino,
+            name: at.name,
+            file: source.file.clone(),
+        };
+        match (named, copying) {
+            (Named::AsSource, Copying::Together) => {
+                self.together.entry(at.folder).or_default().push(copy);
+            }
+            _ => self.alone.push((at.folder, copy, named)),
+        }
+    }
+
+    fn into_batches(self) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        for (to, copies) in self.together {
+            let mut rest = copies;
+            while !rest.is_empty() {
+                let mut seen = HashSet::new();
+                let (once, again): (Vec<_>, Vec<_>) = rest
+                    .into_iter()
+                    .partition(|copy| seen.insert(copy.file.id.clone()));
+                rest = again;
+                batches.extend(arrays(once).map(|files| Batch::Copy {
+                    to,
+                    files,
+                    named: Named::AsSource,
+                }));
+            }
+        }
+        batches.extend(self.alone.into_iter().map(|(to, copy, named)| Batch::Copy {
+            to,
+            files: vec![copy],
+            named,
+        }));
+        batches
+    }
 }
 
 impl Batch {
@@ -187,7 +289,7 @@ mod tests {
     use super::*;
 
     fn group(tasks: Vec<Task>) -> Vec<Batch> {
-        batches(tasks, MAX_SHARED)
+        batches(tasks, MAX_SHARED, &HashMap::new())
     }
 
     fn at(folder: u64, name: &str) -> RemotePlace {
@@ -203,6 +305,7 @@ mod tests {
             at: at(folder, &format!("f{ino}")),
             size,
             link: None,
+            copying: Copying::Together,
         }
     }
 
@@ -249,6 +352,55 @@ mod tests {
             assert!(sends.iter().map(|s| s.size).sum::<u64>() <= MAX_SHARED);
         }
         assert_eq!(big.len(), 3);
+    }
+
+    fn source(id: u64, name: &str) -> Source {
+        Source {
+            file: content::RemoteFile {
+                id: format!("source{id}").parse().unwrap(),
+                size: 1,
+                whirlpool: None,
+            },
+            name: Some(name.to_owned()),
+        }
+    }
+
+    #[test]
+    fn copies_that_keep_their_names_travel_in_arrays_and_others_alone() {
+        let mut sources: HashMap<Ino, Source> = (0..70)
+            .map(|i| (Ino(i), source(i, &format!("f{i}"))))
+            .collect();
+        sources.insert(Ino(70), source(70, "of another name"));
+        // The same file twice: the answer could not tell the copies apart.
+        sources.insert(Ino(71), source(0, "f71"));
+        let mut tasks: Vec<Task> = (0..72).map(|i| send(i, 7, 100 << 20)).collect();
+        for (task, how) in tasks.iter_mut().zip([Copying::Never, Copying::Alone]) {
+            if let Task::Send { copying, .. } = task {
+                *copying = how;
+            }
+        }
+        tasks.push(send(72, 7, 1));
+        let mut copied = Vec::new();
+        let mut sent = Vec::new();
+        for batch in batches(tasks, MAX_SHARED, &sources) {
+            match batch {
+                Batch::Copy { files, named, .. } => {
+                    let mut ids: Vec<_> = files.iter().map(|f| f.file.id.clone()).collect();
+                    ids.dedup();
+                    assert_eq!(ids.len(), files.len());
+                    copied.push((files.len(), named));
+                }
+                Batch::Upload(sends) => sent.push(sends[0].ino.0),
+                other => panic!("{other:?}"),
+            }
+        }
+        copied.sort_by_key(|(count, _)| *count);
+        let alone = |named| (1, named);
+        assert_eq!(copied.len(), 4);
+        assert_eq!(copied.iter().map(|(n, _)| n).sum::<usize>(), 71);
+        assert!(copied.contains(&alone(Named::AsSource)) && copied.contains(&alone(Named::Anew)));
+        sent.sort_unstable();
+        assert_eq!(sent, [0, 72]);
     }
 
     #[test]

@@ -17,9 +17,10 @@ use super::uplink::PIECE;
 use super::{Context, UploadError};
 use crate::api::limits::FILE_SIZE;
 use crate::api::{Class, Fate, PartStream, UploadForm, UploadPart};
+use crate::content::ContentError;
 use crate::ids::{Ino, Time, Whirlpool};
 use crate::staging::{StagingError, Version};
-use crate::tree::journal::Underway;
+use crate::tree::journal::{Underway, Way};
 
 /// A file of a request: what is sent of it.
 struct Part {
@@ -34,6 +35,8 @@ struct Part {
 enum Withheld {
     /// The bytes cannot be read.
     Unreadable(String),
+    /// The service does not have what they are a layer over any more.
+    Gone(String),
     /// Nobody wants the file any more.
     Unwanted,
 }
@@ -74,6 +77,9 @@ impl Part {
                     let why = match read {
                         Ok(_) if stop() => Withheld::Unwanted,
                         Ok(bytes) => return Ok(bytes),
+                        Err(e @ StagingError::Content(ContentError::Gone(_))) => {
+                            Withheld::Gone(e.to_string())
+                        }
                         Err(e) => Withheld::Unreadable(e.to_string()),
                     };
                     *withheld.lock() = Some(why);
@@ -104,7 +110,7 @@ impl Part {
 }
 
 /// Versions under way; they are let go with this.
-struct Held<'a> {
+pub(super) struct Held<'a> {
     context: &'a Context,
     inos: Vec<Ino>,
 }
@@ -143,7 +149,10 @@ impl Context {
             Ok(node) => node,
             Err(e) => return self.all_failed(&inos, &e),
         };
-        let _sent = self.hold(&parts);
+        let _sent = self.hold(parts.iter().filter_map(|part| match &part.content {
+            Content::Version(version) => Some(version.clone()),
+            Content::Link(_) => None,
+        }));
         let mut underway: Vec<Underway> = parts
             .iter()
             .map(|part| Underway {
@@ -152,8 +161,10 @@ impl Context {
                 at: part.sending.at.clone(),
                 size: part.content.size(),
                 whirlpool: None,
-                node: node.host.clone(),
-                xid: node.id.clone(),
+                way: Way::Upload {
+                    node: node.host.clone(),
+                    xid: node.id.clone(),
+                },
                 started: Time::now(),
                 not_before: Time(0),
                 attempts: 0,
@@ -190,7 +201,9 @@ impl Context {
                 })
                 .collect(),
         };
+        let at_work = self.content.at_work();
         let sent = self.api.upload(&node, form).await;
+        drop(at_work);
         let moved = bytes - left.load(Ordering::Relaxed).min(bytes);
         self.uplink.measured(moved, began.elapsed());
         let ticket = match sent {
@@ -216,7 +229,10 @@ impl Context {
             .uploads_were_sent(&ticket.xid, &sent, Time::now())?;
         for (upload, (_, whirlpool)) in underway.iter_mut().zip(&sent) {
             upload.whirlpool = Some(*whirlpool);
-            upload.xid.clone_from(&ticket.xid);
+            upload.way = Way::Upload {
+                node: ticket.host.clone(),
+                xid: ticket.xid.clone(),
+            };
             upload.started = Time::now();
         }
         self.settle(&underway).await
@@ -253,14 +269,12 @@ impl Context {
 
     /// Keeps the versions that are being sent for [`Context::settle`], until
     /// the result is dropped.
-    fn hold(&self, parts: &[Part]) -> Held<'_> {
+    pub(super) fn hold(&self, versions: impl Iterator<Item = Version>) -> Held<'_> {
         let mut sent = self.sent.lock();
         let mut inos = Vec::new();
-        for part in parts {
-            if let Content::Version(version) = &part.content {
-                sent.insert(part.sending.ino, version.clone());
-                inos.push(part.sending.ino);
-            }
+        for version in versions {
+            inos.push(version.ino());
+            sent.insert(version.ino(), version);
         }
         Held {
             context: self,
@@ -361,6 +375,7 @@ impl Context {
             ours |= withheld.is_some();
             match withheld {
                 Some(Withheld::Unreadable(why)) => self.unreadable(part.sending.ino, &why)?,
+                Some(Withheld::Gone(why)) => self.is_gone(part.sending.ino, &why)?,
                 Some(Withheld::Unwanted) => {
                     tracing::info!(ino = %part.sending.ino, "broken off: removed meanwhile");
                 }
@@ -384,6 +399,14 @@ impl Context {
         } else {
             Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
         }
+    }
+
+    /// Part of the content was on the service alone, and is not there any more. To ask again
+    /// would only add to the failing calls.
+    fn is_gone(&self, ino: Ino, why: &str) -> Result<(), UploadError> {
+        let text = format!("its content cannot be read: {why}");
+        tracing::error!(path = %self.path(ino), "{text}");
+        Ok(self.tree.park(ino, &text)?)
     }
 
     fn all_failed(&self, inos: &[Ino], e: &crate::api::ApiError) -> Result<(), UploadError> {

@@ -1,6 +1,8 @@
 //! What became of an upload: asked of the upload node, then looked for in the
 //! folder, and only then sent again.
 //!
+//! A copy that the service was asked to make is settled by its folder's listing alone.
+//!
 //! An upload is settled in the same way right after it was sent, after a broken
 //! connection and after a crash: from its journaled row alone. The service keeps
 //! the result of an upload for two hours (API notes 3.4); a file whose upload
@@ -21,7 +23,7 @@ use crate::api::{ApiError, Class, UploadOutcome, UploadTicket, UploadedFile};
 use crate::content;
 use crate::ids::{FolderId, Time, Whirlpool};
 use crate::staging::{self, Version};
-use crate::tree::journal::{self, Underway};
+use crate::tree::journal::{self, Underway, Way};
 use crate::tree::{RemoteFile, RemotePlace};
 
 /// How long the service keeps the result of an upload.
@@ -33,9 +35,13 @@ impl Context {
         let Some(first) = group.first() else {
             return Ok(());
         };
-        let ticket = UploadTicket {
-            host: first.node.clone(),
-            xid: first.xid.clone(),
+        let ticket = match &first.way {
+            Way::Upload { node, xid } => UploadTicket {
+                host: node.clone(),
+                xid: xid.clone(),
+            },
+            // Nobody keeps the answer for us.
+            Way::Copy { .. } => return self.look_for(group).await,
         };
         match self.api.upload_result(&ticket).await {
             Ok(UploadOutcome::Links(files)) if !files.is_empty() => self.take(group, files).await,
@@ -98,7 +104,7 @@ impl Context {
     }
 
     /// Looks for uploads of unknown result in their folder.
-    async fn look_for(&self, group: &[Underway]) -> Result<(), UploadError> {
+    pub(super) async fn look_for(&self, group: &[Underway]) -> Result<(), UploadError> {
         let Some(folder) = group.first().map(|u| u.at.folder) else {
             return Ok(());
         };
@@ -184,7 +190,10 @@ impl Context {
     }
 
     /// Compares what arrived with what was sent, and commits what is right.
-    async fn confirm(&self, arrived: Vec<(Underway, UploadedFile)>) -> Result<(), UploadError> {
+    pub(super) async fn confirm(
+        &self,
+        arrived: Vec<(Underway, UploadedFile)>,
+    ) -> Result<(), UploadError> {
         let now = Time::now();
         let mut right = Vec::new();
         for (upload, mut file) in arrived {
@@ -199,10 +208,12 @@ impl Context {
                     }
                 }
             }
-            let sent = match upload.whirlpool {
-                Some(whirlpool) => Some(whirlpool),
+            let sent = match (upload.whirlpool, &upload.way) {
+                (Some(whirlpool), _) => Some(whirlpool),
+                // The service never told it of the source, and the bytes are not here.
+                (None, Way::Copy { .. }) => None,
                 // Sent by a process that died before it could note the checksum.
-                None => self.digest(&upload).await?,
+                (None, Way::Upload { .. }) => self.digest(&upload).await?,
             };
             let same_content = match (sent, file.checksum) {
                 (Some(sent), Some(there)) => sent == there,

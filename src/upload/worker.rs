@@ -11,7 +11,7 @@ use super::plan::{Batch, GATHER, MAX_SHARED, batches};
 use super::{Context, UploadError};
 use crate::ids::{FileId, Ino, Time};
 use crate::tree::Kind;
-use crate::tree::journal::{Task, Underway};
+use crate::tree::journal::{Task, Underway, Way};
 
 /// Tasks looked at in one round.
 const ROUND: usize = 2000;
@@ -202,7 +202,8 @@ impl Context {
         let is_busy = |ino: Ino| busy.nodes.contains(&ino) || abandoned.contains(&ino);
         let mut tasks = self.tree.ready(now, ROUND, &is_busy)?;
         tasks.retain(|task| !self.is_held(task, busy));
-        for batch in batches(tasks, self.uplink.shared(MAX_SHARED)) {
+        let sources = self.sources(&tasks)?;
+        for batch in batches(tasks, self.uplink.shared(MAX_SHARED), &sources) {
             if batch.gathers(now) {
                 started.gathering = true;
                 continue;
@@ -235,9 +236,13 @@ impl Context {
             if busy.nodes.contains(&upload.ino) || upload.not_before > now {
                 continue;
             }
+            // What is asked for at once: the result of a request, or the listing that shows
+            // copies.
             let same = |g: &&mut Vec<Underway>| {
-                g.first()
-                    .is_some_and(|u| u.xid == upload.xid && u.node == upload.node)
+                g.first().is_some_and(|u| match (&u.way, &upload.way) {
+                    (Way::Copy { .. }, Way::Copy { .. }) => u.at.folder == upload.at.folder,
+                    (one, other) => one == other,
+                })
             };
             match groups.iter_mut().find(same) {
                 Some(group) => group.push(upload),
@@ -275,6 +280,11 @@ fn claim(batch: &Batch) -> Claim {
         | Batch::MoveFolder { ino, .. }
         | Batch::RenameFolder { ino, .. }
         | Batch::Empty(ino) => (Lane::Change, vec![*ino], Vec::new()),
+        Batch::Copy { files, .. } => (
+            Lane::Change,
+            files.iter().map(|copy| copy.ino).collect(),
+            Vec::new(),
+        ),
         Batch::MoveFiles { files, .. } => (
             Lane::Change,
             files.iter().map(|(ino, _)| *ino).collect(),

@@ -129,7 +129,10 @@ impl Vfs {
             return self.truncate(&handle.hold, size);
         }
         let leave_to_writer = self.inner.inodes.has_writer(node.ino);
-        let hold: Hold = self.hold(node.ino, OpenAccess::Write)?;
+        let hold: Hold = match size {
+            0 => self.hold_emptied(node.ino, OpenAccess::Write)?,
+            _ => self.hold(node.ino, OpenAccess::Write)?,
+        };
         self.truncate(&hold, size)?;
         if leave_to_writer {
             Ok(())

@@ -2,13 +2,15 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::links::MAX_TARGET;
-use super::types::{Answer, Caller, Entry, OpenFlags, Opened, RenameMode};
+use super::types::{Answer, Caller, Entry, OpenAccess, OpenFlags, Opened, RenameMode};
 use super::wait::Fault;
 use crate::ids::{Ino, Time};
+use crate::staging::StagedFile;
 use crate::tree::changes::{NewNode, Over, Ownership};
 use crate::tree::{Kind, Lookup, Node};
 
@@ -182,10 +184,7 @@ impl Vfs {
             // which a name is missing.
             RenameMode::Exchange => return Answer::Now(Err(ErrorKind::Invalid.into())),
         };
-        let unsaved = match self.tree().lookup(parent, name) {
-            Ok(Lookup::Exists(node)) => self.inner.inodes.unsaved(node.ino),
-            _ => None,
-        };
+        let before = self.before_rename((parent, name), (new_parent, new_name));
         let (name, new_name): (OsString, OsString) = (name.to_owned(), new_name.to_owned());
         let rename = move |vfs: &Vfs| {
             vfs.check_writable()?;
@@ -198,17 +197,33 @@ impl Vfs {
             }
             Ok(())
         };
-        let Some(content) = unsaved else {
+        let Some(before) = before else {
             return self.listing(rename);
         };
-        // What was written and not closed yet is stored first: what it replaces may
-        // go only once the service has it, and so it must be known to be sent.
         let vfs = self.clone();
-        let saved = self.blocking(move || vfs.save_open(&content));
+        let done = self.blocking(move || before.carry_out(&vfs));
         let vfs = self.clone();
         Answer::later(async move {
-            saved.wait().await?;
+            done.wait().await?;
             vfs.listing(rename).wait().await
+        })
+    }
+
+    /// What must be done to a file before it is renamed.
+    fn before_rename(&self, from: (Ino, &OsStr), to: (Ino, &OsStr)) -> Option<BeforeRename> {
+        let file = |(parent, name)| match self.tree().lookup(parent, name) {
+            Ok(Lookup::Exists(node)) if node.kind == Kind::File => Some(node),
+            _ => None,
+        };
+        let node = file(from)?;
+        let unsaved = self.inner.inodes.unsaved(node.ino);
+        let replaces = file(to).is_some_and(|old| old.ino != node.ino && old.has_content());
+        // Of what the service has all there is is there.
+        let stored = replaces && (unsaved.is_some() || node.pending.content);
+        (unsaved.is_some() || stored).then_some(BeforeRename {
+            ino: node.ino,
+            unsaved,
+            stored,
         })
     }
 
@@ -219,6 +234,35 @@ impl Vfs {
         let left = self.inner.inodes.unlinked(node.ino);
         self.settle(node.ino, left);
         self.wake();
+    }
+}
+
+/// What a rename waits for.
+struct BeforeRename {
+    ino: Ino,
+    /// What was written and not closed yet is stored first: what it replaces may go only once
+    /// the service has it, and so it must be known to be sent.
+    unsaved: Option<Arc<StagedFile>>,
+    /// What replaces another file goes to the disk first, as ext4 does it (`auto_da_alloc`):
+    /// a power cut that keeps the rename then keeps the bytes too, for the rename's
+    /// transaction follows that which says so.
+    stored: bool,
+}
+
+impl BeforeRename {
+    fn carry_out(self, vfs: &Vfs) -> Result<(), Error> {
+        if let Some(content) = &self.unsaved {
+            vfs.save_open(content)?;
+        }
+        // Content that cannot be loaded has no bytes that could be lost.
+        if self.stored
+            && let Ok(hold) = vfs.hold(self.ino, OpenAccess::Read)
+            && let Some(version) = hold.content.snapshot()
+            && !version.is_on_disk()
+        {
+            version.sync()?;
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,8 @@
 //! version. All handles of an inode share one content, so what one wrote the
 //! next reads.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Vfs;
@@ -14,7 +16,7 @@ use super::types::{AllocateMode, Answer, Caller, Fh, OpenAccess, OpenFlags, Open
 use super::wait::within;
 use crate::content::RemoteFile;
 use crate::ids::{Ino, Time};
-use crate::staging::{Grow, Read, Within};
+use crate::staging::{Grow, Read, StagedFile, StagingError, Within};
 use crate::tree::attributes::AttributeChange;
 use crate::tree::{Kind, Node};
 
@@ -48,10 +50,10 @@ impl Vfs {
             self.check_writable()?;
             self.check_account(0)?;
         }
-        let hold = self.hold(node.ino, flags.access)?;
-        if flags.truncate {
-            self.truncate(&hold, 0)?;
-        }
+        let hold = match flags.truncate {
+            true => self.hold_emptied(node.ino, flags.access)?,
+            false => self.hold(node.ino, flags.access)?,
+        };
         let fh = self.inner.handles.add_file(FileHandle {
             hold,
             append: flags.append,
@@ -67,12 +69,22 @@ impl Vfs {
 
     /// Holds a file's content.
     pub(super) fn hold(&self, ino: Ino, access: OpenAccess) -> Result<Hold, Error> {
+        self.hold_or(ino, access, Err)
+    }
+
+    /// The same; `otherwise` is asked where the content cannot be loaded.
+    fn hold_or(
+        &self,
+        ino: Ino,
+        access: OpenAccess,
+        otherwise: impl Fn(StagingError) -> Result<Arc<StagedFile>, StagingError>,
+    ) -> Result<Hold, Error> {
         if let Some(content) = self.inner.inodes.content(ino) {
             return Ok(Hold::new(self, ino, content, access));
         }
         let mut node = self.node(ino)?;
         loop {
-            let content = self.staging().file(ino, base(&node))?;
+            let content = self.staging().file(ino, base(&node)).or_else(&otherwise)?;
             // An upload may have been confirmed in between: what we just loaded
             // would then begin from the version before it.
             let now = self.node(ino)?;
@@ -81,6 +93,16 @@ impl Vfs {
             }
             node = now;
         }
+    }
+
+    /// Holds a file's content and cuts it to nothing: also one whose bytes are lost here.
+    pub(super) fn hold_emptied(&self, ino: Ino, access: OpenAccess) -> Result<Hold, Error> {
+        let hold = self.hold_or(ino, access, |e| match e.is_lost() {
+            true => self.staging().anew(ino),
+            false => Err(e),
+        })?;
+        self.truncate(&hold, 0)?;
+        Ok(hold)
     }
 
     /// Reads; short only at the end of the file.
@@ -420,6 +442,57 @@ mod tests {
         assert_eq!(house.attr(ino).size, 0);
         house.close(fh);
         assert_eq!(house.node("a").size, 0);
+    }
+
+    /// The machine went down before the bytes of `name` were on the disk.
+    fn tear(house: &House, ino: Ino) {
+        let number: i64 = house
+            .store
+            .write(|tx| -> Result<_, crate::store::StoreError> {
+                let torn = "UPDATE staged SET unsynced = 'an earlier boot' WHERE ino = ?1
+                    RETURNING data_file";
+                Ok(tx.query_row(torn, [ino.0 as i64], |row| row.get(0))?)
+            })
+            .unwrap();
+        let path = house.staged_path(number as u64);
+        std::fs::File::create(path).unwrap();
+    }
+
+    #[test]
+    fn what_a_power_cut_tore_can_be_begun_anew() {
+        let mut house = House::new();
+        let (opened, cut) = (house.file("opened", b"torn"), house.file("cut", b"torn"));
+        tear(&house, opened);
+        tear(&house, cut);
+        house.next_process();
+        assert_eq!(
+            house.error(house.vfs.open(opened, READ, ANN)),
+            ErrorKind::Io
+        );
+        assert_eq!(
+            house.error(house.vfs.open(opened, WRITE, ANN)),
+            ErrorKind::Io
+        );
+        let fh = house.open(opened, CUT);
+        assert_eq!(house.attr(opened).size, 0);
+        house.write(fh, 0, b"new");
+        // Until it is closed the loss is still told.
+        house.next_process();
+        assert_eq!(
+            house.error(house.vfs.open(opened, READ, ANN)),
+            ErrorKind::Io
+        );
+        let fh = house.open(opened, CUT);
+        house.write(fh, 0, b"newer");
+        house.close(fh);
+        let empty = SetAttr {
+            size: Some(0),
+            ..SetAttr::default()
+        };
+        house.ok(house.vfs.setattr(cut, None, empty, ANN));
+        house.next_process();
+        assert_eq!(house.content("opened"), "newer");
+        assert_eq!(house.content("cut"), "");
     }
 
     #[test]

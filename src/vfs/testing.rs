@@ -2,7 +2,7 @@
 //! without a service; folders are listed by hand.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -113,6 +113,14 @@ impl House {
             &self.runtime,
         );
         std::mem::forget(std::mem::replace(&mut self.vfs, next));
+    }
+
+    /// Where a staged data file is.
+    pub fn staged_path(&self, number: u64) -> PathBuf {
+        self.dir
+            .path()
+            .join("staging")
+            .join(format!("{number}.data"))
     }
 
     pub fn list(&self, folder: Ino, listing: Listing) {

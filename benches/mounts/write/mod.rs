@@ -2,6 +2,7 @@
 
 mod change;
 mod large;
+mod queue;
 mod small;
 
 use super::rows::{Family, Row};
@@ -48,6 +49,11 @@ pub const ROWS: Family = Family {
             name: "rename-while-sending",
             work: "A file of 2 GiB renamed while it is being sent, 50 MB/s up.",
             run: change::rename_while_sending,
+        },
+        Row {
+            name: "queue-start",
+            work: "The daemon is killed with 100,000 files in its queue, and mounts again.",
+            run: queue::start,
         },
     ],
 };

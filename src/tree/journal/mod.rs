@@ -30,7 +30,7 @@ pub use super::attempts::{WHILE_OPEN, content_due};
 pub use backlog::{Backlog, Queued};
 pub use leaving::Leaving;
 pub use outcomes::content_confirmed;
-pub use ready::{Object, Task};
-pub use uploads::Underway;
+pub use ready::{Copying, Object, Task};
+pub use uploads::{Underway, Way};
 
 type Result<T> = std::result::Result<T, TreeError>;

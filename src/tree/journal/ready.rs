@@ -1,6 +1,6 @@
 //! What can be done now.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Result;
 use crate::ids::{FileId, FolderId, Ino, Time};
@@ -49,6 +49,8 @@ pub enum Task {
         size: u64,
         /// The target, for a symbolic link.
         link: Option<std::ffi::OsString>,
+        /// Whether the service may be asked to copy it, if it is a copy.
+        copying: Copying,
     },
     /// The last closed version is empty, which the service cannot hold: what it
     /// has of the file goes.
@@ -58,6 +60,17 @@ pub enum Task {
     },
     /// Remove an object.
     Remove(Removal),
+}
+
+/// Whether a version that is a copy of a file of the service is copied there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Copying {
+    /// In one call with others.
+    Together,
+    /// In a call of its own: the one with others came to nothing.
+    Alone,
+    /// Never: the service refused, or it did not come about. The content is sent.
+    Never,
 }
 
 /// A file or folder of the service.
@@ -116,21 +129,30 @@ impl Tree {
     }
 }
 
-/// Nodes with an intent that may be tried at `now`.
+/// Nodes with an intent that may be tried at `now`, up to `limit` of each kind: what has been due
+/// for longest first. What waits for its folder must not fill the window: that folder may have
+/// failed for good.
 fn due(c: &Connection, now: Time, limit: usize) -> rusqlite::Result<Vec<Node>> {
-    let inos: Vec<Ino> = c
-        .prepare_cached(
-            // What waits for its folder must not fill the window: that folder may
-            // have failed for good.
-            "SELECT node.ino FROM node JOIN node folder ON folder.ino = node.parent
-                 LEFT JOIN attempt ON attempt.ino = node.ino
-             WHERE node.pending <> 0 AND folder.rid IS NOT NULL
-               AND coalesce(not_before, 0) <= ?1 AND coalesce(parked, 0) = 0
-               AND attempt.node IS NULL
-             ORDER BY node.ino LIMIT ?2",
-        )?
-        .query_map(params![now.0, limit as i64], |row| rows::ino(row, 0))?
-        .collect::<rusqlite::Result<_>>()?;
+    // By the time, and what never was tried: both from indices of what is queued, or the
+    // whole queue would be walked after every close.
+    const TIMED: &str = "SELECT attempt.ino FROM attempt INDEXED BY attempt_due
+             CROSS JOIN node ON node.ino = attempt.ino CROSS JOIN node folder ON folder.ino = node.parent
+         WHERE not_before <= ?1 AND parked = 0 AND attempt.node IS NULL
+             AND node.pending <> 0 AND folder.rid IS NOT NULL
+         ORDER BY not_before LIMIT ?2";
+    const NEW: &str = "SELECT node.ino FROM node INDEXED BY node_changes
+             CROSS JOIN node folder ON folder.ino = node.parent
+         WHERE node.pending > 1 AND folder.rid IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.ino = node.ino)
+         ORDER BY node.ino LIMIT ?2";
+    let mut inos: Vec<Ino> = Vec::new();
+    for query in [TIMED, NEW] {
+        let mut statement = c.prepare_cached(query)?;
+        let found = statement.query_map(params![now.0, limit as i64], |row| rows::ino(row, 0))?;
+        for ino in found {
+            inos.push(ino?);
+        }
+    }
     let mut nodes = Vec::with_capacity(inos.len());
     for ino in inos {
         nodes.extend(rows::by_ino(c, ino)?);
@@ -172,6 +194,7 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
                 at: wanted,
                 size: node.size,
                 link: node.target.clone(),
+                copying: copying(c, node.ino)?,
             })
         });
     }
@@ -214,6 +237,21 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
             to: wanted.folder,
         }
     }))
+}
+
+/// Copies that came to nothing before the content is sent instead.
+const COPIES_IN_VAIN: u32 = 2;
+
+fn copying(c: &Connection, ino: Ino) -> rusqlite::Result<Copying> {
+    let tried: Option<(u32, bool)> = c
+        .prepare_cached("SELECT vain, no_copy FROM attempt WHERE ino = ?1")?
+        .query_row([int(ino.0)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(match tried {
+        None | Some((0, false)) => Copying::Together,
+        Some((vain, false)) if vain < COPIES_IN_VAIN => Copying::Alone,
+        Some(_) => Copying::Never,
+    })
 }
 
 /// Whether something that is about to leave still holds this place: an object

@@ -3,13 +3,47 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::Result;
-use crate::ids::{FolderId, Ino, Time, Whirlpool};
+use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
 use crate::tree::attempts::clear_upload;
 use crate::tree::node::{Node, Remote, RemoteFile, RemotePlace};
 use crate::tree::rows::{self, int, uint};
 use crate::tree::{Tree, removals};
 
-/// An upload that was begun and whose result is not known yet.
+/// How content gets to the service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// In an upload request.
+    Upload {
+        /// The upload node's host.
+        node: String,
+        /// The upload's id there.
+        xid: String,
+    },
+    /// As a copy that the service makes of a file that it has.
+    Copy {
+        /// That file.
+        of: FileId,
+    },
+}
+
+impl Way {
+    /// The columns `node` and `xid`: a copy has no node.
+    fn columns(&self) -> (&str, &str) {
+        match self {
+            Way::Upload { node, xid } => (node, xid),
+            Way::Copy { of } => ("", of.as_str()),
+        }
+    }
+
+    fn of_columns(node: String, xid: String) -> Way {
+        match xid.parse() {
+            Ok(of) if node.is_empty() => Way::Copy { of },
+            _ => Way::Upload { node, xid },
+        }
+    }
+}
+
+/// An upload, or a copy on the service, that was begun and whose result is not known yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Underway {
     /// The node; it may be detached by now.
@@ -20,12 +54,10 @@ pub struct Underway {
     pub at: RemotePlace,
     /// Bytes.
     pub size: u64,
-    /// Checksum, once all bytes were sent.
+    /// Checksum, once all bytes were sent; of a copy that of its source, where told.
     pub whirlpool: Option<Whirlpool>,
-    /// The upload node's host.
-    pub node: String,
-    /// The upload's id there.
-    pub xid: String,
+    /// How it gets there.
+    pub way: Way,
     /// When it began or, once all bytes were sent, when it ended.
     pub started: Time,
     /// Its result is not asked for before.
@@ -55,8 +87,7 @@ impl Tree {
                     },
                     size: uint(row.get(4)?),
                     whirlpool: whirlpool.and_then(|hex| hex.parse().ok()),
-                    node: row.get(6)?,
-                    xid: row.get(7)?,
+                    way: Way::of_columns(row.get(6)?, row.get(7)?),
                     started: Time(row.get::<_, Option<i64>>(8)?.unwrap_or_default()),
                     not_before: Time(row.get(9)?),
                     attempts: row.get(10)?,
@@ -78,16 +109,6 @@ impl Tree {
         })
     }
 
-    /// Whether an upload of this node has begun and its result is not known yet.
-    pub fn is_underway(&self, ino: Ino) -> Result<bool> {
-        self.store.read(|c| {
-            Ok(c.prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM attempt WHERE ino = ?1 AND node IS NOT NULL)",
-            )?
-            .query_row([int(ino.0)], |row| row.get(0))?)
-        })
-    }
-
     /// Journals uploads before their first byte is sent, so that their result can
     /// be asked for after a crash. Returns the nodes of those that may be sent: one that was
     /// forgotten meanwhile has nobody to be sent for.
@@ -95,13 +116,15 @@ impl Tree {
         self.store.write_durable(|tx| {
             let mut begun = Vec::with_capacity(uploads.len());
             for upload in uploads {
+                let (node, xid) = upload.way.columns();
                 let rows = tx
                     .prepare_cached(
-                        "INSERT INTO attempt (ino, version, folder, name, size, node, xid, sent_at)
-                     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
+                        "INSERT INTO attempt (ino, version, folder, name, size, node, xid, sent_at,
+                         whirlpool)
+                     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
                          WHERE EXISTS (SELECT 1 FROM node WHERE ino = ?1)
                      ON CONFLICT (ino) DO UPDATE SET version = ?2, folder = ?3, name = ?4,
-                         size = ?5, whirlpool = NULL, node = ?6, xid = ?7, sent_at = ?8",
+                         size = ?5, node = ?6, xid = ?7, sent_at = ?8, whirlpool = ?9",
                     )?
                     .execute(params![
                         int(upload.ino.0),
@@ -109,9 +132,10 @@ impl Tree {
                         int(upload.at.folder.0),
                         upload.at.name,
                         int(upload.size),
-                        upload.node,
-                        upload.xid,
+                        node,
+                        xid,
                         upload.started.0,
+                        upload.whirlpool.map(|digest| digest.to_string()),
                     ])?;
                 if rows > 0 {
                     begun.push(upload.ino);
@@ -163,6 +187,29 @@ impl Tree {
                 .optional()?;
             rows::delete_orphan(tx, ino)?;
             Ok(times.unwrap_or(1))
+        })
+    }
+
+    /// The service does not make this copy: the content is sent.
+    pub fn copy_refused(&self, ino: Ino) -> Result<()> {
+        self.store.write(|tx| {
+            clear_upload(tx, ino)?;
+            tx.prepare_cached("UPDATE attempt SET no_copy = 1 WHERE ino = ?1")?
+                .execute([int(ino.0)])?;
+            Ok(rows::delete_orphan(tx, ino)?)
+        })
+    }
+
+    /// Whether something of the service goes once this node is confirmed as a copy of
+    /// `source`: a version before it, what it replaces, or the source itself.
+    pub fn frees(&self, ino: Ino, source: &FileId) -> Result<bool> {
+        self.store.read(|c| {
+            Ok(c.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM node WHERE ino = ?1 AND rid IS NOT NULL)
+                     OR EXISTS (SELECT 1 FROM removal WHERE after_ino = ?1)
+                     OR EXISTS (SELECT 1 FROM removal WHERE rid = ?2 AND kind <> 1)",
+            )?
+            .query_row(params![int(ino.0), source.as_str()], |row| row.get(0))?)
         })
     }
 

@@ -23,6 +23,8 @@ struct History {
     states: Vec<Model>,
     /// Files whose content may be lost, since no version of them was ever on the disk.
     fresh: BTreeSet<String>,
+    /// What was done, in words.
+    steps: Vec<String>,
 }
 
 impl History {
@@ -30,6 +32,7 @@ impl History {
         History {
             states: vec![state],
             fresh: BTreeSet::new(),
+            steps: Vec::new(),
         }
     }
 
@@ -37,13 +40,25 @@ impl History {
         self.states.last().unwrap()
     }
 
+    fn replaces_nothing(&self, name: &str) -> bool {
+        self.last().get(name).is_none_or(Vec::is_empty)
+    }
+
     /// The step may be done, and is done if `whole`.
     fn add(&mut self, step: &Step, whole: bool) {
+        let end = if whole { "" } else { " (failed)" };
+        self.steps.push(format!("{}{end}", step.told()));
         match step {
-            Step::Create(name, _) | Step::Replace(name, _) => {
+            Step::Create(name, _) => {
                 self.fresh.insert(name.clone());
             }
-            Step::Rename(from, to) if self.fresh.contains(from) => {
+            // What takes the place of other bytes is brought to the disk first.
+            Step::Replace(name, _) | Step::Append(name, _) | Step::Overwrite(name, ..)
+                if self.replaces_nothing(name) =>
+            {
+                self.fresh.insert(name.clone());
+            }
+            Step::Rename(from, to) if self.fresh.contains(from) && self.replaces_nothing(to) => {
                 self.fresh.insert(to.clone());
             }
             _ => {}
@@ -149,7 +164,11 @@ fn survive(seed: u64) {
         mounted = world.mount_on("a", &data, &flags);
         let found = shown(mounted.path());
         let Some((there, lost)) = history.find(&found) else {
-            panic!("cut {cut} (seed {seed}): {}", history.nearest(&found));
+            panic!(
+                "cut {cut} (seed {seed}): {}\nafter:\n{}",
+                history.nearest(&found),
+                history.steps.join("\n")
+            );
         };
         // What cannot be read can be removed.
         for name in &lost {
@@ -167,5 +186,6 @@ fn survive(seed: u64) {
 
 #[test]
 fn what_was_synced_survives_power_cuts() {
-    survive(3);
+    let seed = std::env::var("FICHIERFS_SEED").map_or(3, |n| n.parse().unwrap());
+    survive(seed);
 }

@@ -91,6 +91,22 @@ impl Step {
         }
     }
 
+    /// In words, without the bytes.
+    pub fn told(&self) -> String {
+        match self {
+            Step::Create(name, bytes) => format!("create {name} with {} bytes", bytes.len()),
+            Step::Overwrite(name, at, bytes) => {
+                format!("overwrite {name} at {at} with {} bytes", bytes.len())
+            }
+            Step::Append(name, bytes) => format!("append {} bytes to {name}", bytes.len()),
+            Step::Replace(name, bytes) => format!("replace {name} by {} bytes", bytes.len()),
+            Step::Rename(from, to) => format!("rename {from} to {to}"),
+            Step::Unlink(name) => format!("unlink {name}"),
+            Step::MakeFolder(name) => format!("make folder {name}"),
+            Step::Sync(name) => format!("sync {name:?}"),
+        }
+    }
+
     /// Does it in the model.
     pub fn apply(&self, model: &mut Model) {
         match self {

@@ -1,0 +1,119 @@
+//! Bytes that are not what they should be.
+
+use super::*;
+
+#[test]
+fn a_bit_that_the_cache_disk_lost_is_noticed_and_fetched_again() {
+    let house = House::new();
+    let film = file("film0", MIB);
+    let content = house.open();
+    house.read(&content, &film, 0..MIB).unwrap();
+    house.settle(&content);
+    content.save();
+    drop(content);
+    let only = std::fs::read_dir(house.cache()).unwrap().next();
+    let disk = File::options()
+        .write(true)
+        .open(only.unwrap().unwrap().path());
+    let [byte] = *expect(&film, 5000..5001) else {
+        panic!("one byte");
+    };
+    disk.unwrap().write_all_at(&[byte ^ 1], 5000).unwrap();
+    let content = house.open();
+    let before = house.requests().len();
+    assert!(house.read(&content, &film, 4990..5010).unwrap() == expect(&film, 4990..5010));
+    assert!(house.requests().len() > before);
+}
+
+fn with_checksum(id: &str, size: u64) -> RemoteFile {
+    use whirlpool::Digest;
+    let mut film = file(id, size);
+    let sum = whirlpool::Whirlpool::digest(expect(&film, 0..size));
+    film.whirlpool = Some(Whirlpool(sum.into()));
+    film
+}
+
+#[test]
+fn bytes_that_differ_from_the_checksum_are_fetched_once_more_and_then_never_given() {
+    let house = House::new();
+    let content = house.open();
+    let verify = |film: &RemoteFile| house.runtime.block_on(content.verify(film)).unwrap();
+    let film = with_checksum("film0", MIB + 3);
+    assert_eq!(verify(&film), Verdict::Sound);
+    assert_eq!(house.requests().len(), 1);
+    let only = std::fs::read_dir(house.cache()).unwrap().next();
+    let disk = File::options()
+        .write(true)
+        .open(only.unwrap().unwrap().path());
+    disk.unwrap().write_all_at(&[0; 64], 5000).unwrap();
+    assert_eq!(verify(&film), Verdict::Sound);
+    assert!(house.requests().len() > 1);
+    assert!(house.read(&content, &film, 0..film.size).unwrap() == expect(&film, 0..film.size));
+
+    let mut other = with_checksum("film1", MIB);
+    let right = other.whirlpool.replace(Whirlpool([7; 64]));
+    assert_eq!(verify(&other), Verdict::Damaged);
+    assert!(content.try_read(&other, 0, 10).is_none());
+    let failed = house.read(&content, &other, 0..10).unwrap_err();
+    assert!(matches!(failed, ContentError::Damaged(_)), "{failed}");
+    let stats = content.stats();
+    assert_eq!((stats.sound_files, stats.damaged_files), (1, 1));
+    assert_eq!(content.damaged(10), [other.id.clone()]);
+    assert_eq!(content.damaged(0), []);
+    assert!(stats.check_nanos > 0);
+    drop(content);
+    // It is not forgotten, and can be mended.
+    let content = house.open();
+    assert!(house.read(&content, &other, 0..10).is_err());
+    other.whirlpool = right;
+    let mended = house.runtime.block_on(content.verify(&other)).unwrap();
+    assert_eq!(mended, Verdict::Sound);
+    assert!(house.read(&content, &other, 0..10).unwrap() == expect(&other, 0..10));
+    assert_eq!(
+        house
+            .runtime
+            .block_on(content.verify(&file("film2", 9)))
+            .unwrap(),
+        Verdict::Unknown
+    );
+}
+
+/// Waits until a check has found a file sound.
+fn until_sound(house: &House, content: &Content) {
+    house.runtime.block_on(async {
+        let checked = async {
+            while content.stats().sound_files == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), checked)
+            .await
+            .expect("it is checked");
+    });
+}
+
+#[test]
+fn a_file_that_was_read_whole_is_checked_when_nothing_else_goes_on() {
+    let mut house = House::new();
+    house.options.check_every = Duration::from_millis(10);
+    let content = house.open();
+    let film = with_checksum("film0", MIB);
+    house.read(&content, &film, 0..MIB).unwrap();
+    until_sound(&house, &content);
+    assert_eq!(house.requests().len(), 1);
+}
+
+#[test]
+fn checks_that_nobody_waits_for_rest_while_others_are_at_work() {
+    let mut house = House::new();
+    house.options.check_every = Duration::from_millis(10);
+    let content = house.open();
+    let upload = content.at_work();
+    let film = with_checksum("film0", MIB);
+    house.read(&content, &film, 0..MIB).unwrap();
+    // Many times as long as the check takes.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(content.stats().sound_files, 0);
+    drop(upload);
+    until_sound(&house, &content);
+}

@@ -1,0 +1,106 @@
+//! Links, hosts and connections that fail: readers get their bytes, or an error in time.
+
+use super::*;
+
+#[test]
+fn a_broken_connection_goes_on_where_it_broke() {
+    let house = House::new();
+    let content = house.open();
+    let film = file("film0", MIB);
+    *house.fake.state.troubles.lock() = [
+        Trouble::Break(200_000),
+        Trouble::Down,
+        Trouble::End(100_000),
+    ]
+    .into();
+    assert!(house.read(&content, &film, 0..MIB).unwrap() == expect(&film, 0..MIB));
+    assert_eq!(
+        house.requests(),
+        [0..MIB, 200_000..MIB, 200_000..MIB, 300_000..MIB]
+    );
+    assert_eq!((house.links(), content.stats().retries), (1, 3));
+}
+
+#[test]
+fn a_dead_link_is_replaced_and_links_are_not_asked_for_without_end() {
+    let house = House::new();
+    let content = house.open();
+    let film = file("film0", MIB);
+    *house.fake.state.troubles.lock() = [Trouble::DeadLink].into();
+    assert!(house.read(&content, &film, 0..10).unwrap() == expect(&film, 0..10));
+    assert_eq!(house.links(), 2);
+    *house.fake.state.always.lock() = Some(Trouble::DeadLink);
+    let failed = house.read(&content, &film, MIB - 10..MIB).unwrap_err();
+    assert!(matches!(failed, ContentError::Unavailable(_)), "{failed}");
+    assert_eq!(house.links(), 4);
+    *house.fake.state.always.lock() = None;
+    assert!(house.read(&content, &film, MIB - 10..MIB).unwrap() == expect(&film, MIB - 10..MIB));
+}
+
+#[test]
+fn links_that_are_good_for_one_request_are_noticed_and_no_reader_sees_it() {
+    let house = House::new();
+    house.fake.state.single.store(true, Ordering::SeqCst);
+    let content = house.open();
+    let film = file("film0", 64 * MIB);
+    for at in (0..film.size).step_by(MIB as usize) {
+        assert!(house.read(&content, &film, at..at + MIB).unwrap() == expect(&film, at..at + MIB));
+    }
+    house.settle(&content);
+    let (links, requests) = (house.links(), house.requests().len());
+    for at in [3, 5, 7] {
+        let other = file(&format!("film{at}"), 64 * MIB);
+        for at in [at * MIB, 2 * at * MIB] {
+            assert!(
+                house.read(&content, &other, at..at + 10).unwrap() == expect(&other, at..at + 10)
+            );
+        }
+    }
+    // Once noticed, no link is tried a second time.
+    assert_eq!(house.links() - links, 6);
+    assert_eq!(house.requests().len() - requests, 6);
+}
+
+#[test]
+fn a_download_that_stands_still_is_asked_for_on_another_connection() {
+    let mut house = House::new();
+    house.options.hedge_after = Duration::from_millis(20);
+    let content = house.open();
+    let film = file("film0", MIB);
+    *house.fake.state.troubles.lock() = [Trouble::Stall(300_000), Trouble::Stall(0)].into();
+    assert!(house.read(&content, &film, 0..MIB).unwrap() == expect(&film, 0..MIB));
+    // The first stands still, and so does its second; the third goes on where it stood.
+    let requests = house.requests();
+    assert_eq!(requests[0], 0..MIB);
+    assert!(requests[1..].iter().all(|range| *range == (300_000..MIB)));
+    assert_eq!(content.stats().retries, 0);
+    house.settle(&content);
+}
+
+#[test]
+fn a_file_that_is_gone_is_asked_for_once() {
+    let house = House::new();
+    let content = house.open();
+    let film = file("film0", MIB);
+    let gone = ContentError::Gone(Reason::new(&"Resource not found", ""));
+    *house.fake.state.refusal.lock() = Some(Fault::Final(gone));
+    for _ in 0..5 {
+        let failed = house.read(&content, &film, 0..10).unwrap_err();
+        assert!(matches!(failed, ContentError::Gone(_)));
+    }
+    assert_eq!(house.links(), 1);
+}
+
+#[test]
+fn a_stalled_read_ends_at_its_deadline_and_leaves_nothing_behind() {
+    let mut house = House::new();
+    house.options.data_deadline = Duration::from_millis(300);
+    let content = house.open();
+    let film = file("film0", MIB);
+    *house.fake.state.always.lock() = Some(Trouble::Stall(1000));
+    let failed = house.read(&content, &film, 0..10).unwrap_err();
+    assert!(matches!(failed, ContentError::Timeout(_)), "{failed}");
+    house.settle(&content);
+    *house.fake.state.always.lock() = None;
+    assert!(house.read(&content, &film, 0..10).unwrap() == expect(&film, 0..10));
+}

@@ -1,0 +1,109 @@
+//! What readers get, and what it costs the service.
+
+use super::*;
+
+#[test]
+fn a_small_first_read_fetches_one_block_and_a_second_one_nothing() {
+    let house = House::new();
+    let content = house.open();
+    let film = file("film0", 10 * MIB);
+    assert!(content.try_read(&film, 0, 4096).is_none());
+    assert!(house.read(&content, &film, 0..4096).unwrap() == expect(&film, 0..4096));
+    assert_eq!(house.requests(), [0..BLOCK_SIZE]);
+    assert!(content.try_read(&film, 100, 4096).unwrap() == expect(&film, 100..4196));
+    assert!(content.try_read(&film, BLOCK_SIZE - 1, 2).is_none());
+    house.settle(&content);
+    assert_eq!(house.links(), 1);
+}
+
+#[test]
+fn reads_end_at_the_end_of_the_file() {
+    let house = House::new();
+    let content = house.open();
+    let film = file("film0", BLOCK_SIZE + 10);
+    let end = film.size;
+    assert!(
+        house.read(&content, &film, end - 20..end + 500).unwrap() == expect(&film, end - 20..end)
+    );
+    assert!(
+        house
+            .read(&content, &film, end..end + 1)
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        house
+            .read(&content, &file("empty", 0), 0..10)
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        content
+            .try_read(&film, u64::MAX, usize::MAX)
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_sequential_reader_costs_one_link_and_few_requests_and_each_byte_once() {
+    let mut house = House::new();
+    // However slow the machine is, nobody is thought to have gone.
+    house.options.attention = Duration::from_secs(60);
+    let content = house.open();
+    let film = file("film0", 40 * MIB + 17);
+    for at in (0..film.size).step_by(BLOCK_SIZE as usize) {
+        let range = at..film.size.min(at + BLOCK_SIZE);
+        assert!(house.read(&content, &film, range.clone()).unwrap() == expect(&film, range));
+    }
+    house.settle(&content);
+    assert_eq!(house.links(), 1);
+    assert_eq!(content.stats().fetched_bytes, film.size);
+    assert!(house.requests().len() < 100, "{:?}", house.requests().len());
+}
+
+#[test]
+fn readers_of_the_same_block_share_one_request() {
+    let house = House::new();
+    let content = house.open();
+    let film = file("film0", MIB);
+    house.runtime.block_on(async {
+        let reads = (0..20).map(|i| content.read(&film, i * 1000, 1000));
+        for (i, bytes) in (0..).zip(future::join_all(reads).await) {
+            assert!(bytes.unwrap() == expect(&film, i * 1000..i * 1000 + 1000));
+        }
+    });
+    assert_eq!(house.requests(), [0..BLOCK_SIZE]);
+    assert_eq!(house.links(), 1);
+}
+
+#[test]
+fn what_nobody_wants_any_more_is_given_up() {
+    let house = House::new();
+    let content = house.open();
+    let film = file("film0", 60 * MIB);
+    house.read(&content, &film, 0..MIB).unwrap();
+    *house.fake.state.always.lock() = Some(Trouble::Stall(0));
+    house.runtime.block_on(async {
+        // The second read would go on for ever, and fetches ahead as well.
+        let read = content.read(&film, MIB, MIB as usize);
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), read)
+                .await
+                .is_err()
+        );
+    });
+    house.settle(&content);
+}
+
+#[test]
+fn pins_are_counted() {
+    let house = House::new();
+    let content = house.open();
+    let id: FileId = "film0".parse().unwrap();
+    let pin = content.pin(&id);
+    assert!(content.is_pinned(&id));
+    assert_eq!(content.stats().pinned_files, 1);
+    drop(pin);
+    assert!(!content.is_pinned(&id));
+}
