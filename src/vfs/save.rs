@@ -13,7 +13,7 @@ use rusqlite::Transaction;
 use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::handles::{FileHandle, Hold};
-use super::types::{Answer, Fh, SyncScope};
+use super::types::{Answer, Fh};
 use crate::content::ContentError;
 use crate::ids::{Ino, Time};
 use crate::staging::{StagedFile, StagingError, Survive};
@@ -80,13 +80,6 @@ impl Vfs {
     }
 
     /// Brings a file to the disk.
-    pub fn fsync(&self, fh: Fh, _scope: SyncScope) -> Answer<()> {
-        match self.inner.handles.file(fh) {
-            Ok(handle) => self.sync(handle),
-            Err(e) => Answer::Now(Err(e)),
-        }
-    }
-
     pub(super) fn sync(&self, handle: Arc<FileHandle>) -> Answer<()> {
         let vfs = self.clone();
         self.blocking(move || {
@@ -269,6 +262,7 @@ mod tests {
     use crate::tree::ROOT;
     use crate::tree::journal::Task;
     use crate::tree::merge::Listing;
+    use crate::vfs::SyncScope;
     use crate::vfs::testing::{BOTH, House, READ, WRITE};
 
     fn due(house: &House, ino: Ino, later: std::time::Duration) -> bool {

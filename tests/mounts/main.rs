@@ -6,6 +6,7 @@ mod copying;
 mod crash;
 mod faults;
 mod first_contact;
+mod flushing;
 mod foreign;
 mod harness;
 mod local_names;

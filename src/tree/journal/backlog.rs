@@ -167,6 +167,31 @@ impl Tree {
         })
     }
 
+    /// The last closed version of a file is sent now, also while the file is open; a wait after
+    /// a failure stays.
+    pub fn flush(&self, ino: Ino) -> Result<()> {
+        self.store.write(|tx| {
+            tx.prepare_cached("UPDATE attempt SET not_before = 0 WHERE ino = ?1 AND attempts = 0")?
+                .execute([int(ino.0)])?;
+            Ok(())
+        })
+    }
+
+    /// How many entries of a folder wait for the service, without those that failed for good
+    /// and those that are still open.
+    pub fn waiting_in(&self, folder: Ino) -> Result<u64> {
+        self.store.read(|c| {
+            Ok(c.prepare_cached(
+                "SELECT count(*) FROM node LEFT JOIN attempt USING (ino)
+                 WHERE parent = ?1 AND pending <> 0 AND coalesce(parked, 0) = 0
+                     AND coalesce(not_before, 0) < ?2",
+            )?
+            .query_row(params![int(folder.0), WHILE_OPEN.0], |row| {
+                Ok(uint(row.get(0)?))
+            })?)
+        })
+    }
+
     /// Ends the write-back delays of the closed files in a folder, but no wait after a
     /// failure.
     pub fn hurry_folder(&self, folder: Ino) -> Result<()> {
