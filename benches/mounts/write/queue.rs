@@ -25,13 +25,13 @@ pub fn start(bench: &Bench) -> Result<Outcome> {
             if number % IN_FOLDER == 0 {
                 std::fs::create_dir(&folder)?;
             }
-            write_file(&folder.join(number.to_string()), 100)?;
+            write_file(&folder.join(format!("file-{number}")), 100)?;
         }
         Ok(())
     })?;
     mount.crash();
     let (full, mount) = timed(|| Mount::start(&ours, &service, &place))?;
-    let last = mount.path(&format!("{}/{}", (files - 1) / IN_FOLDER, files - 1));
+    let last = mount.path(&format!("{}/file-{}", (files - 1) / IN_FOLDER, files - 1));
     let (seen, facts) = timed(|| Ok(std::fs::metadata(&last)?))?;
     let mut outcome = Outcome::default();
     outcome.plain(
