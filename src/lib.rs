@@ -19,6 +19,7 @@
 //! - [`config`], [`ids`], [`throttle`]: options and the key; names of things; bandwidth limits.
 //! - [`daemon`], [`control`], [`cli`]: wiring, the socket, the verbs.
 //! - [`doctor`]: what is wrong on this machine, and how it is mended.
+//! - [`service`]: units of systemd and how they come into place.
 //! - [`sim`]: a simulator of the service; it imports none of the others.
 //!
 //! docs/architecture.md is the long form.
@@ -32,6 +33,7 @@ pub mod daemon;
 pub mod doctor;
 pub mod fuse;
 pub mod ids;
+pub mod service;
 pub mod sim;
 pub mod staging;
 pub mod store;

@@ -5,6 +5,7 @@
 //! the middle of a transfer.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
@@ -21,6 +22,18 @@ const PIECE: u32 = 32 * 1024;
 /// The longest sleep before the timetable is looked at again.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How often those whose turn comes later look whether it has come.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Whose bytes go first where not all can.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// Somebody waits for them.
+    First,
+    /// Nobody does yet: they let all others pass.
+    Later,
+}
+
 /// See the module. Cheap to clone; all clones share one bucket.
 #[derive(Clone)]
 pub struct Throttle {
@@ -31,6 +44,8 @@ struct Shared {
     table: Timetable,
     /// The bucket of the rate that held when it was last looked at.
     bucket: Mutex<Option<(NonZeroU64, Arc<DefaultDirectRateLimiter>)>>,
+    /// How many wait whose turn is the first.
+    first: AtomicUsize,
     clock: DefaultClock,
 }
 
@@ -41,6 +56,7 @@ impl Throttle {
             shared: Arc::new(Shared {
                 table,
                 bucket: Mutex::new(None),
+                first: AtomicUsize::new(0),
                 clock: DefaultClock::default(),
             }),
         }
@@ -62,11 +78,28 @@ impl Throttle {
     /// Returns when `bytes` may be moved, or have been without breaking the limit.
     /// What was taken when the future is dropped stays taken.
     pub async fn take(&self, bytes: u64) {
+        self.take_in_turn(bytes, || Turn::First).await;
+    }
+
+    /// The same for bytes whose `turn` may come nearer while they wait.
+    pub async fn take_in_turn(&self, bytes: u64, turn: impl Fn() -> Turn) {
         let mut left = bytes;
+        let mut place = None;
         while left > 0 {
             let Some(bucket) = self.bucket() else {
                 return;
             };
+            match turn() {
+                Turn::First if place.is_none() => place = Some(Place::new(&self.shared.first)),
+                Turn::First => {}
+                Turn::Later => {
+                    place = None;
+                    if self.shared.first.load(Ordering::Relaxed) > 0 {
+                        tokio::time::sleep(GLANCE).await;
+                        continue;
+                    }
+                }
+            }
             // At most PIECE, so it fits.
             let piece = left.min(u64::from(PIECE)) as u32;
             let Some(cells) = NonZeroU32::new(piece) else {
@@ -76,7 +109,11 @@ impl Throttle {
                 Ok(Ok(())) => left -= u64::from(piece),
                 Ok(Err(not_until)) => {
                     let wait = not_until.wait_time_from(self.shared.clock.now());
-                    tokio::time::sleep(wait.min(LOOK)).await;
+                    let longest = match turn() {
+                        Turn::First => LOOK,
+                        Turn::Later => GLANCE,
+                    };
+                    tokio::time::sleep(wait.min(longest)).await;
                 }
                 // A bucket holds a piece at least, so this cannot be.
                 Err(_) => return,
@@ -103,6 +140,22 @@ impl Throttle {
     }
 }
 
+/// One of those who go first, as long as it lives.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn new(first: &'a AtomicUsize) -> Place<'a> {
+        first.fetch_add(1, Ordering::Relaxed);
+        Place(first)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Default for Throttle {
     /// One that holds nothing back.
     fn default() -> Throttle {
@@ -126,6 +179,51 @@ mod tests {
         let throttle = throttle("off");
         assert!(throttle.is_off() && throttle.rate().is_none());
         throttle.take(u64::MAX).await;
+    }
+
+    #[tokio::test]
+    async fn who_waits_passes_those_whose_turn_comes_later() {
+        let throttle = throttle("1MiB");
+        // Nothing is left of what may go at once.
+        throttle.take(256 << 10).await;
+        let ended = Mutex::new(Vec::new());
+        let take = |name: &'static str, bytes: u64, turn: Turn| {
+            let (throttle, ended) = (throttle.clone(), &ended);
+            async move {
+                throttle.take_in_turn(bytes, || turn).await;
+                ended.lock().push(name);
+            }
+        };
+        // Begun first, and far less.
+        tokio::join!(
+            take("ahead", 64 << 10, Turn::Later),
+            take("reader", 256 << 10, Turn::First),
+        );
+        assert_eq!(*ended.lock(), ["reader", "ahead"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_read_ahead_goes_first_once_somebody_waits_for_it() {
+        let throttle = throttle("1MiB");
+        throttle.take(256 << 10).await;
+        let ended = Mutex::new(Vec::new());
+        let waited_for = AtomicUsize::new(0);
+        let ahead = async {
+            let turn = || match waited_for.load(Ordering::Relaxed) {
+                0 => Turn::Later,
+                _ => Turn::First,
+            };
+            throttle.take_in_turn(64 << 10, turn).await;
+            ended.lock().push("ahead");
+        };
+        let reader = async {
+            throttle.take(128 << 10).await;
+            waited_for.store(1, Ordering::Relaxed);
+            throttle.take(1 << 20).await;
+            ended.lock().push("reader");
+        };
+        tokio::join!(ahead, reader);
+        assert_eq!(*ended.lock(), ["ahead", "reader"]);
     }
 
     #[tokio::test]

@@ -121,6 +121,15 @@ pub enum Verb {
         after_help = "Example:\n  fichierfs doctor\n  fichierfs doctor --fix\n  fichierfs doctor --report doctor.txt\n\nExits with 1 if something has to be mended. The service is asked one call for the key, and only\nif no mount runs that knows already."
     )]
     Doctor(Box<DoctorArgs>),
+    /// Have systemd mount the account at each start
+    #[command(
+        after_help = "Examples:\n  fichierfs service install ~/1fichier\n  sudo fichierfs service install --system /mnt/1fichier\n  fichierfs service show"
+    )]
+    Service {
+        /// What to do
+        #[command(subcommand)]
+        verb: ServiceVerb,
+    },
     /// Run a simulator of the service, for tests
     #[command(
         after_help = "Example:\n  fichierfs simulate --listen 127.0.0.1:8080 --synthetic tree=20x100,size=4KiB"
@@ -205,6 +214,9 @@ pub struct MountArgs {
     /// Tells the process in the foreground how the start went.
     #[arg(long, hide = true)]
     pub(super) report_start: bool,
+    /// As `mount -f`: everything but the mount.
+    #[arg(long, hide = true)]
+    pub(super) fake: bool,
     /// An empty folder
     pub mountpoint: PathBuf,
 }
@@ -225,6 +237,9 @@ pub struct UnmountArgs {
     /// Leave the queue for the next mount
     #[arg(long)]
     pub no_wait: bool,
+    /// Only take away what a crash left of the mount; nothing where it lives
+    #[arg(long, conflicts_with_all = ["drain_timeout", "no_wait"], requires = "mountpoint")]
+    pub if_dead: bool,
     #[command(flatten)]
     pub(super) mount: MountpointArg,
 }
@@ -296,6 +311,54 @@ pub enum QueueVerb {
         /// A file of a mount, or the mount for all that failed
         path: Option<PathBuf>,
     },
+}
+
+/// What to do with the service.
+#[derive(Subcommand, Debug)]
+pub enum ServiceVerb {
+    /// Write the unit for a mountpoint and say what to run next
+    ///
+    /// One unit serves all mountpoints; its instance is the mountpoint. With --system the link
+    /// /sbin/mount.fichierfs is made, too, so that mount(8) and fstab know the type fichierfs.
+    Install {
+        #[command(flatten)]
+        place: ServicePlace,
+        /// Profile in the configuration file that this mount uses
+        #[arg(long, value_name = "NAME")]
+        profile: Option<String>,
+        /// Overwrite files that were changed by hand
+        #[arg(long)]
+        force: bool,
+        /// Where to mount; the folder is made if it is not there
+        mountpoint: PathBuf,
+    },
+    /// Remove what `install` wrote, and say what to run next
+    Uninstall {
+        #[command(flatten)]
+        place: ServicePlace,
+        /// Also files that were changed by hand
+        #[arg(long)]
+        force: bool,
+        /// Where it is mounted
+        mountpoint: PathBuf,
+    },
+    /// Print the unit
+    Show {
+        #[command(flatten)]
+        place: ServicePlace,
+    },
+}
+
+/// Whose service.
+#[derive(Args, Debug)]
+pub struct ServicePlace {
+    /// Of the machine instead of this user: it starts without a login, mounts for all users,
+    /// and reads /etc/fichierfs/config.toml
+    #[arg(long)]
+    pub system: bool,
+    /// A folder that is taken for the root of the machine, for who makes packages
+    #[arg(long, value_name = "DIR", requires = "system")]
+    pub root: Option<PathBuf>,
 }
 
 /// `doctor`.

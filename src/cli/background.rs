@@ -5,6 +5,7 @@
 //! standard output is a pipe to the parent until the start is over, its standard
 //! error the log file from the beginning.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,8 +28,9 @@ enum News {
     Failed { exit: u8, line: String },
 }
 
-/// Starts the same command in the background and waits for its news.
-pub(super) fn launch(state_dir: &Path) -> Outcome {
+/// Starts a command line in the background and waits for its news; `words` begin with the
+/// name of the program and the verb.
+pub(super) fn launch(state_dir: &Path, words: Vec<OsString>) -> Outcome {
     let log = state_dir.join(LOG);
     let errors = OpenOptions::new()
         .create(true)
@@ -36,7 +38,7 @@ pub(super) fn launch(state_dir: &Path) -> Outcome {
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
         .open(&log)?;
-    let mut arguments = std::env::args_os().skip(1);
+    let mut arguments = words.into_iter().skip(1);
     let mut child = Command::new(std::env::current_exe()?)
         .args(arguments.next())
         .arg("--report-start")

@@ -112,7 +112,9 @@ pub fn key(settings: &Settings) -> Result<ApiKey, Failure> {
 fn sockets() -> Vec<PathBuf> {
     let user = nix::unistd::geteuid();
     let session = PathBuf::from(format!("/run/user/{user}"));
-    let mut dirs: Vec<PathBuf> = [dirs::runtime_dir(), Some(session)]
+    // The unit of the machine has its sockets there.
+    let system = user.is_root().then(|| PathBuf::from("/run"));
+    let mut dirs: Vec<PathBuf> = [dirs::runtime_dir(), Some(session), system]
         .into_iter()
         .flatten()
         .map(|dir| dir.join("fichierfs"))

@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod generate;
+mod helper;
 mod init;
 mod link;
 mod load;
@@ -23,6 +24,7 @@ mod queue;
 #[cfg(test)]
 mod reference;
 mod refresh;
+mod service;
 mod show;
 mod signals;
 mod simulate;
@@ -30,6 +32,7 @@ mod status;
 mod unmount;
 mod verify;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -45,18 +48,35 @@ type Outcome = Result<Exit, Failure>;
 pub fn run() -> ExitCode {
     // A key given by mistake, or in the environment, is in memory from the first line on.
     crate::config::harden_process();
-    match dispatch(Cli::parse().verb) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let (words, caller) = match helper::translate(&words) {
+        Some(words) => (words, Caller::MountProgram),
+        None => (words, Caller::Person),
+    };
+    let verb = Cli::parse_from(&words).verb;
+    match dispatch(verb, words) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             eprintln!("fichierfs: {}", show::plain(&failure.line));
-            failure.exit.into()
+            match caller {
+                Caller::MountProgram => helper::code(failure.exit),
+                Caller::Person => failure.exit.into(),
+            }
         }
     }
 }
 
-fn dispatch(verb: Verb) -> Outcome {
+/// Who started the program.
+enum Caller {
+    Person,
+    /// mount(8), which has exit codes of its own.
+    MountProgram,
+}
+
+/// Does what a verb says; `words` are the command line that it came from.
+fn dispatch(verb: Verb, words: Vec<OsString>) -> Outcome {
     match verb {
-        Verb::Mount(args) => mount::run(&args),
+        Verb::Mount(args) => mount::run(&args, words),
         Verb::Unmount(args) => brief(unmount::run(&args)),
         Verb::Status(args) => brief(status::run(&args)),
         Verb::Queue(args) => brief(queue::run(args.verb)),
@@ -69,6 +89,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Account { json, mount } => brief(account::run(json, mount.mountpoint.as_deref())),
         Verb::Init(args) => brief(init::run(&args)),
         Verb::Doctor(args) => brief(doctor::run(&args)),
+        Verb::Service { verb } => service::run(verb),
         Verb::Simulate(args) => long(simulate::run(*args)),
         Verb::Demo { mountpoint } => long(demo::run(mountpoint)),
         Verb::Completions { shell } => generate::completions(shell),

@@ -1,5 +1,6 @@
 //! `mount`: serves until the mount is gone and the queue is done.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,9 +14,10 @@ use crate::config::LogLevel;
 use crate::control::protocol::Backlog;
 use crate::daemon::{self, Ended, Fresh, Reread, Setup, StartError};
 
-pub(super) fn run(args: &MountArgs) -> Outcome {
+/// `words` are the command line, for the process in the background.
+pub(super) fn run(args: &MountArgs, words: Vec<OsString>) -> Outcome {
     let mut report = args.report_start.then(background::Report::begin);
-    let outcome = serve(args, &mut report);
+    let outcome = serve(args, words, &mut report);
     match (report, outcome) {
         (Some(report), Err(failure)) => {
             report.failed(&failure);
@@ -25,7 +27,11 @@ pub(super) fn run(args: &MountArgs) -> Outcome {
     }
 }
 
-fn serve(args: &MountArgs, report: &mut Option<background::Report>) -> Outcome {
+fn serve(
+    args: &MountArgs,
+    words: Vec<OsString>,
+    report: &mut Option<background::Report>,
+) -> Outcome {
     let loaded = load::load(
         &args.config,
         load::NamedFile::Exists,
@@ -35,7 +41,10 @@ fn serve(args: &MountArgs, report: &mut Option<background::Report>) -> Outcome {
     let mountpoint = std::path::absolute(&args.mountpoint)?;
     if args.background && report.is_none() {
         daemon::check_mountpoint(&mountpoint, &loaded.paths)?;
-        return background::launch(&loaded.paths.state_dir()?);
+        if args.fake {
+            return Ok(Exit::Done);
+        }
+        return background::launch(&loaded.paths.state_dir()?, words);
     }
     let set_level = log::start(loaded.settings.log_level, loaded.settings.log_format);
     let reread = reread(args, set_level, loaded.settings.log_level)?;

@@ -168,6 +168,7 @@ fn row(item: &Item, sending: Option<&Transfer>, paint: Paint) -> String {
         }
         (ItemState::Open, ..) => "still open".to_owned(),
         (ItemState::Sending, None, _) => "under way".to_owned(),
+        (ItemState::Confirming, ..) => "to be confirmed".to_owned(),
         (ItemState::Waiting, _, Some(seconds)) => format!("in {}", show::span(seconds)),
         (ItemState::Waiting, ..) => "waiting".to_owned(),
     };

@@ -1,5 +1,6 @@
 //! `unmount`: the mount goes at once, the command returns when the queue is empty.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::args::UnmountArgs;
@@ -8,6 +9,7 @@ use super::show::{self, Countdown};
 use super::{Outcome, load};
 use crate::control::protocol::{Backlog, Parting};
 use crate::control::{Client, ControlError};
+use crate::fuse::health;
 
 /// How long one request waits: also how often the countdown moves.
 const STEP: Duration = Duration::from_secs(1);
@@ -16,6 +18,9 @@ const STEP: Duration = Duration::from_secs(1);
 const END: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(args: &UnmountArgs) -> Outcome {
+    if args.if_dead {
+        return clear(args.mount.mountpoint.as_deref());
+    }
     let daemon = load::daemon(args.mount.mountpoint.as_deref()).await?;
     if args.no_wait {
         let left = daemon.wait(Duration::ZERO).await?;
@@ -34,6 +39,17 @@ pub(super) async fn run(args: &UnmountArgs) -> Outcome {
         }
     }
     ended(&daemon, left).await
+}
+
+/// Takes a mount away that nobody serves any more.
+fn clear(mountpoint: Option<&Path>) -> Outcome {
+    let Some(path) = mountpoint.map(std::path::absolute).transpose()? else {
+        return Ok(Exit::Done);
+    };
+    for wreck in health::wrecks()?.into_iter().filter(|at| *at == path) {
+        health::clear_wreck(&wreck).map_err(|error| Failure::of(&error))?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Waits for the queue of a daemon that ends by itself once it is empty.

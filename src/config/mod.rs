@@ -33,4 +33,4 @@ pub use options::{OPTIONS, OptionSpec, Scope, Settings};
 pub use paths::{Paths, config_file};
 pub use resolve::{Layer, Layers, Resolved, resolve};
 pub use timetable::Timetable;
-pub use value::{AddressFamily, Factor, Kind, LogFormat, LogLevel, Size, Umask, Value};
+pub use value::{AddressFamily, Factor, Fsync, Kind, LogFormat, LogLevel, Size, Umask, Value};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::timetable::Timetable;
 use super::value::{
-    AddressFamily, Factor, Kind, LogFormat, LogLevel, Patterns, Size, Umask, Value,
+    AddressFamily, Factor, Fsync, Kind, LogFormat, LogLevel, Patterns, Size, Umask, Value,
 };
 use super::{ApiKey, ConfigError};
 
@@ -186,6 +186,12 @@ options! {
     write_wait: Duration = "10m", Writing;
     /// How long a closed file rests before it is uploaded.
     write_back: Duration = "5s", Writing;
+    /// What an `fsync` waits for: this machine's disk, or also the service. A wait beyond
+    /// `data_deadline` ends with "timed out"; the file is safe here then and is being sent.
+    fsync: Fsync = "local", Writing;
+    /// How long a file may stay open for writing before what it holds is uploaded all the same,
+    /// and again each time as much has passed; 0 for never. Each time it is uploaded whole.
+    flush_open_after: Duration = "24h", Writing;
     /// Files of these names stay on this machine and are never uploaded: what editors and file
     /// managers leave beside files. Patterns as shells have them, separated by spaces. A file
     /// that the service has already stays there under any name.

@@ -308,6 +308,16 @@ choice! {
 }
 
 choice! {
+    /// What an `fsync` waits for.
+    Fsync {
+        /// The disk of this machine.
+        Local = "local",
+        /// The service's confirmation, too.
+        Remote = "remote",
+    }
+}
+
+choice! {
     /// How much is logged.
     LogLevel {
         /// What the user must act on.

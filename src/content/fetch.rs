@@ -26,6 +26,7 @@ use super::hedge::Hedged;
 use super::lines::Line;
 use super::links::{Issued, Refused};
 use super::origin::{Chunks, Fault};
+use crate::throttle::Turn;
 
 /// How often a flight looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(250);
@@ -226,7 +227,8 @@ impl Pilot {
             }
             self.core.counters.fetched_bytes.add(chunk.len() as u64);
             if !self.core.options.throttle.is_off() {
-                let turn = self.core.options.throttle.take(chunk.len() as u64);
+                let throttle = &self.core.options.throttle;
+                let turn = throttle.take_in_turn(chunk.len() as u64, || self.turn());
                 self.unless_given_up(turn).await?;
             }
             self.assembler.push(chunk);
@@ -238,6 +240,14 @@ impl Pilot {
             }
         }
         Ok(())
+    }
+
+    /// Readers' bytes go before those that are read ahead.
+    fn turn(&self) -> Turn {
+        match *self.waiters.borrow() {
+            0 => Turn::Later,
+            _ => Turn::First,
+        }
     }
 
     /// What nobody waits for is given up when nobody counts on it any more, and

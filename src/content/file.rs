@@ -393,16 +393,24 @@ impl CacheFile {
     }
 
     /// Drops about `wanted` bytes from disk, from the start of the file on, but
-    /// nothing near a reader or under way. Returns how many it dropped.
+    /// nothing that is `spared`, near a reader or under way. Returns how many it dropped.
     ///
     /// # Errors
     /// The disk cannot punch or the database failed; nothing is lost.
-    pub(super) fn punch(&self, wanted: u64, store: &Store) -> Result<u64, ContentError> {
+    pub(super) fn punch(
+        &self,
+        wanted: u64,
+        spared: &[Range<Block>],
+        store: &Store,
+    ) -> Result<u64, ContentError> {
         let Some(disk) = &self.disk else {
             return Ok(0);
         };
         let _saving = self.saving.lock();
-        let (runs, flights, removed) = self.take_off(wanted);
+        let (runs, flights, removed) = self.take_off(wanted, spared);
+        if runs.is_empty() {
+            return Ok(0);
+        }
         // A power cut must not bring back a row that speaks of punched blocks.
         let punched = self
             .save_row(|row, bits| store.write_durable(|tx| rows::put(tx, row, bits)))
@@ -429,12 +437,17 @@ impl CacheFile {
     }
 
     /// Marks droppable blocks as absent, behind flights that keep others off.
-    fn take_off(&self, wanted: u64) -> (Vec<Range<Block>>, Vec<Arc<Flight>>, u64) {
+    fn take_off(
+        &self,
+        wanted: u64,
+        spared: &[Range<Block>],
+    ) -> (Vec<Range<Block>>, Vec<Arc<Flight>>, u64) {
         let mut state = self.state.lock();
         if state.retired {
             return (Vec::new(), Vec::new(), 0);
         }
-        let mut spared: Vec<Range<Block>> = state.cursors.attended(Instant::now()).collect();
+        let mut spared = spared.to_vec();
+        spared.extend(state.cursors.attended(Instant::now()));
         spared.extend(state.flights.runs());
         let (mut runs, mut removed): (Vec<Range<Block>>, u64) = (Vec::new(), 0);
         for block in 0..self.map.blocks() {

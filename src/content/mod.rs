@@ -22,6 +22,7 @@
 mod assemble;
 mod blocks;
 mod cursor;
+mod edges;
 mod error;
 mod fetch;
 mod file;
@@ -57,7 +58,7 @@ pub use blocks::BLOCK_SIZE;
 pub use error::{ContentError, Reason};
 pub use pins::Pinned;
 pub use stats::ContentStats;
-pub use verify::Verdict;
+pub use verify::{AtWork, Verdict};
 
 use crate::api::Api;
 use crate::ids::{FileId, Whirlpool};

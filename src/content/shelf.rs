@@ -7,11 +7,11 @@
 //! means "nothing cached".
 //!
 //! The size is kept continuously: room is made before a block is written.
-//! Files that were not used for longest go first, whole. Of files in use only
-//! blocks away from readers go. Where that is not enough, the block is not
-//! cached.
+//! Files that were not used for longest go first, their edges last ([`super::edges`]).
+//! Of files in use only blocks away from readers go. Where that is not enough, the
+//! block is not cached.
 //!
-//! Locks: `opening` or `evicting`, then `index`, then those of a file. `index` is
+//! Locks: `evicting`, `opening`, `index`, then those of a file. `index` is
 //! held for a few instructions; the others over I/O, on blocking threads only.
 
 mod room;
@@ -89,6 +89,12 @@ struct Entry {
 impl Entry {
     fn used(&self) -> u64 {
         self.open.as_ref().map_or(self.used, |file| file.used())
+    }
+
+    fn cached(&self) -> u64 {
+        self.open
+            .as_ref()
+            .map_or(self.cached, |file| file.cached_bytes())
     }
 }
 
@@ -184,13 +190,17 @@ impl Shelf {
                 used: now_ns(),
             });
             let found = match known {
-                Some(row) => match self.reopen(&row, file)? {
-                    Some(found) => found,
-                    None => {
+                Some(row) => {
+                    let known = match row.size == file.size {
+                        true => self.reopen(&row)?,
+                        false => None,
+                    };
+                    let Some(found) = known else {
                         self.discard(&row.id, row.number);
                         continue;
-                    }
-                },
+                    };
+                    found
+                }
                 None => self.create(file),
             };
             if let Some(shared) = self.shelve(found) {
@@ -200,11 +210,32 @@ impl Shelf {
         }
     }
 
+    /// The cache file of that number, opened if need be, as long as it is in the index.
+    fn open_known(&self, id: &FileId, number: u64) -> Result<Option<Arc<CacheFile>>, ContentError> {
+        let _opening = self.opening.lock();
+        let row = {
+            let index = self.index.read();
+            let Some(entry) = index.get(id).filter(|entry| entry.number == number) else {
+                return Ok(None);
+            };
+            if let Some(open) = &entry.open {
+                return Ok(Some(Arc::clone(open)));
+            }
+            Row {
+                id: id.clone(),
+                size: entry.size,
+                number,
+                cached: entry.cached,
+                used: entry.used,
+            }
+        };
+        let shared = self.reopen(&row)?.and_then(|file| self.shelve(file));
+        self.close_idle();
+        Ok(shared)
+    }
+
     /// Opens a cache file that is in the index; `None` if it cannot be trusted.
-    fn reopen(&self, row: &Row, file: &RemoteFile) -> Result<Option<CacheFile>, ContentError> {
-        if row.size != file.size {
-            return Ok(None);
-        }
+    fn reopen(&self, row: &Row) -> Result<Option<CacheFile>, ContentError> {
         let bits = self
             .store
             .read(|c| rows::bits(c, &row.id, row.size, row.number))?;
@@ -488,10 +519,7 @@ impl Shelf {
     pub(super) fn cached_of(&self, file: &RemoteFile) -> u64 {
         let index = self.index.read();
         let entry = index.get(&file.id).filter(|entry| entry.size == file.size);
-        entry.map_or(0, |entry| match &entry.open {
-            Some(open) => open.cached_bytes(),
-            None => entry.cached,
-        })
+        entry.map_or(0, Entry::cached)
     }
 
     /// From now on these are not dropped to make room or for their age.

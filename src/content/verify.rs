@@ -2,14 +2,14 @@
 //!
 //! The hash is slow (some 130 MB a second of one core), so it is never on the way of a
 //! read: a thread of lowest priority computes it, one file at a time, and rests while
-//! there are reads. A file that was fetched whole is checked by itself when nothing
+//! there are reads or somebody else is at work ([`Content::at_work`]). A file that was fetched whole is checked by itself when nothing
 //! else is going on; who cannot wait asks for it. A wrong sum drops what is cached and
 //! fetches it once more; if that is wrong as well, the file is damaged, and reading it
 //! fails until it is asked for again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use crate::store::Store;
 /// Bytes that are hashed between two looks at what else is going on.
 const PIECE: u64 = 1024 * 1024;
 
-/// How long the hash rests when there are reads.
+/// How long the hash rests when something else goes on.
 const REST: Duration = Duration::from_millis(200);
 
 /// Files that are remembered for a check.
@@ -56,8 +56,21 @@ pub(super) struct Checks {
     state: Mutex<State>,
     /// Whether any file is damaged: looked at by each read.
     any_damaged: AtomicBool,
+    /// How many others are at work.
+    others: Arc<AtomicUsize>,
     /// One at a time.
     turn: tokio::sync::Mutex<()>,
+}
+
+/// As long as it lives, somebody is at work who is not to be slowed down by checks that
+/// nobody waits for.
+#[must_use = "the work ends when this is dropped"]
+pub struct AtWork(Arc<AtomicUsize>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 struct State {
@@ -82,6 +95,7 @@ impl Checks {
                 damaged,
                 candidates: HashMap::new(),
             }),
+            others: Arc::default(),
             turn: tokio::sync::Mutex::default(),
         })
     }
@@ -114,6 +128,14 @@ impl Checks {
     pub(super) fn count(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.sound.len(), state.damaged.len())
+    }
+
+    /// Some files that are known to be damaged, in the order of their ids.
+    fn damaged(&self, most: usize) -> Vec<FileId> {
+        let mut ids: Vec<FileId> = self.state.lock().damaged.iter().cloned().collect();
+        ids.sort_unstable();
+        ids.truncate(most);
+        ids
     }
 
     fn settle(&self, id: &FileId, sound: bool) -> Result<(), ContentError> {
@@ -161,6 +183,19 @@ impl Content {
     /// The file cannot be fetched, or the database failed.
     pub async fn verify(&self, file: &RemoteFile) -> Result<Verdict, ContentError> {
         self.core.verify(file, Hurry::Now).await
+    }
+
+    /// Files that are known to be damaged, `most` of them.
+    pub fn damaged(&self, most: usize) -> Vec<FileId> {
+        self.core.checks.damaged(most)
+    }
+
+    /// Somebody begins work that checks are to make way for, as reads do by themselves:
+    /// uploads.
+    pub fn at_work(&self) -> AtWork {
+        let others = Arc::clone(&self.core.checks.others);
+        others.fetch_add(1, Ordering::Relaxed);
+        AtWork(others)
     }
 }
 
@@ -243,14 +278,16 @@ impl Core {
         Ok(told.await.unwrap_or(None))
     }
 
-    /// Whether nothing is read or fetched: looked at twice, a moment apart.
+    /// Whether nothing is read, fetched or sent: looked at twice, a moment apart.
     fn is_quiet(&self) -> bool {
         let look = || {
             let counters = &self.counters;
             (counters.hit_bytes.get(), counters.miss_bytes.get())
         };
         let before = look();
-        self.counters.flights.get() == 0 && {
+        let idle =
+            || self.counters.flights.get() == 0 && self.checks.others.load(Ordering::Relaxed) == 0;
+        idle() && {
             std::thread::sleep(Duration::from_millis(1));
             look() == before
         }

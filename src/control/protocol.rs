@@ -204,6 +204,8 @@ pub enum ItemState {
     Open,
     /// Being sent.
     Sending,
+    /// Sent: the service has yet to tell what it stored.
+    Confirming,
     /// Failed for good: `queue retry` takes it up again.
     Failed,
 }
@@ -233,7 +235,7 @@ pub struct Account {
 }
 
 /// The cache of what the service has.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cache {
     /// Bytes on disk.
@@ -252,6 +254,8 @@ pub struct Cache {
     pub sound_files: u64,
     /// Files whose bytes are wrong: reading them fails until `fichierfs verify` finds them right.
     pub damaged_files: u64,
+    /// The first of these, from the mount's root.
+    pub damaged: Vec<PathBuf>,
     /// Processor time that the comparing took, in milliseconds.
     pub check_cpu_ms: u64,
 }

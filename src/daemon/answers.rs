@@ -1,6 +1,5 @@
 //! What the daemon answers, over the socket and to who runs it.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ use crate::fuse::{MountError, Unmount};
 use crate::ids::{Ino, Time};
 use crate::tree::journal::{self, Leaving, Queued};
 use crate::tree::refresh::RefreshError;
-use crate::tree::{Kind, Node, TreeError};
+use crate::tree::{FileState, Kind, Node, TreeError};
 
 /// How long a person who asks waits for the service.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -124,14 +123,14 @@ impl Handle {
         // Looked at before, since one that is closed in between is not hurried.
         let open = match node {
             None => {
-                let open = tree.queue(ROWS)?.iter().any(is_open);
+                let open = tree.queue(ROWS)?.iter().any(Queued::is_open);
                 tree.hurry(None)?;
                 open
             }
             Some(node) => {
                 let mut open = false;
                 for ino in self.queued_within(node)? {
-                    open |= tree.queued(ino)?.as_ref().is_some_and(is_open);
+                    open |= tree.queued(ino)?.as_ref().is_some_and(Queued::is_open);
                     tree.hurry(Some(ino))?;
                 }
                 open
@@ -180,7 +179,7 @@ impl Handle {
         Ok(PathBuf::from(inner.to_string_lossy().into_owned()))
     }
 
-    fn item(&self, queued: Queued, sending: bool, now: Time) -> Result<Item, TreeError> {
+    fn item(&self, queued: Queued, now: Time) -> Result<Item, TreeError> {
         let work = [
             (queued.pending.make, Work::Make),
             (queued.pending.content, Work::Upload),
@@ -194,12 +193,13 @@ impl Handle {
                 .collect(),
             size: queued.size,
             attempts: queued.attempts,
-            wait_seconds: wait(queued.not_before, now).filter(|_| !is_open(&queued)),
-            state: match (queued.parked, sending) {
-                (true, _) => ItemState::Failed,
-                (false, true) => ItemState::Sending,
-                (false, false) if is_open(&queued) => ItemState::Open,
-                (false, false) => ItemState::Waiting,
+            wait_seconds: wait(queued.not_before, now).filter(|_| !queued.is_open()),
+            state: match queued.state(false) {
+                FileState::Failed => ItemState::Failed,
+                FileState::Sending => ItemState::Sending,
+                FileState::Confirming => ItemState::Confirming,
+                _ if queued.is_open() => ItemState::Open,
+                _ => ItemState::Waiting,
             },
             error: queued.error,
         })
@@ -236,21 +236,11 @@ impl Controlled for Handle {
 
     async fn queue(&self, limit: usize) -> Result<Queue, Refusal> {
         let tree = &self.shared.parts.below.tree;
-        let sending: HashSet<Ino> = self
-            .shared
-            .parts
-            .transfers()
-            .iter()
-            .map(|t| t.ino)
-            .collect();
         let now = Time::now();
         let rows = tree.queue(limit).map_err(Refusal::failed)?;
         let rest = limit.saturating_sub(rows.len());
         let leaving = tree.leaving(rest).map_err(Refusal::failed)?;
-        let changes = rows.into_iter().map(|queued| {
-            let sending = sending.contains(&queued.ino);
-            self.item(queued, sending, now)
-        });
+        let changes = rows.into_iter().map(|queued| self.item(queued, now));
         let removals = leaving.into_iter().map(|row| self.removal(row, now));
         let items: Result<_, _> = changes.chain(removals).collect();
         Ok(Queue {
@@ -307,7 +297,10 @@ impl Controlled for Handle {
         match path {
             None => {
                 let all = tree.queue(ROWS).map_err(Refusal::failed)?;
-                queued.extend(all.into_iter().filter(|queued| queued.parked));
+                queued.extend(
+                    all.into_iter()
+                        .filter(|q| q.state(false) == FileState::Failed),
+                );
             }
             Some(path) => {
                 let node = self.find(&path).await?;
@@ -410,11 +403,6 @@ impl Controlled for Handle {
 /// Seconds until the next try, if it is not due.
 fn wait(not_before: Time, now: Time) -> Option<u64> {
     Some(not_before.since(now).as_secs()).filter(|wait| *wait > 0)
-}
-
-/// Whether it is held back because somebody may still write to it.
-fn is_open(queued: &Queued) -> bool {
-    queued.not_before == journal::WHILE_OPEN
 }
 
 pub(super) fn backlog(backlog: &journal::Backlog) -> Backlog {

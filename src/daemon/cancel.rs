@@ -9,7 +9,7 @@ use crate::control::Refusal;
 use crate::control::protocol::{Becomes, Cancelled, Loss, SCHEMA};
 use crate::ids::Ino;
 use crate::tree::journal::Queued;
-use crate::tree::{Remote, TreeError};
+use crate::tree::{FileState, Remote, TreeError};
 use crate::vfs::ErrorKind;
 
 /// How long an upload that is broken off may take to end.
@@ -119,7 +119,8 @@ impl Handle {
     fn is_sending(&self, targets: &[Target]) -> Result<bool, TreeError> {
         let tree = &self.shared.parts.below.tree;
         for target in targets {
-            if tree.is_underway(target.ino)? {
+            let state = tree.state(target.ino, false)?;
+            if state.is_some_and(FileState::is_under_way) {
                 return Ok(true);
             }
         }

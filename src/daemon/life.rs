@@ -27,7 +27,7 @@ const NEWS: Duration = Duration::from_secs(10);
 pub(super) async fn run(
     shared: Arc<Shared>,
     server: Server,
-    keepers: [JoinHandle<()>; 3],
+    keepers: [JoinHandle<()>; 4],
     lock: StateLock,
 ) -> Ended {
     service::ready(&shared.mountpoint);

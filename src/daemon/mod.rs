@@ -22,6 +22,7 @@ mod cancel;
 mod error;
 mod life;
 mod lock;
+mod open_files;
 mod overview;
 mod parts;
 mod pins;
@@ -207,7 +208,14 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let content = shared.parts.below.content.clone();
     let looks = tokio::spawn(shared.rates.clone().keep(content));
     let pins = tokio::spawn(shared.pins.clone().keep(shared.parts.below.clone()));
-    let life = tokio::spawn(life::run(shared, server, [account, looks, pins], lock));
+    let long = shared.settings.flush_open_after;
+    let open = tokio::spawn(open_files::keep(shared.parts.vfs.clone(), long));
+    let life = tokio::spawn(life::run(
+        shared,
+        server,
+        [account, looks, pins, open],
+        lock,
+    ));
     Ok(Running { handle, life })
 }
 

@@ -1,5 +1,7 @@
 //! Everything for one screen: what each room tells of itself, put together.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 
 use super::account;
@@ -11,7 +13,7 @@ use crate::control::protocol::{Api, Cache, Failed, Freshness, Reads, Status, Tot
 use crate::ids::Time;
 use crate::tree::{self, TreeError};
 
-/// How many failures are told with the rest.
+/// How many failures of a kind are told with the rest.
 const FAILURES: usize = 10;
 
 impl Handle {
@@ -42,7 +44,10 @@ impl Handle {
             failures: self.failures()?,
             staged_bytes: below.staging.usage().staged,
             reads: reads(&stats, shared.rates.now()),
-            cache: cache(&stats),
+            cache: Cache {
+                damaged: self.damaged()?,
+                ..cache(&stats)
+            },
             tree: Totals {
                 files: totals.files,
                 bytes: totals.bytes,
@@ -79,6 +84,19 @@ impl Handle {
             })
         };
         parked.into_iter().map(failed).collect()
+    }
+
+    /// Files whose bytes are wrong. Those that are not in the account any more are of no
+    /// interest.
+    fn damaged(&self) -> Result<Vec<PathBuf>, TreeError> {
+        let below = &self.shared.parts.below;
+        let mut paths = Vec::new();
+        for id in below.content.damaged(FAILURES) {
+            if let Some(node) = below.tree.by_file_id(&id)? {
+                paths.push(self.shown(node.ino)?);
+            }
+        }
+        Ok(paths)
     }
 
     /// By which the pace knows the key in use.
@@ -150,6 +168,7 @@ fn cache(stats: &ContentStats) -> Cache {
         sound_files: stats.sound_files,
         damaged_files: stats.damaged_files,
         check_cpu_ms: stats.check_nanos / 1_000_000,
+        ..Cache::default()
     }
 }
 

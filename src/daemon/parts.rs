@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::StartError;
 use crate::api::{Api, ApiConfig, Endpoints, Limits, Pace};
-use crate::config::{ApiKey, KeyStore, Paths, Settings};
+use crate::config::{ApiKey, Fsync, KeyStore, Paths, Settings};
 use crate::content::{Content, ContentOptions};
 use crate::fuse;
 use crate::ids::Ino;
@@ -19,7 +19,7 @@ use crate::throttle::Throttle;
 use crate::tree::refresh::Refresher;
 use crate::tree::{self, Tree};
 use crate::upload::{self, UploadOptions, Uploader};
-use crate::vfs::{self, Access, Vfs, VfsOptions};
+use crate::vfs::{self, Access, Reach, Vfs, VfsOptions};
 
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fichierfs.db";
@@ -158,6 +158,10 @@ impl Below {
             root,
             write_back: settings.write_back,
             write_wait: settings.write_wait,
+            fsync: match settings.fsync {
+                Fsync::Local => Reach::Local,
+                Fsync::Remote => Reach::Remote,
+            },
             metadata_deadline: settings.metadata_deadline,
             data_deadline: settings.data_deadline,
         };

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::account;
 use super::answers::Handle;
+use super::{account, service};
 use crate::config::{ApiKey, OptionSpec, Settings};
 use crate::control::protocol::Reloaded;
 use crate::control::{Refusal, RefusalKind};
@@ -39,6 +39,13 @@ impl Handle {
     /// # Errors
     /// The configuration cannot be used; everything stays as it was.
     pub async fn reload(&self, new_key: NewKey) -> Result<Reloaded, Refusal> {
+        service::reloading();
+        let reloaded = self.read_anew(new_key).await;
+        service::reloaded();
+        reloaded
+    }
+
+    async fn read_anew(&self, new_key: NewKey) -> Result<Reloaded, Refusal> {
         let Some(reread) = self.shared.reread.clone() else {
             let line = "this mount has no configuration to read";
             return Err(Refusal::new(RefusalKind::NotNow, line));

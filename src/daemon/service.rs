@@ -21,6 +21,19 @@ pub fn draining(left: &str, more: Duration) {
     ]);
 }
 
+/// The configuration is being read anew, until [`reloaded`] says that it was.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::debug!(%error, "the service manager cannot be told"),
+    }
+}
+
+/// It was read, or stays as it was.
+pub fn reloaded() {
+    tell(&[NotifyState::Ready]);
+}
+
 /// About to end.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);

@@ -13,6 +13,7 @@
 //!   where the user has no wish of his own.
 //! - [`journal`]: what is to be done, and what was done; for `upload`.
 //! - `local`: files that stay here.
+//! - [`state`]: how far a file has come; pure.
 //! - [`refresh`]: fetches listings, one at a time for a folder.
 //! - `complete`, `slices`: folders of more files than a listing holds.
 //!
@@ -40,6 +41,7 @@ pub mod refresh;
 pub mod removals;
 mod rows;
 mod slices;
+pub mod state;
 #[cfg(test)]
 mod tests;
 mod wanted;
@@ -54,6 +56,7 @@ pub use complete::Progress;
 pub use error::TreeError;
 pub use events::Change;
 pub use node::{Kind, Known, Lookup, Node, Place, ROOT, Remote, RemoteFile, RemotePlace};
+pub use state::FileState;
 
 /// The tree. Cheap to clone.
 #[derive(Clone)]

@@ -201,7 +201,9 @@ impl Context {
                 })
                 .collect(),
         };
+        let at_work = self.content.at_work();
         let sent = self.api.upload(&node, form).await;
+        drop(at_work);
         let moved = bytes - left.load(Ordering::Relaxed).min(bytes);
         self.uplink.measured(moved, began.elapsed());
         let ticket = match sent {

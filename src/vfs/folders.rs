@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 
 use super::Vfs;
 use super::error::{Error, ErrorKind};
-use super::types::{Answer, Attr, DirEntry, DirFh, Fill, SyncScope};
+use super::types::{Answer, Attr, DirEntry, DirFh, Fill};
 use super::wait::Fault;
 use crate::ids::Ino;
 use crate::tree::{Kind, Node};
@@ -134,21 +134,6 @@ impl Vfs {
     pub fn releasedir(&self, fh: DirFh) -> Answer<()> {
         self.inner.handles.remove_folder(fh).map(drop).into()
     }
-
-    /// Brings the changes of a folder to the disk, and lets what rests in it be sent now.
-    pub fn fsyncdir(&self, fh: DirFh, _scope: SyncScope) -> Answer<()> {
-        let folder = match self.inner.handles.folder(fh) {
-            Ok(folder) => folder,
-            Err(e) => return Answer::Now(Err(e)),
-        };
-        let vfs = self.clone();
-        self.blocking(move || {
-            vfs.tree().hurry_folder(folder)?;
-            vfs.store().sync()?;
-            vfs.wake();
-            Ok(())
-        })
-    }
 }
 
 #[cfg(test)]
@@ -158,6 +143,7 @@ mod tests {
 
     use super::*;
     use crate::tree::ROOT;
+    use crate::vfs::SyncScope;
     use crate::vfs::testing::House;
 
     /// Reads a folder in calls of `room` entries; `between` runs after each call.

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -60,6 +61,9 @@ struct Inode {
     /// Present while a handle is open, and after that until what is unsaved in it was saved.
     content: Option<Arc<StagedFile>>,
     unsaved: Stamp,
+    /// Since when something of it may be unsent: since the first of those writers, or since
+    /// all was sent last.
+    open_since: Option<Instant>,
     /// A stored version waits for the last writer to close.
     held_back: bool,
     /// Its name was taken away by this mount.
@@ -113,6 +117,9 @@ impl Inodes {
         inode.handles += 1;
         inode.writers += u32::from(access.writes());
         inode.runners += u32::from(access == OpenAccess::Execute);
+        if inode.writers > 0 {
+            inode.open_since.get_or_insert_with(Instant::now);
+        }
         if inode.content.is_none() {
             inode.content = Some(content.clone());
         }
@@ -127,6 +134,9 @@ impl Inodes {
                 inode.writers = inode.writers.saturating_sub(u32::from(access.writes()));
                 let runs = u32::from(access == OpenAccess::Execute);
                 inode.runners = inode.runners.saturating_sub(runs);
+                if inode.writers == 0 {
+                    inode.open_since = None;
+                }
             }
         })
     }
@@ -162,6 +172,28 @@ impl Inodes {
         };
         inode.held_back = true;
         true
+    }
+
+    /// Files with something unsent that have been open for writing for `long` at `now`. For
+    /// each the time begins anew.
+    pub(super) fn open_for(&self, long: Duration, now: Instant) -> Vec<(Ino, Arc<StagedFile>)> {
+        let mut found = Vec::new();
+        for (&ino, inode) in &mut self.table.lock().used {
+            let unsent = |content: &Arc<StagedFile>| content.is_dirty() || inode.held_back;
+            let content = inode.content.as_ref().filter(|content| unsent(content));
+            let long_open = inode
+                .open_since
+                .is_some_and(|since| now.saturating_duration_since(since) >= long);
+            if let Some(content) = content
+                && inode.writers > 0
+                && long_open
+                && !inode.unlinked
+            {
+                found.push((ino, content.clone()));
+                inode.open_since = Some(now);
+            }
+        }
+        found
     }
 
     /// Whether a handle may write to it.

@@ -13,6 +13,7 @@
 //! - [`pressure`]: what a writer meets where there is no room.
 //! - [`quota`]: what the account could not take is refused.
 //! - [`save`]: how a closed version gets into the database.
+//! - [`flush`]: versions that go to the service while their file is open.
 //! - [`folders`], [`links`], [`xattrs`], [`statfs`]: the rest of the calls.
 //! - [`inodes`], [`handles`]: the two tables.
 //! - [`wait`]: what to do where the tree says "not known".
@@ -29,6 +30,7 @@ mod cancel;
 mod entries;
 mod error;
 mod files;
+mod flush;
 mod folders;
 mod handles;
 mod inodes;
@@ -36,6 +38,8 @@ mod links;
 mod pressure;
 mod quota;
 mod save;
+#[cfg(test)]
+mod state_tests;
 mod statfs;
 #[cfg(test)]
 mod testing;
@@ -58,6 +62,7 @@ use handles::Handles;
 use inodes::{Inodes, Left};
 
 pub use error::{Error, ErrorKind};
+pub use flush::Reach;
 pub use statfs::AccountFigures;
 pub use types::{
     AllocateMode, Answer, Attr, Caller, DirEntry, DirFh, Entry, Fh, Fill, Kind, OpenAccess,
@@ -90,6 +95,8 @@ pub struct VfsOptions {
     pub write_back: Duration,
     /// How long a writer without room waits for a queue that makes no progress.
     pub write_wait: Duration,
+    /// What an `fsync` waits for.
+    pub fsync: Reach,
     /// How long an operation on names may wait for the service.
     pub metadata_deadline: Duration,
     /// How long a read may wait for the service.
@@ -106,6 +113,7 @@ impl Default for VfsOptions {
             root: ROOT,
             write_back: Duration::from_secs(5),
             write_wait: Duration::from_secs(600),
+            fsync: Reach::Local,
             metadata_deadline: Duration::from_secs(10),
             data_deadline: Duration::from_secs(30),
         }

@@ -13,11 +13,11 @@ use rusqlite::Transaction;
 use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::handles::{FileHandle, Hold};
-use super::types::{Answer, Fh, SyncScope};
+use super::types::{Answer, Fh};
 use crate::content::ContentError;
 use crate::ids::{Ino, Time};
 use crate::staging::{StagedFile, StagingError, Survive};
-use crate::tree::{TreeError, attributes, journal};
+use crate::tree::{FileState, TreeError, attributes, journal};
 
 /// What can fail inside the transaction of a save.
 pub(super) enum SaveError {
@@ -80,13 +80,6 @@ impl Vfs {
     }
 
     /// Brings a file to the disk.
-    pub fn fsync(&self, fh: Fh, _scope: SyncScope) -> Answer<()> {
-        match self.inner.handles.file(fh) {
-            Ok(handle) => self.sync(handle),
-            Err(e) => Answer::Now(Err(e)),
-        }
-    }
-
     pub(super) fn sync(&self, handle: Arc<FileHandle>) -> Answer<()> {
         let vfs = self.clone();
         self.blocking(move || {
@@ -106,10 +99,12 @@ impl Vfs {
     /// the file is the one who can be told.
     fn check_sent(&self, ino: Ino) -> Result<(), Error> {
         match self.tree().queued(ino)? {
-            Some(queued) if queued.parked && queued.pending.content => Err(Error::new(
-                ErrorKind::Io,
-                format!("not uploaded: {}", queued.error.unwrap_or_default()),
-            )),
+            Some(queued) if queued.state(false) == FileState::Failed && queued.pending.content => {
+                Err(Error::new(
+                    ErrorKind::Io,
+                    format!("not uploaded: {}", queued.error.unwrap_or_default()),
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -267,6 +262,7 @@ mod tests {
     use crate::tree::ROOT;
     use crate::tree::journal::Task;
     use crate::tree::merge::Listing;
+    use crate::vfs::SyncScope;
     use crate::vfs::testing::{BOTH, House, READ, WRITE};
 
     fn due(house: &House, ino: Ino, later: std::time::Duration) -> bool {

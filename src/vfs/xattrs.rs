@@ -15,7 +15,7 @@ use super::error::{Error, ErrorKind};
 use super::types::{Answer, Caller, XattrMode};
 use crate::ids::{Ino, Time};
 use crate::tree::attributes::XattrMode as TreeMode;
-use crate::tree::{Kind, Node, Remote, TreeError};
+use crate::tree::{FileState, Kind, Node, Remote, TreeError};
 
 const USER: &[u8] = b"user.";
 const OURS: &[u8] = b"user.1fichier.";
@@ -196,28 +196,20 @@ impl Vfs {
         })
     }
 
-    /// How far the service is behind: `clean`, `local` (it never gets it), `dirty`, `queued`, `uploading` or
-    /// `failed: reason`.
+    /// How far it has come, in the words of [`FileState`]; of what failed also why.
     fn state(&self, node: &Node) -> Result<String, Error> {
-        if node.kind == Kind::File && self.is_dirty(node.ino) {
-            return Ok("dirty".to_owned());
-        }
-        let Some(queued) = self.tree().queued(node.ino)? else {
-            let here_only = node.kind != Kind::Folder && node.remote == Remote::None;
-            return Ok(if here_only { "local" } else { "clean" }.to_owned());
-        };
-        if queued.parked {
-            let reason = queued.error.unwrap_or_default();
-            return Ok(format!("failed: {reason}"));
-        }
-        Ok(if self.tree().is_underway(node.ino)? {
-            "uploading".to_owned()
-        } else {
-            "queued".to_owned()
+        let dirty = node.kind == Kind::File && self.is_dirty(node.ino);
+        let state = self.tree().state(node.ino, dirty)?;
+        let state = state.ok_or(ErrorKind::NotFound)?;
+        Ok(match (state, self.tree().queued(node.ino)?) {
+            (FileState::Failed, Some(queued)) => {
+                format!("failed: {}", queued.error.unwrap_or_default())
+            }
+            (state, _) => state.name().to_owned(),
         })
     }
 
-    fn is_dirty(&self, ino: Ino) -> bool {
+    pub(super) fn is_dirty(&self, ino: Ino) -> bool {
         self.inner
             .inodes
             .content(ino)

@@ -5,6 +5,7 @@
 mod doctor;
 mod json;
 mod running;
+mod service;
 mod user;
 
 use fichierfs::sim::{Fault, FaultKind};

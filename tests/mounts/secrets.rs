@@ -65,6 +65,10 @@ fn neither_the_key_nor_a_download_link_is_told() {
             &["queue", "list"],
             &["queue", "list", "--json"],
             &["account", "--json"],
+            &["pin"],
+            &["pin", "--list", "--json"],
+            &["verify"],
+            &["verify", "--json"],
         ] {
             told.push_str(&shell::show(&mounted.verb(words)));
         }

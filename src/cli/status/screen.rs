@@ -21,6 +21,10 @@ fn screen(status: &Status, paint: Paint, now: Timestamp) -> String {
     lines.push(reads(&status.reads, &status.cache));
     lines.push(cache(&status.cache));
     lines.extend(checks(&status.cache, paint));
+    for path in &status.cache.damaged {
+        let path = show::plain(&path.to_string_lossy());
+        lines.push(paint.tone(Tone::Bad, &format!("  damaged: /{path}")));
+    }
     lines.push(queue(status));
     lines.extend(status.transfers.iter().map(transfer));
     for failed in &status.failures {
@@ -269,6 +273,7 @@ mod tests {
                 hit_bytes: 75,
                 sound_files: 2,
                 damaged_files: 1,
+                damaged: vec!["films/c".into()],
                 check_cpu_ms: 1500,
                 ..Cache::default()
             },
@@ -295,6 +300,7 @@ mod tests {
             "reads    2 streams  2.00 KiB/s to readers",
             "75% from the cache",
             "checks   2 files sound; 2 s of the processor  1 file damaged",
+            "\n  damaged: /films/c\n",
             "1 file known, 0 B in 3 folders; listed 1m to 1h ago; 1 not looked into yet",
             "queue    2 uploads (100 B); 1 failed; 6 B/s, done in 10s\n",
             " 40%  6 B/s  10s  /a  (try 2)\n",

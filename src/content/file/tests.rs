@@ -104,7 +104,7 @@ fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
         Met::AtHand,
         Room::UpTo(u64::MAX),
     );
-    let dropped = f.file.punch(2 * BLOCK_SIZE, &f.store).unwrap();
+    let dropped = f.file.punch(2 * BLOCK_SIZE, &[], &f.store).unwrap();
     assert_eq!(dropped, 2 * BLOCK_SIZE);
     assert_eq!(f.file.map.missing(&(0..6)), [0..1, 2..3]);
     let bits = f

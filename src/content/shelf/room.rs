@@ -1,9 +1,12 @@
 //! Room in the cache folder: it is reserved before a block is written, and made
 //! by dropping what was not used for longest.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::super::blocks::Block;
+use super::super::edges::{self, Gives, Holding};
 use super::super::file::now_ns;
 use super::{FREED_PART, Shelf};
 use crate::ids::FileId;
@@ -80,7 +83,8 @@ impl Shelf {
         }
     }
 
-    /// Drops what was not used for longest until `len` more bytes fit.
+    /// Drops what was not used for longest until `len` more bytes fit: first what is not
+    /// at the edges of files, and edges only where that is not enough.
     fn make_room(&self, len: u64) {
         let _evicting = self.evicting.lock();
         let limit = self.limit();
@@ -89,40 +93,72 @@ impl Shelf {
         }
         // More than is needed, so that it is not done at every block.
         let goal = (limit - limit / FREED_PART).saturating_sub(len);
-        let excess = || self.cached_bytes().saturating_sub(goal);
-        let mut files: Vec<(u64, FileId, u64)> = self
-            .index
-            .read()
+        let files = self.by_use();
+        let holdings: Vec<Holding> = files.iter().map(|file| file.holding()).collect();
+        let line = now_ns().saturating_sub(IN_USE.as_nanos() as u64);
+        let first = files.iter().zip(edges::gives(&holdings, limit));
+        let then = files.iter().map(|file| (file, Gives::Whole));
+        for (file, gives) in first.chain(then) {
+            let excess = self.cached_bytes().saturating_sub(goal);
+            if excess == 0 {
+                return;
+            }
+            match gives {
+                Gives::Nothing => {}
+                Gives::Whole if file.used < line => self.discard(&file.id, file.number),
+                Gives::Whole => self.thin(file, excess, &[]),
+                Gives::Middle => self.thin(file, excess, &edges::of(file.size)),
+            }
+        }
+    }
+
+    /// The files that may go, in the order of their last use.
+    fn by_use(&self) -> Vec<Candidate> {
+        let index = self.index.read();
+        let mut files: Vec<Candidate> = index
             .iter()
             .filter(|(id, _)| !self.is_kept(id))
-            .map(|(id, entry)| (entry.used(), id.clone(), entry.number))
+            .map(|(id, entry)| Candidate {
+                used: entry.used(),
+                id: id.clone(),
+                number: entry.number,
+                size: entry.size,
+                cached: entry.cached(),
+            })
             .collect();
-        files.sort_unstable();
-        let line = now_ns().saturating_sub(IN_USE.as_nanos() as u64);
-        let (unused, in_use) = files.split_at(files.partition_point(|(used, ..)| *used < line));
-        for (_, id, number) in unused {
-            if excess() == 0 {
-                return;
-            }
-            self.discard(id, *number);
+        files.sort_unstable_by(|a, b| (a.used, &a.id).cmp(&(b.used, &b.id)));
+        files
+    }
+
+    /// Drops about `wanted` bytes of a file, but nothing that is `spared` or in use. One
+    /// that cannot be opened goes whole.
+    fn thin(&self, file: &Candidate, wanted: u64, spared: &[Range<Block>]) {
+        let dropped = match self.open_known(&file.id, file.number) {
+            Ok(Some(open)) => open.punch(wanted, spared, &self.store),
+            Ok(None) => return self.discard(&file.id, file.number),
+            Err(error) => Err(error),
+        };
+        match dropped {
+            Ok(bytes) => self.dropped(bytes),
+            Err(error) => tracing::warn!(%error, "cannot make room in the cache"),
         }
-        for (_, id, number) in in_use {
-            if excess() == 0 {
-                return;
-            }
-            let open = {
-                let index = self.index.read();
-                let entry = index.get(id).filter(|entry| entry.number == *number);
-                entry.and_then(|entry| entry.open.clone())
-            };
-            let Some(open) = open else {
-                self.discard(id, *number);
-                continue;
-            };
-            match open.punch(excess(), &self.store) {
-                Ok(dropped) => self.dropped(dropped),
-                Err(error) => tracing::warn!(%error, "cannot make room in the cache"),
-            }
+    }
+}
+
+/// A file that may go.
+struct Candidate {
+    used: u64,
+    id: FileId,
+    number: u64,
+    size: u64,
+    cached: u64,
+}
+
+impl Candidate {
+    fn holding(&self) -> Holding {
+        Holding {
+            size: self.size,
+            cached: self.cached,
         }
     }
 }

@@ -58,6 +58,8 @@ fn bytes_that_differ_from_the_checksum_are_fetched_once_more_and_then_never_give
     assert!(matches!(failed, ContentError::Damaged(_)), "{failed}");
     let stats = content.stats();
     assert_eq!((stats.sound_files, stats.damaged_files), (1, 1));
+    assert_eq!(content.damaged(10), [other.id.clone()]);
+    assert_eq!(content.damaged(0), []);
     assert!(stats.check_nanos > 0);
     drop(content);
     // It is not forgotten, and can be mended.
@@ -76,13 +78,8 @@ fn bytes_that_differ_from_the_checksum_are_fetched_once_more_and_then_never_give
     );
 }
 
-#[test]
-fn a_file_that_was_read_whole_is_checked_when_nothing_else_goes_on() {
-    let mut house = House::new();
-    house.options.check_every = Duration::from_millis(10);
-    let content = house.open();
-    let film = with_checksum("film0", MIB);
-    house.read(&content, &film, 0..MIB).unwrap();
+/// Waits until a check has found a file sound.
+fn until_sound(house: &House, content: &Content) {
     house.runtime.block_on(async {
         let checked = async {
             while content.stats().sound_files == 0 {
@@ -93,5 +90,30 @@ fn a_file_that_was_read_whole_is_checked_when_nothing_else_goes_on() {
             .await
             .expect("it is checked");
     });
+}
+
+#[test]
+fn a_file_that_was_read_whole_is_checked_when_nothing_else_goes_on() {
+    let mut house = House::new();
+    house.options.check_every = Duration::from_millis(10);
+    let content = house.open();
+    let film = with_checksum("film0", MIB);
+    house.read(&content, &film, 0..MIB).unwrap();
+    until_sound(&house, &content);
     assert_eq!(house.requests().len(), 1);
+}
+
+#[test]
+fn checks_that_nobody_waits_for_rest_while_others_are_at_work() {
+    let mut house = House::new();
+    house.options.check_every = Duration::from_millis(10);
+    let content = house.open();
+    let upload = content.at_work();
+    let film = with_checksum("film0", MIB);
+    house.read(&content, &film, 0..MIB).unwrap();
+    // Many times as long as the check takes.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(content.stats().sound_files, 0);
+    drop(upload);
+    until_sound(&house, &content);
 }

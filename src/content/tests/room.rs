@@ -92,3 +92,62 @@ fn a_filled_and_kept_file_is_whole_and_outlives_what_pushes_others_out() {
     content.clear();
     assert_eq!(content.stats().cached_bytes, 0);
 }
+
+#[test]
+fn a_second_scan_of_a_library_costs_nothing_after_big_streams_and_a_restart() {
+    let mut house = House::new();
+    house.options.cache_size = 96 * MIB;
+    house.options.attention = Duration::ZERO;
+    let library: Vec<_> = (0..6)
+        .map(|n| file(&format!("film{n}"), 40 * MIB + n))
+        .collect();
+    let scan = |content: &Content| {
+        for film in &library {
+            let tail = film.size - MIB..film.size;
+            for range in [0..MIB / 16, tail] {
+                let read = house.read(content, film, range.clone());
+                assert!(read.unwrap() == expect(film, range));
+            }
+        }
+        house.settle(content);
+    };
+    let stream = |content: &Content, film: &RemoteFile| {
+        for at in (0..film.size).step_by(MIB as usize) {
+            let range = at..film.size.min(at + MIB);
+            assert!(
+                house.read(content, film, range.clone()).unwrap() == expect(film, range.clone())
+            );
+        }
+        house.settle(content);
+        assert!(content.stats().cached_bytes <= house.options.cache_size);
+    };
+    let content = house.open();
+    scan(&content);
+    // More than the cache holds, also of a film of the library.
+    stream(&content, &file("other", 120 * MIB));
+    stream(&content, &library[3]);
+    content.save();
+    drop(content);
+    let content = house.open();
+    stream(&content, &file("another", 120 * MIB));
+    let (links, requests) = (house.links(), house.requests().len());
+    scan(&content);
+    assert_eq!((house.links(), house.requests().len()), (links, requests));
+}
+
+#[test]
+fn where_nothing_else_is_left_edges_go_as_well() {
+    let mut house = House::new();
+    house.options.cache_size = 8 * MIB;
+    house.options.attention = Duration::ZERO;
+    let content = house.open();
+    // All of a small file is edge, and the share of edges in this cache is two of them.
+    for n in 0..20 {
+        let film = file(&format!("film{n}"), MIB);
+        assert!(house.read(&content, &film, 0..MIB).unwrap() == expect(&film, 0..MIB));
+    }
+    house.settle(&content);
+    assert!(content.stats().cached_bytes <= house.options.cache_size);
+    let last = file("film19", MIB);
+    assert!(content.try_read(&last, 0, MIB as usize).is_some());
+}

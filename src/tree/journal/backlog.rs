@@ -7,6 +7,7 @@ use crate::ids::{Ino, Time};
 use crate::tree::attempts::WHILE_OPEN;
 use crate::tree::node::Pending;
 use crate::tree::rows::{self, int, uint};
+use crate::tree::state::{Facts, FileState, UnderWay};
 use crate::tree::{Tree, removals};
 
 /// What is queued, for people and for draining.
@@ -49,6 +50,28 @@ pub struct Queued {
     pub error: Option<String>,
     /// Failed for good.
     pub parked: bool,
+    /// Its upload.
+    pub under_way: UnderWay,
+    /// The service has some version of it.
+    pub on_service: bool,
+}
+
+impl Queued {
+    /// How far it has come; `dirty`: memory has changes that are not stored.
+    pub fn state(&self, dirty: bool) -> FileState {
+        FileState::of(&Facts {
+            dirty,
+            pending: self.pending,
+            parked: self.parked,
+            under_way: self.under_way,
+            on_service: self.on_service,
+        })
+    }
+
+    /// Whether it is held back because somebody may still write to it.
+    pub fn is_open(&self) -> bool {
+        self.not_before == WHILE_OPEN
+    }
 }
 
 impl Tree {
@@ -117,6 +140,18 @@ impl Tree {
         })
     }
 
+    /// How far a node has come; `dirty`: memory has changes of it that are not stored. `None`
+    /// when there is no such node (any more).
+    pub fn state(&self, ino: Ino, dirty: bool) -> Result<Option<FileState>> {
+        self.store.read(|c| {
+            let queued = c
+                .prepare_cached(&format!("{QUEUED} WHERE ino = ?1"))?
+                .query_row([int(ino.0)], queued)
+                .optional()?;
+            Ok(queued.map(|queued| queued.state(dirty)))
+        })
+    }
+
     /// Ends every write-back delay and back-off, of `ino` or of all.
     pub fn hurry(&self, ino: Option<Ino>) -> Result<()> {
         self.store.write(|tx| {
@@ -129,6 +164,31 @@ impl Tree {
                 tx.execute("UPDATE removal SET not_before = 0", [])?;
             }
             Ok(())
+        })
+    }
+
+    /// The last closed version of a file is sent now, also while the file is open; a wait after
+    /// a failure stays.
+    pub fn flush(&self, ino: Ino) -> Result<()> {
+        self.store.write(|tx| {
+            tx.prepare_cached("UPDATE attempt SET not_before = 0 WHERE ino = ?1 AND attempts = 0")?
+                .execute([int(ino.0)])?;
+            Ok(())
+        })
+    }
+
+    /// How many entries of a folder wait for the service, without those that failed for good
+    /// and those that are still open.
+    pub fn waiting_in(&self, folder: Ino) -> Result<u64> {
+        self.store.read(|c| {
+            Ok(c.prepare_cached(
+                "SELECT count(*) FROM node LEFT JOIN attempt USING (ino)
+                 WHERE parent = ?1 AND pending <> 0 AND coalesce(parked, 0) = 0
+                     AND coalesce(not_before, 0) < ?2",
+            )?
+            .query_row(params![int(folder.0), WHILE_OPEN.0], |row| {
+                Ok(uint(row.get(0)?))
+            })?)
         })
     }
 
@@ -183,7 +243,9 @@ impl Tree {
 }
 
 const QUEUED: &str = "SELECT ino, iif(pending & 1, node.size, 0), pending, coalesce(attempts, 0),
-         coalesce(not_before, 0), error, coalesce(parked, 0) FROM node LEFT JOIN attempt USING (ino)";
+         coalesce(not_before, 0), error, coalesce(parked, 0), node.rid IS NOT NULL,
+         (attempt.node IS NOT NULL) + (attempt.node IS NOT NULL AND attempt.whirlpool IS NOT NULL)
+     FROM node LEFT JOIN attempt USING (ino)";
 
 fn queued(row: &rusqlite::Row<'_>) -> rusqlite::Result<Queued> {
     Ok(Queued {
@@ -194,6 +256,12 @@ fn queued(row: &rusqlite::Row<'_>) -> rusqlite::Result<Queued> {
         not_before: Time(row.get(4)?),
         error: row.get(5)?,
         parked: row.get(6)?,
+        on_service: row.get(7)?,
+        under_way: match row.get(8)? {
+            0i64 => UnderWay::Nothing,
+            1 => UnderWay::Begun,
+            _ => UnderWay::Sent,
+        },
     })
 }
 

@@ -109,16 +109,6 @@ impl Tree {
         })
     }
 
-    /// Whether an upload of this node has begun and its result is not known yet.
-    pub fn is_underway(&self, ino: Ino) -> Result<bool> {
-        self.store.read(|c| {
-            Ok(c.prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM attempt WHERE ino = ?1 AND node IS NOT NULL)",
-            )?
-            .query_row([int(ino.0)], |row| row.get(0))?)
-        })
-    }
-
     /// Journals uploads before their first byte is sent, so that their result can
     /// be asked for after a crash. Returns the nodes of those that may be sent: one that was
     /// forgotten meanwhile has nobody to be sent for.

@@ -1,0 +1,161 @@
+//! `service`: writes the unit and says what to run; systemd is not asked for anything.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{ServicePlace, ServiceVerb};
+use super::exit::{Exit, Failure};
+use super::{Outcome, show};
+use crate::service::{
+    Change, Edited, Manager, Place, ServiceError, install, instance, uninstall, unit,
+};
+
+pub(super) fn run(verb: ServiceVerb) -> Outcome {
+    match verb {
+        ServiceVerb::Install {
+            place,
+            profile,
+            force,
+            mountpoint,
+        } => {
+            let at = std::path::absolute(mountpoint)?;
+            let wanted = files(&place)?;
+            let program = program()?;
+            let edited = edited(force);
+            let changes = install(&wanted, &program, &at, profile.as_deref(), edited)?;
+            if place.root.is_none() {
+                make(&at)?;
+            }
+            show::print(&(listed(&changes) + &next(wanted.manager, &at, profile.as_deref())))?;
+        }
+        ServiceVerb::Uninstall {
+            place,
+            force,
+            mountpoint,
+        } => {
+            let at = std::path::absolute(mountpoint)?;
+            let wanted = files(&place)?;
+            let changes = uninstall(&wanted, &at, edited(force))?;
+            let systemctl = systemctl(wanted.manager);
+            let unit = instance(&at);
+            show::print(&format!(
+                "{}Next, if it runs or is enabled:\n  {systemctl} disable --now 'fichierfs@{unit}.service'\n  {systemctl} daemon-reload\n",
+                listed(&changes),
+            ))?;
+        }
+        ServiceVerb::Show { place } => {
+            show::print(&unit(manager(&place), &program()?))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn manager(place: &ServicePlace) -> Manager {
+    match place.system {
+        true => Manager::System,
+        false => Manager::User,
+    }
+}
+
+fn edited(force: bool) -> Edited {
+    match force {
+        true => Edited::MayGo,
+        false => Edited::Stay,
+    }
+}
+
+/// Where the files go.
+fn files(place: &ServicePlace) -> Result<Place, Failure> {
+    let manager = manager(place);
+    let (units, helpers) = match manager {
+        Manager::User => {
+            let base = dirs::config_dir().ok_or(crate::config::ConfigError::NoHome)?;
+            (base.join("systemd/user"), None)
+        }
+        Manager::System => {
+            let root = place.root.as_deref().unwrap_or(Path::new("/"));
+            let helpers = root.join("sbin");
+            (root.join("etc/systemd/system"), Some(helpers))
+        }
+    };
+    Ok(Place {
+        manager,
+        units,
+        helpers,
+    })
+}
+
+/// This program, as a service is to start it.
+fn program() -> Result<PathBuf, Failure> {
+    Ok(std::env::current_exe()?)
+}
+
+fn make(mountpoint: &Path) -> Result<(), Failure> {
+    // One that is mounted already, or a wreck, is there.
+    match std::fs::create_dir_all(mountpoint) {
+        Err(_) if mountpoint.symlink_metadata().is_err() => {
+            let line = format!(
+                "the unit is written, but {} cannot be made: make it before the start",
+                mountpoint.display()
+            );
+            Err(Failure::new(Exit::Failed, line))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn listed(changes: &[Change]) -> String {
+    let mut out = String::new();
+    for change in changes {
+        let (what, path) = match change {
+            Change::Wrote(path) => ("wrote", path),
+            Change::Kept(path) => ("is up to date:", path),
+            Change::Removed(path) => ("removed", path),
+        };
+        let path = path.display().to_string();
+        out.push_str(&format!("{what} {}\n", show::plain(&path)));
+    }
+    out
+}
+
+fn systemctl(manager: Manager) -> &'static str {
+    match manager {
+        Manager::User => "systemctl --user",
+        Manager::System => "systemctl",
+    }
+}
+
+/// What is left to be done by the person.
+fn next(manager: Manager, mountpoint: &Path, profile: Option<&str>) -> String {
+    let systemctl = systemctl(manager);
+    let unit = instance(mountpoint);
+    let profile = profile
+        .map(|name| format!(" --profile {name}"))
+        .unwrap_or_default();
+    let mut out = format!(
+        "Next:\n  {systemctl} daemon-reload\n  {systemctl} enable --now 'fichierfs@{unit}.service'\n"
+    );
+    out.push_str(&match manager {
+        Manager::User => format!(
+            "It needs the API key of `fichierfs init{profile}`. It starts when you log in; at boot, too, after:\n  \
+             loginctl enable-linger\n\
+             What it says: journalctl --user -u 'fichierfs@{unit}.service'\n"
+        ),
+        Manager::System => format!(
+            "It needs the API key, in /etc/fichierfs/config.toml or encrypted for this machine:\n  \
+             fichierfs init{profile} --config /etc/fichierfs/config.toml\n  \
+             systemd-creds encrypt --name=fichierfs-api-key - '/etc/credstore.encrypted/fichierfs-{unit}'\n\
+             What it says: journalctl -u 'fichierfs@{unit}.service'\n\
+             Or, instead of the service, a line in /etc/fstab that mounts at the first look:\n  \
+             fichierfs {} fichierfs noauto,x-systemd.automount,_netdev,allow_other,config=/etc/fichierfs/config.toml 0 0\n",
+            // fstab(5)
+            mountpoint.display().to_string().replace(' ', "\\040")
+        ),
+    });
+    out
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Failure {
+        Failure::of(&error)
+    }
+}
