@@ -404,7 +404,7 @@ fn what_is_replaced_steps_aside_where_the_service_refuses_and_can_come_back() {
     );
     let new = bench.get(ROOT, "new").ino;
     bench.rename((ROOT, "new"), (ROOT, "old")).unwrap();
-    assert_eq!(bench.todo(), ["rename file2 old"]);
+    assert_eq!(bench.todo(), ["rename file2 to old"]);
     let detour = bench.tree.detour(new).unwrap().unwrap();
     assert_eq!(
         (detour.id, detour.name.as_str()),
@@ -417,7 +417,7 @@ fn what_is_replaced_steps_aside_where_the_service_refuses_and_can_come_back() {
     assert!(bench.tree.detour(new).unwrap().is_some());
     bench.tree.stepped_aside(&removal, &detour.name).unwrap();
     assert_eq!(bench.tree.detour(new).unwrap(), None);
-    assert_eq!(bench.todo(), ["rename file2 old"]);
+    assert_eq!(bench.todo(), ["rename file2 to old"]);
     let back = bench.tree.aside_for(new).unwrap().unwrap();
     assert_eq!((back.id, back.name.as_str()), (file_id(1), "old"));
     bench.tree.renamed(new, "old", bench.now).unwrap();
