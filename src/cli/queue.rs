@@ -164,12 +164,20 @@ fn row(item: &Item, sending: Option<&Transfer>, paint: Paint) -> String {
     let state = match (item.state, sending, item.wait_seconds) {
         (ItemState::Failed, ..) => paint.tone(Tone::Bad, "failed"),
         (ItemState::Sending, Some(t), _) => {
-            format!("{}% at {}/s", percent(t), show::size(t.rate))
+            let eta = t.eta_seconds().map(|eta| format!(", {}", show::span(eta)));
+            let eta = eta.unwrap_or_default();
+            format!("{}% at {}/s{eta}", percent(t), show::size(t.rate))
         }
         (ItemState::Open, ..) => "still open".to_owned(),
         (ItemState::Sending, None, _) => "under way".to_owned(),
         (ItemState::Confirming, ..) => "to be confirmed".to_owned(),
-        (ItemState::Waiting, _, Some(seconds)) => format!("in {}", show::span(seconds)),
+        (ItemState::Waiting, _, Some(seconds)) => {
+            let again = match item.attempts {
+                0 => String::new(),
+                failed => format!("try {} ", failed + 1),
+            };
+            format!("{again}in {}", show::span(seconds))
+        }
         (ItemState::Waiting, ..) => "waiting".to_owned(),
     };
     let mut row = format!("{what:<12} {size:>10}  {state:<16} /{path}\n");
@@ -232,8 +240,8 @@ mod tests {
         let text = listed(&queue, Paint::plain());
         for part in [
             "3 uploads (3.00 MiB); 1 failed\n",
-            "upload+move    1.00 MiB  50% at 1.00 KiB/s /a/b\n",
-            "in 1m 30s        /c\n",
+            "upload+move    1.00 MiB  50% at 1.00 KiB/s, 8m 32s /a/b\n",
+            "try 2 in 1m 30s  /c\n",
             "failed           /d\\u{7}\n",
             "quota exceeded\n",
         ] {

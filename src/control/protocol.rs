@@ -134,6 +134,13 @@ pub struct Transfer {
     pub attempt: u32,
 }
 
+impl Transfer {
+    /// Seconds that the rest takes at this rate; `None` while there is none.
+    pub fn eta_seconds(&self) -> Option<u64> {
+        self.size.saturating_sub(self.sent).checked_div(self.rate)
+    }
+}
+
 /// Something in the queue that failed for good.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

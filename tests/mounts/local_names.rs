@@ -1,15 +1,9 @@
 //! Lock files and temporary files of editors stay here: no call, no wait for them.
 
-use crate::harness::{World, names, shell, text};
+use crate::harness::{World, names, shell, state, text};
 use fichierfs::sim::Report;
 use std::fs;
 use std::path::Path;
-
-fn state(path: &Path) -> String {
-    let mut value = [0; 200];
-    let size = rustix::fs::getxattr(path, "user.1fichier.state", &mut value).unwrap();
-    String::from_utf8(value[..size].to_vec()).unwrap()
-}
 
 /// Calls that change something on the service.
 fn changes(report: &Report) -> u64 {

@@ -148,8 +148,7 @@ fn queue(status: &Status) -> String {
 }
 
 fn transfer(transfer: &Transfer) -> String {
-    let left = transfer.size.saturating_sub(transfer.sent);
-    let eta = left.checked_div(transfer.rate).map(show::span);
+    let eta = transfer.eta_seconds().map(show::span);
     let again = match transfer.attempt {
         0 | 1 => String::new(),
         n => format!("  (try {n})"),

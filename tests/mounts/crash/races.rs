@@ -1,7 +1,7 @@
 //! A name or content is changed at each moment of an upload: the right content arrives
 //! once, nothing is sent twice, and what was superseded is gone.
 
-use crate::harness::{Mounted, World, eventually, sample, scaled, tree};
+use crate::harness::{Mounted, World, eventually, sample, scaled, state, tree};
 use fichierfs::sim::{Fault, FaultKind, Shape, SimConfig};
 use std::fs::{self, OpenOptions};
 use std::path::Path;
@@ -14,6 +14,7 @@ enum Moment {
     Queued,
     Sending,
     Confirming,
+    Failed,
 }
 
 /// What happens.
@@ -43,8 +44,8 @@ impl Act {
     fn arrivals(self, moment: Moment) -> u64 {
         match (moment, self) {
             // It never left.
-            (Moment::Queued, Act::Unlink) => 0,
-            (Moment::Queued, _) | (_, Act::Rename | Act::Unlink) => 1,
+            (Moment::Queued | Moment::Failed, Act::Unlink) => 0,
+            (Moment::Queued | Moment::Failed, _) | (_, Act::Rename | Act::Unlink) => 1,
             (_, Act::Overwrite | Act::Truncate) => 2,
         }
     }
@@ -61,12 +62,22 @@ fn reach(moment: Moment, world: &World, mounted: &Mounted<'_>) {
             let wait = FaultKind::WaitPage { seconds: 60.0 };
             faults.add(Fault::new("end.pl", wait));
         }
+        Moment::Failed => {
+            let no = FaultKind::Ko {
+                message: "Something new #999".to_owned(),
+                status: 200,
+            };
+            faults.add(Fault::new("upload/get_upload_server", no).always());
+        }
         Moment::Sending => {}
     }
     fs::write(mounted.join("file"), sample::bytes(1, SIZE)).unwrap();
     match moment {
         Moment::Queued => eventually("a call for an upload node", || {
             world.report().calls_of("upload/get_upload_server") > 0
+        }),
+        Moment::Failed => eventually("the end of the tries", || {
+            state(&mounted.join("file")).starts_with("failed")
         }),
         Moment::Sending => eventually("the upload", || world.report().bytes_up > 50_000),
         Moment::Confirming => {
@@ -129,6 +140,12 @@ fn what_happens_to_a_file_that_is_being_sent_arrives_in_the_end() {
 #[test]
 fn what_happens_to_a_file_that_waits_for_its_result_arrives_in_the_end() {
     at(Moment::Confirming);
+}
+
+/// What the user does to it takes it up again.
+#[test]
+fn what_happens_to_a_file_whose_upload_failed_is_what_arrives() {
+    at(Moment::Failed);
 }
 
 /// An editor's save: the temporary name never reaches the service.

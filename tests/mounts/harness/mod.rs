@@ -59,3 +59,10 @@ pub fn names(path: impl AsRef<Path>) -> Vec<String> {
     names.sort();
     names
 }
+
+/// How far a file has come between the mount and the service, as the mount tells it.
+pub fn state(path: &Path) -> String {
+    let mut value = [0; 200];
+    let size = rustix::fs::getxattr(path, "user.1fichier.state", &mut value).unwrap();
+    String::from_utf8(value[..size].to_vec()).unwrap()
+}
