@@ -145,7 +145,15 @@ impl StagedFile {
         let map = Arc::new(row.map);
         let places = map.data_places();
         let data = match row.data_file {
-            Some(number) => Some(Arc::new(room.open_data(number, places)?)),
+            Some(number) => match room.open_data(number, places) {
+                // Its name was not on the disk yet when the machine went down.
+                Err(StagingError::Disk { source, .. })
+                    if source.kind() == std::io::ErrorKind::NotFound =>
+                {
+                    return Err(StagingError::NoDataFile);
+                }
+                opened => Some(Arc::new(opened?)),
+            },
             None if places.is_empty() => None,
             None => return Err(StagingError::NoDataFile),
         };

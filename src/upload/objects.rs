@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use tokio::task::block_in_place;
+
 use super::failure::{Failure, judge};
 use super::plan::Batch;
 use super::{Context, UploadError};
@@ -15,7 +17,12 @@ use crate::tree::{Change, RemotePlace};
 
 impl Context {
     /// Carries out a batch other than an upload.
+    ///
+    /// What the user did goes to the disk before the service does it: after a power cut the
+    /// tree would else show what was removed there, or an older name, until a listing tells.
+    /// A call takes longer than that.
     pub(super) async fn change(&self, batch: Batch) -> Result<(), UploadError> {
+        block_in_place(|| self.store.sync())?;
         match batch {
             Batch::Upload(_) => Ok(()), // Has a lane of its own.
             Batch::Copy { to, files, named } => self.copy(to, files, named).await,
