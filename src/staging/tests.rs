@@ -345,7 +345,7 @@ fn a_missing_data_file_is_an_error_and_not_zeros() {
     drop(file);
     std::fs::remove_dir_all(bench.folder()).unwrap();
     let refused = bench.staging.file(INO, None).err();
-    assert!(matches!(refused, Some(StagingError::Disk { .. })));
+    assert!(matches!(refused, Some(StagingError::NoDataFile)));
 }
 
 #[test]

@@ -96,11 +96,16 @@ impl Context {
         Ok(self.tree.park(ino, &text)?)
     }
 
-    async fn list_after_refusal(&self, folder: Ino) {
+    /// Whether it was listed.
+    async fn list_after_refusal(&self, folder: Ino) -> bool {
         let deadline = Instant::now() + self.api.limits().folder_gap * 4;
         let listed = self.refresher.refresh(folder, Class::Upload, deadline);
-        if let Err(e) = listed.await {
-            tracing::debug!(%folder, "not listed after a refusal: {e}");
+        match listed.await {
+            Ok(_) => true,
+            Err(e) => {
+                tracing::debug!(%folder, "not listed after a refusal: {e}");
+                false
+            }
         }
     }
 
@@ -235,15 +240,27 @@ impl Context {
         for &ino in &refused {
             folders.extend(self.tree.node(ino)?.and_then(|n| n.place).map(|p| p.parent));
         }
+        // A listing that began earlier may be joined.
+        let asked = Time::now().before(self.api.limits().folder_gap);
+        let mut listed = HashSet::new();
         for folder in folders {
-            self.list_after_refusal(folder).await;
+            if self.list_after_refusal(folder).await {
+                listed.insert(folder);
+            }
         }
         for ino in refused {
             let Some(node) = self.tree.node(ino)?.filter(|node| node.pending.place) else {
                 continue;
             };
             let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
-            if attempts < self.options.refusal_tries {
+            // The wish is given up only once a listing was seen that tells of this file: it may
+            // lag behind what we did with it last, perhaps just this move before a crash.
+            let told = node
+                .place
+                .as_ref()
+                .is_some_and(|p| listed.contains(&p.parent))
+                && !self.tree.is_ahead(ino, asked)?;
+            if attempts < self.options.refusal_tries || !told {
                 self.tree
                     .postpone(ino, self.later(attempts + 1), &e.to_string())?;
                 continue;

@@ -41,6 +41,15 @@ impl Tree {
         })
     }
 
+    /// Whether what we did with this node last may not show yet in a listing that was asked
+    /// for at `asked`.
+    pub fn is_ahead(&self, ino: Ino, asked: Time) -> Result<bool> {
+        self.store.read(|c| {
+            let confirmed = rows::confirmed_at(c, ino)?;
+            Ok(confirmed.is_some_and(|at| at > asked.before(self.listing_lag)))
+        })
+    }
+
     /// A folder was made.
     pub fn made(&self, ino: Ino, id: FolderId, at: RemotePlace, now: Time) -> Result<()> {
         self.store.write(|tx| {
