@@ -10,16 +10,19 @@
 //! - a file that waits to be sent and gets such a name stays here from then on; if its
 //!   upload has begun, that ends, and the file is one of the service's;
 //! - a file that the service has stays one of the service's, whatever it is called: it is
-//!   renamed there, and its new versions are sent. So no name ever makes a copy go from
-//!   the service.
+//!   renamed there, and its new versions are sent;
+//! - a file that takes the place of one of the service's is sent as any other. So no name ever
+//!   makes a copy go from the service.
 
 use rusqlite::Transaction;
 
 use super::{Tree, TreeError};
 
-/// For rows of `node`: whether the name is one that stays here.
+/// For rows of `node`: whether it stays here by its name. What takes the place of a file of the
+/// service does not, or that would go and leave this one here alone.
 pub(super) const IS_LOCAL: &str =
-    "EXISTS (SELECT 1 FROM local_name WHERE CAST(node.name AS TEXT) GLOB pattern)";
+    "(EXISTS (SELECT 1 FROM local_name WHERE CAST(node.name AS TEXT) GLOB pattern)
+      AND NOT EXISTS (SELECT 1 FROM removal WHERE after_ino = node.ino))";
 
 impl Tree {
     /// Which names stay here from now on. Where that is new, files that waited to be sent

@@ -119,6 +119,13 @@ pub(super) fn drop_row(c: &Connection, removal: &Removal) -> Result<()> {
     Ok(())
 }
 
+/// A file of the service is to stay after all.
+pub(super) fn forget(c: &Connection, rid: &str) -> Result<()> {
+    c.prepare_cached("DELETE FROM removal WHERE rid = ?1 AND kind <> 1")?
+        .execute([rid])?;
+    Ok(())
+}
+
 /// To be tried again later.
 pub(super) fn postpone(c: &Connection, id: i64, not_before: Time, error: &str) -> Result<()> {
     c.prepare_cached(

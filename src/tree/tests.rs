@@ -1077,3 +1077,61 @@ fn a_file_that_is_being_sent_is_the_services_whatever_it_is_called_then() {
     bench.close(ino, 5);
     assert!(bench.get(ROOT, ".text.swp").pending.content);
 }
+
+#[test]
+fn what_takes_the_place_of_a_file_of_the_service_is_sent_whatever_its_name() {
+    let bench = Bench::new();
+    bench
+        .tree
+        .keep_here(&[".DS_Store".to_owned(), "*.new".to_owned()])
+        .unwrap();
+    bench.list(ROOT, listing(vec![], vec![file(1, ".DS_Store", 4)]));
+    bench.write(ROOT, "x.new", 4);
+    assert!(bench.tree.backlog().unwrap().is_drained());
+    bench.rename((ROOT, "x.new"), (ROOT, ".DS_Store")).unwrap();
+    assert_eq!(bench.tree.backlog().unwrap().uploads, 1);
+    // Also where the names that stay change meanwhile.
+    bench.tree.keep_here(&[".*".to_owned()]).unwrap();
+    assert_eq!(bench.tree.backlog().unwrap().uploads, 1);
+    assert!(!bench.todo().iter().any(|task| task.starts_with("remove")));
+}
+
+#[test]
+fn what_we_remove_is_not_taken_for_what_we_sent() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "f", 4)]));
+    let id = file_id(1);
+    assert!(
+        !bench.tree.may_be_new(&id, bench.now).unwrap(),
+        "a node has it"
+    );
+    bench.write(ROOT, "f.tmp", 4);
+    let old = bench.get(ROOT, "f").ino;
+    bench.rename((ROOT, "f.tmp"), (ROOT, "f")).unwrap();
+    bench.tree.purge(old).unwrap();
+    assert!(
+        !bench.tree.may_be_new(&id, bench.now).unwrap(),
+        "to be removed"
+    );
+    let new = bench.get(ROOT, "f").ino;
+    bench.sent(new, 2, 0, "f", 4);
+    let removal = removals_due(&bench);
+    bench.tree.removed(&removal, bench.now).unwrap();
+    assert!(
+        !bench.tree.may_be_new(&id, bench.now).unwrap(),
+        "removed just now"
+    );
+    bench.pass(10_000);
+    assert!(bench.tree.may_be_new(&id, bench.now).unwrap());
+}
+
+fn removals_due(bench: &Bench) -> super::removals::Removal {
+    let tasks = bench.tree.ready(bench.now, 10, &|_| false).unwrap();
+    tasks
+        .into_iter()
+        .find_map(|task| match task {
+            Task::Remove(removal) => Some(removal),
+            _ => None,
+        })
+        .unwrap()
+}

@@ -24,6 +24,9 @@ use crate::staging::Version;
 use crate::tree::RemotePlace;
 use crate::tree::journal::{Copying, Task, Underway, Way};
 
+/// Copies of one call that are asked about one by one.
+const ASKED_ABOUT: usize = 2;
+
 impl Context {
     /// Of what is to be sent, that which is a copy.
     pub(super) fn sources(&self, tasks: &[Task]) -> Result<HashMap<Ino, Source>, UploadError> {
@@ -83,16 +86,27 @@ impl Context {
                 let mut made = Vec::new();
                 let mut untold = Vec::new();
                 for (copy, of) in underway.into_iter().zip(ids) {
-                    match copied.iter().find(|told| told.from == of) {
-                        Some(told) => {
+                    let told = copied.iter().find(|told| told.from == of);
+                    let now = Time::now();
+                    // One that we know already is no copy.
+                    match told {
+                        Some(told) if self.tree.may_be_new(&told.to, now)? => {
                             let file = self.arrived(&copy, &of, &told.to)?;
                             made.push((copy, file));
                         }
-                        None => untold.push(copy),
+                        _ => untold.push(copy),
                     }
                 }
+                // To ask about many one by one would lock us out (API notes 2.3): one listing
+                // tells of all of them, later.
+                let unsure = |(_, file): &(Underway, UploadedFile)| file.checksum.is_none();
+                if made.iter().filter(|made| unsure(made)).count() > ASKED_ABOUT {
+                    let (later, now): (Vec<_>, Vec<_>) = made.into_iter().partition(unsure);
+                    untold.extend(later.into_iter().map(|(copy, _)| copy));
+                    made = now;
+                }
                 self.confirm(made).await?;
-                self.look_for(&untold).await
+                self.wait_for_listing(untold).await
             }
             Err(e) => self.not_copied(&underway, &e).await,
         }
@@ -146,9 +160,20 @@ impl Context {
             // Of several some may have been copied.
             _ => {
                 tracing::info!("copies of unknown result: {e}");
-                self.look_for(copies).await
+                self.wait_for_listing(copies.to_vec()).await
             }
         }
+    }
+
+    /// Copies that may have been made a moment ago: a listing tells, once it can show them.
+    async fn wait_for_listing(&self, mut copies: Vec<Underway>) -> Result<(), UploadError> {
+        let now = Time::now();
+        let inos: Vec<Ino> = copies.iter().map(|copy| copy.ino).collect();
+        self.tree.copies_may_be_made(Some(&inos), now)?;
+        for copy in &mut copies {
+            copy.started = now;
+        }
+        self.look_for(&copies).await
     }
 }
 

@@ -232,7 +232,9 @@ impl Context {
         }
         let mut refused = Vec::new();
         for &ino in inos {
-            if !self.take_detour(ino).await? {
+            // What is gone, or may not be called so, needs no way round.
+            let hopeless = matches!(e, ApiError::NotFound(_) | ApiError::RefusedName(_));
+            if hopeless || !self.take_detour(ino).await? {
                 refused.push(ino);
             }
         }

@@ -10,6 +10,7 @@
 //! before listings have caught up, and a file of the same name, size and
 //! checksum is taken for the one that was sent.
 
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -21,10 +22,13 @@ use super::failure::{Failure, judge};
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class, UploadOutcome, UploadTicket, UploadedFile};
 use crate::content;
-use crate::ids::{FolderId, Time, Whirlpool};
+use crate::ids::{FileId, FolderId, Time, Whirlpool};
 use crate::staging::{self, Version};
 use crate::tree::journal::{self, Underway, Way};
 use crate::tree::{RemoteFile, RemotePlace};
+
+/// How far the service's clock may be from ours.
+const CLOCKS: Duration = Duration::from_secs(600);
 
 /// How long the service keeps the result of an upload.
 const RESULT_KEPT: Duration = Duration::from_secs(2 * 3600);
@@ -144,15 +148,33 @@ impl Context {
             }
         };
         let mut found = Vec::new();
+        let mut taken: HashSet<FileId> = HashSet::new();
         for upload in group {
+            // What arrives of a file that nobody wants any more is removed: it must be that, and
+            // not the result of another upload, which takes it first.
+            let unwanted = !self.tree.is_wanted(upload.ino)?;
+            if unwanted && self.tree.has_rival(upload)? {
+                self.tree.postpone(
+                    upload.ino,
+                    self.later(upload.attempts + 1),
+                    "another upload of that name is not settled yet",
+                )?;
+                continue;
+            }
             let mut arrived = None;
             for file in &listing.files {
+                let begun = upload.started.before(CLOCKS);
+                let older = |date: jiff::Timestamp| date.as_nanosecond() < i128::from(begun.0);
+                if unwanted && upload.whirlpool.is_none() && file.date.is_some_and(older) {
+                    continue;
+                }
                 let same = file.name == upload.at.name
                     && file.size == upload.size
                     && (file.checksum.is_none()
                         || upload.whirlpool.is_none()
                         || file.checksum == upload.whirlpool);
-                if same && self.tree.by_file_id(&file.id)?.is_none() {
+                if same && !taken.contains(&file.id) && self.tree.may_be_new(&file.id, now)? {
+                    taken.insert(file.id.clone());
                     arrived = Some(UploadedFile {
                         id: file.id.clone(),
                         name: file.name.clone(),

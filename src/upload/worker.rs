@@ -61,6 +61,11 @@ pub(super) async fn run(
     wake: Arc<Notify>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    // An earlier process may have waited long before the service made its copies.
+    if let Err(e) = context.tree.copies_may_be_made(None, Time::now()) {
+        tracing::error!("the queue cannot be read: {e}");
+        return;
+    }
     let mut busy = Busy::default();
     let mut running = Running::default();
     // After a failure inside, nothing is begun until then.

@@ -12,7 +12,7 @@ use super::wait::Fault;
 use crate::ids::{Ino, Time};
 use crate::staging::StagedFile;
 use crate::tree::changes::{NewNode, Over, Ownership};
-use crate::tree::{Kind, Lookup, Node};
+use crate::tree::{Kind, Lookup, Node, Remote};
 
 /// The set-group-id bit: on a folder it hands the group on.
 const SET_GID: u32 = 0o2000;
@@ -211,15 +211,21 @@ impl Vfs {
 
     /// What must be done to a file before it is renamed.
     fn before_rename(&self, from: (Ino, &OsStr), to: (Ino, &OsStr)) -> Option<BeforeRename> {
-        let file = |(parent, name)| match self.tree().lookup(parent, name) {
-            Ok(Lookup::Exists(node)) if node.kind == Kind::File => Some(node),
-            _ => None,
+        let node = match self.tree().lookup(from.0, from.1) {
+            Ok(Lookup::Exists(node)) if node.kind == Kind::File => node,
+            _ => return None,
         };
-        let node = file(from)?;
         let unsaved = self.inner.inodes.unsaved(node.ino);
-        let replaces = file(to).is_some_and(|old| old.ino != node.ino && old.has_content());
-        // Of what the service has all there is is there.
-        let stored = replaces && (unsaved.is_some() || node.pending.content);
+        // What is not known may be there.
+        let replaces = match self.tree().lookup(to.0, to.1) {
+            Ok(Lookup::Exists(old)) => old.ino != node.ino && old.has_content(),
+            Ok(Lookup::Gone) => false,
+            Ok(Lookup::Unknown) | Err(_) => true,
+        };
+        // Of what the service has as it is seen here nothing is on our disk alone; a file that
+        // stays here is never pending.
+        let here = node.pending.content || node.remote == Remote::None;
+        let stored = replaces && (unsaved.is_some() || here);
         (unsaved.is_some() || stored).then_some(BeforeRename {
             ino: node.ino,
             unsaved,
@@ -322,6 +328,31 @@ mod tests {
             house.error(removed),
             ErrorKind::Io | ErrorKind::TimedOut
         ));
+    }
+
+    #[test]
+    fn what_replaces_other_bytes_is_on_the_disk_before_it_does() {
+        let house = House::new();
+        house.tree.keep_here(&[".goutput*".to_owned()]).unwrap();
+        let unsynced = || -> u64 {
+            let count = "SELECT count(*) FROM staged WHERE unsynced IS NOT NULL";
+            let count: Result<i64, crate::tree::TreeError> = house
+                .store
+                .read(|c| Ok(c.query_row(count, [], |row| row.get(0))?));
+            count.unwrap() as u64
+        };
+        // Nothing is lost by what takes a free name.
+        house.file("a.tmp", b"new");
+        house.ok(house.rename("a.tmp", "a", RenameMode::Replace));
+        assert_eq!(unsynced(), 1);
+        for aside in ["b.tmp", ".goutputstream-B"] {
+            house.file(aside, b"newer");
+            assert_eq!(unsynced(), 2, "{aside}");
+            house.ok(house.rename(aside, "b", RenameMode::Replace));
+            house.file(aside, b"newest");
+            house.ok(house.rename(aside, "b", RenameMode::Replace));
+            assert_eq!(unsynced(), 1, "{aside}");
+        }
     }
 
     #[test]

@@ -240,3 +240,33 @@ fn uploads_arrive_once(config: SimConfig) {
     );
     mounted.unmount();
 }
+
+/// The old version of a file is no proof that the new one arrived, even if both are the same: the
+/// old one is about to be removed.
+#[test]
+fn what_is_to_be_removed_is_not_taken_for_what_was_sent() {
+    let bytes = sample::bytes(1, 200_000);
+    let reset = FaultKind::Reset {
+        after_bytes: 200_000,
+    };
+    for fault in [status(503), reset] {
+        let world = World::new();
+        world.account().add_file("f", &bytes).unwrap();
+        let shown = format!("{fault:?}");
+        let fault = Fault::new("upload", fault);
+        world.simulator().faults().add(fault);
+        let flags = ["--write-back", "0s"];
+        let mounted = world.mount_with("a", &flags);
+        fs::write(mounted.join("f.new"), &bytes).unwrap();
+        fs::rename(mounted.join("f.new"), mounted.join("f")).unwrap();
+        eventually("the upload", || world.report().bytes_up > 0);
+        // The next process knows of the old version by its removal alone.
+        mounted.crash();
+        let mounted = world.mount_with("a", &flags);
+        mounted.drain();
+        assert_eq!(world.account().file_paths(), ["f"], "{shown}");
+        assert!(world.account().content("f").unwrap() == bytes, "{shown}");
+        assert!(fs::read(mounted.join("f")).unwrap() == bytes, "{shown}");
+        mounted.unmount();
+    }
+}

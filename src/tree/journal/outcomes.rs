@@ -188,6 +188,10 @@ pub fn content_confirmed(
             now,
         )?;
     }
+    if node.place.is_some() {
+        // What is confirmed is wanted, whatever was wished of the entry that showed it before.
+        removals::forget(tx, file.id.as_str())?;
+    }
     let superseded = node.remote_file().is_some_and(|old| old.id != file.id);
     if superseded && node.place.is_some() {
         removals::queue(tx, &node, None, now)?;

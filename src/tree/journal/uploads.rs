@@ -190,6 +190,60 @@ impl Tree {
         })
     }
 
+    /// Whether a file that the service shows may be one that it has just got from us: no node
+    /// stands for it, and we neither removed it nor are about to.
+    pub fn may_be_new(&self, id: &FileId, now: Time) -> Result<bool> {
+        self.store.read(|c| {
+            Ok(c.prepare_cached(
+                "SELECT NOT EXISTS (SELECT 1 FROM node WHERE rid = ?1 AND kind <> 1)
+                    AND NOT EXISTS (SELECT 1 FROM removal WHERE rid = ?1 AND kind <> 1)
+                    AND NOT EXISTS (SELECT 1 FROM tombstone
+                        WHERE rid = ?1 AND kind <> 1 AND until > ?2)",
+            )?
+            .query_row(params![id.as_str(), now.0], |row| row.get(0))?)
+        })
+    }
+
+    /// Whether an upload of another node may have left what this one is looked for as: of
+    /// the same name and size in the same folder.
+    pub fn has_rival(&self, upload: &Underway) -> Result<bool> {
+        self.store.read(|c| {
+            Ok(c.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM attempt
+                     WHERE node IS NOT NULL AND folder = ?1 AND name = ?2 AND size = ?3
+                         AND ino <> ?4)",
+            )?
+            .query_row(
+                params![
+                    int(upload.at.folder.0),
+                    upload.at.name,
+                    int(upload.size),
+                    int(upload.ino.0)
+                ],
+                |row| row.get(0),
+            )?)
+        })
+    }
+
+    /// Copies may have been made until now: listings are believed about them from then on
+    /// only. Of all copies that were begun, or of these.
+    pub fn copies_may_be_made(&self, inos: Option<&[Ino]>, now: Time) -> Result<()> {
+        self.store.write(|tx| {
+            match inos {
+                None => {
+                    tx.execute("UPDATE attempt SET sent_at = ?1 WHERE node = ''", [now.0])?;
+                }
+                Some(inos) => {
+                    for ino in inos {
+                        tx.prepare_cached("UPDATE attempt SET sent_at = ?2 WHERE ino = ?1")?
+                            .execute([int(ino.0), now.0])?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// The service does not make this copy: the content is sent.
     pub fn copy_refused(&self, ino: Ino) -> Result<()> {
         self.store.write(|tx| {
