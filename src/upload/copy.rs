@@ -24,9 +24,6 @@ use crate::staging::Version;
 use crate::tree::RemotePlace;
 use crate::tree::journal::{Copying, Task, Underway, Way};
 
-/// Copies of one call that are asked about one by one.
-const ASKED_ABOUT: usize = 2;
-
 impl Context {
     /// Of what is to be sent, that which is a copy.
     pub(super) fn sources(&self, tasks: &[Task]) -> Result<HashMap<Ino, Source>, UploadError> {
@@ -96,14 +93,6 @@ impl Context {
                         }
                         _ => untold.push(copy),
                     }
-                }
-                // To ask about many one by one would lock us out (API notes 2.3): one listing
-                // tells of all of them, later.
-                let unsure = |(_, file): &(Underway, UploadedFile)| file.checksum.is_none();
-                if made.iter().filter(|made| unsure(made)).count() > ASKED_ABOUT {
-                    let (later, now): (Vec<_>, Vec<_>) = made.into_iter().partition(unsure);
-                    untold.extend(later.into_iter().map(|(copy, _)| copy));
-                    made = now;
                 }
                 self.confirm(made).await?;
                 self.wait_for_listing(untold).await

@@ -63,8 +63,8 @@ pub(super) async fn run(
 ) {
     // An earlier process may have waited long before the service made its copies.
     if let Err(e) = context.tree.copies_may_be_made(None, Time::now()) {
+        // At worst they are looked for too early.
         tracing::error!("the queue cannot be read: {e}");
-        return;
     }
     let mut busy = Busy::default();
     let mut running = Running::default();
