@@ -10,8 +10,7 @@ use fichierfs::config::{ApiKey, KeyStore};
 use fichierfs::content::{Content, ContentError, ContentOptions, RemoteFile};
 use fichierfs::sim::{self, Fault, FaultKind, SimConfig, Simulator, synthetic_bytes};
 use fichierfs::store::Store;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use proptest::prelude::*;
 
 const MIB: u64 = 1 << 20;
 const SCALE: f64 = 20.0;
@@ -189,52 +188,93 @@ async fn a_listed_size_that_is_wrong_gives_an_error_and_no_bytes() {
     assert!(world.read(&longer, 0..10).await.is_err());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn several_readers_under_random_faults_get_the_right_bytes_from_a_small_cache() {
-    let world = World::new(ContentOptions {
-        cache_size: 6 * MIB,
-        connections: 4,
-        ..options()
-    })
-    .await;
-    let size = 8 * MIB + 123;
-    let films = [world.film(1, size), world.film(2, size)];
-    let after_bytes = 200_000;
-    for (kind, probability) in [
-        (FaultKind::Reset { after_bytes }, 0.15),
-        (FaultKind::Truncate { after_bytes }, 0.15),
-        (FaultKind::Status { status: 503 }, 0.1),
-        (FaultKind::IgnoreRange, 0.1),
-        (FaultKind::WrongContentRange { shift: -1 }, 0.1),
-    ] {
-        let fault = Fault::new("download", kind).always();
-        world.sim.faults().add(fault.probability(probability));
-    }
-    let readers = (0..6).map(|reader: u64| {
-        let content = world.content.clone();
-        let seed = reader % 2 + 1;
-        let film = films[reader as usize % 2].clone();
-        tokio::spawn(async move {
-            let mut random = StdRng::seed_from_u64(reader);
-            let mut next = 0;
-            for _ in 0..40 {
-                if random.random_bool(0.3) {
-                    next = random.random_range(0..size);
+/// A fault of a download, at random, with how often it strikes.
+fn fault() -> impl Strategy<Value = (FaultKind, f64)> {
+    let after = || 0u64..400_000;
+    let kind = prop_oneof![
+        prop_oneof![Just(403), Just(404), Just(503)]
+            .prop_map(|status| FaultKind::Status { status }),
+        Just(FaultKind::Page),
+        Just(FaultKind::Redirect),
+        Just(FaultKind::TokenExpired),
+        Just(FaultKind::IgnoreRange),
+        prop_oneof![-5i64..0, 1i64..5].prop_map(|shift| FaultKind::WrongContentRange { shift }),
+        after().prop_map(|after_bytes| FaultKind::Reset { after_bytes }),
+        after().prop_map(|after_bytes| FaultKind::Truncate { after_bytes }),
+        after().prop_map(|after_bytes| FaultKind::Stall {
+            after_bytes,
+            seconds: 0.5,
+        }),
+    ];
+    (kind, 0.02f64..0.2)
+}
+
+/// What a reader does: where it jumps to, if it does, and how much it reads.
+type Step = (Option<u64>, u64);
+
+const PLAN_SIZE: u64 = 8 * MIB + 123;
+
+fn plan() -> impl Strategy<Value = Vec<Step>> {
+    let step = (prop::option::weighted(0.3, 0..PLAN_SIZE), 1..MIB);
+    prop::collection::vec(step, 1..30)
+}
+
+/// Reads as planned. A read that fails is tried again, as a program or person would.
+async fn follow(content: Content, film: RemoteFile, seed: u64, plan: Vec<Step>) {
+    let mut next = 0;
+    for (jump, len) in plan {
+        next = jump.unwrap_or(next);
+        let range = next..film.size.min(next + len);
+        let len = usize::try_from(range.end - range.start).unwrap();
+        let mut tries = 0;
+        let bytes = loop {
+            match content.read(&film, next, len).await {
+                Ok(bytes) => break bytes,
+                Err(error) => {
+                    tries += 1;
+                    assert!(tries < 20, "{error}");
                 }
-                let range = next..size.min(next + random.random_range(1..MIB));
-                let len = usize::try_from(range.end - range.start).unwrap();
-                let bytes = content.read(&film, next, len).await.unwrap();
-                assert!(bytes == expect(seed, range.clone()), "{range:?}");
-                next = range.end % size;
             }
-        })
-    });
-    for reader in readers.collect::<Vec<_>>() {
-        reader.await.unwrap();
+        };
+        assert!(bytes == expect(seed, range.clone()), "{range:?}");
+        next = range.end % film.size;
     }
-    assert!(world.content.stats().cached_bytes <= 6 * MIB);
-    let report = world.sim.report();
-    assert!(report.faults > 0);
-    assert_eq!(report.violation_count(), 0, "{:?}", report.violations);
-    drop(world.dir);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn readers_at_random_under_faults_at_random_get_the_right_bytes_from_a_small_cache(
+        faults in prop::collection::vec(fault(), 0..4),
+        plans in prop::collection::vec(plan(), 1..6),
+        cache in prop_oneof![Just(0), Just(3 * MIB), Just(6 * MIB)],
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let world = World::new(ContentOptions {
+                cache_size: cache,
+                connections: 4,
+                hedge_after: Duration::from_millis(50),
+                ..options()
+            })
+            .await;
+            let films = [world.film(1, PLAN_SIZE), world.film(2, PLAN_SIZE)];
+            for (kind, probability) in faults {
+                let fault = Fault::new("download", kind).always();
+                world.sim.faults().add(fault.probability(probability));
+            }
+            let readers = (0..).zip(plans).map(|(reader, plan)| {
+                let film = films[reader % 2].clone();
+                tokio::spawn(follow(world.content.clone(), film, reader as u64 % 2 + 1, plan))
+            });
+            for reader in readers.collect::<Vec<_>>() {
+                reader.await.unwrap();
+            }
+            assert!(world.content.stats().cached_bytes <= cache);
+            let report = world.sim.report();
+            assert_eq!(report.violation_count(), 0, "{:?}", report.violations);
+            drop(world.dir);
+        });
+    }
 }

@@ -31,6 +31,7 @@ pub(super) fn errno(kind: ErrorKind) -> Errno {
         ErrorKind::Range => Errno::ERANGE,
         ErrorKind::NoSeek => Errno::ENXIO,
         ErrorKind::Busy => Errno::EBUSY,
+        ErrorKind::Running => Errno::ETXTBSY,
         ErrorKind::Loop => Errno::ELOOP,
         ErrorKind::Overflow => Errno::EOVERFLOW,
     }

@@ -125,8 +125,13 @@ pub(super) fn perm(mode: u32) -> u16 {
     (mode & 0o7777) as u16
 }
 
+/// The kernel's own flag for what `execve(2)` opens (`__FMODE_EXEC` in its
+/// `include/uapi/asm-generic/fcntl.h`).
+const FMODE_EXEC: i32 = 0x20;
+
 pub(super) fn open_flags(raw: i32) -> OpenFlags {
     let access = match raw & libc::O_ACCMODE {
+        libc::O_RDONLY if raw & FMODE_EXEC != 0 => OpenAccess::Execute,
         libc::O_WRONLY => OpenAccess::Write,
         libc::O_RDWR => OpenAccess::ReadWrite,
         _ => OpenAccess::Read,
@@ -246,6 +251,7 @@ mod tests {
             }
         );
         assert_eq!(open_flags(libc::O_RDONLY).access, OpenAccess::Read);
+        assert_eq!(open_flags(FMODE_EXEC).access, OpenAccess::Execute);
         assert!(open_flags(libc::O_WRONLY | libc::O_TRUNC).truncate);
     }
 

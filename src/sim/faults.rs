@@ -201,6 +201,10 @@ pub enum FaultKind {
     EmptyLinks,
     /// end.pl: each link twice.
     SeveralLinks,
+    /// end.pl: a checksum that is not that of the content.
+    WrongChecksum,
+    /// `upload/get_upload_server`: a node that nobody can reach.
+    NodeDown,
 }
 
 /// Sorts of locks, by the message.
@@ -232,7 +236,8 @@ impl FaultKind {
                 endpoint == "download"
             }
             UploadRefused { .. } => endpoint == "upload",
-            WaitPage { .. } | EmptyLinks | SeveralLinks => endpoint == "end.pl",
+            WaitPage { .. } | EmptyLinks | SeveralLinks | WrongChecksum => endpoint == "end.pl",
+            NodeDown => endpoint == "upload/get_upload_server",
         }
     }
 }

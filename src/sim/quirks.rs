@@ -167,6 +167,8 @@ choice! {
         Duplicate,
         /// mv, rename and cp are refused.
         Refuse,
+        /// mv and rename have no effect, and say so; cp is refused.
+        NoEffect,
     }
 }
 choice! {

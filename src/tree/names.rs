@@ -70,6 +70,15 @@ pub fn encode_link(local: &OsStr) -> Result<String, TooLong> {
     encode(&with_suffix)
 }
 
+/// A name on the service that is `name` with an ending, within the limits: `name` is cut where
+/// both together are too long.
+pub fn passing(name: &str, ending: &str) -> String {
+    let bytes = name.floor_char_boundary(MAX_BYTES.saturating_sub(ending.len()));
+    let chars = MAX_CHARS.saturating_sub(ending.chars().count());
+    let kept = name.get(..bytes).unwrap_or_default().chars().take(chars);
+    kept.chain(ending.chars()).collect()
+}
+
 fn substitute_all(bytes: &[u8]) -> String {
     // Whole names of dots mean folders; no user can make them, rclone's form of
     // them can exist here.
@@ -241,6 +250,16 @@ mod tests {
                 legal.then(|| OsString::from_vec(name))
             },
         )
+    }
+
+    #[test]
+    fn a_passing_name_keeps_to_the_limits() {
+        assert_eq!(passing("a.txt", ".moving-7"), "a.txt.moving-7");
+        for long in ["n".repeat(250), "é".repeat(127), "😀".repeat(63)] {
+            let name = passing(&long, ".moving-7");
+            assert!(name.len() <= MAX_BYTES && name.chars().count() <= MAX_CHARS);
+            assert!(name.ends_with(".moving-7"));
+        }
     }
 
     proptest! {

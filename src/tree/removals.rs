@@ -138,6 +138,34 @@ pub(super) fn hold_folder(c: &Connection, folder: FolderId, until: Time) -> Resu
     Ok(())
 }
 
+/// The file at this place that is to be removed, if one is.
+pub(super) fn file_at(c: &Connection, place: &RemotePlace) -> Result<Option<Removal>> {
+    c.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM removal WHERE rparent = ?1 AND rname = ?2 AND kind <> ?3"
+    ))?
+    .query_row(
+        params![int(place.folder.0), place.name, kind_number(Kind::Folder)],
+        removal,
+    )
+    .optional()
+}
+
+/// Removals that wait for `successor`.
+pub(super) fn waiting_for(c: &Connection, successor: Ino) -> Result<Vec<Removal>> {
+    c.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM removal WHERE after_ino = ?1"
+    ))?
+    .query_map([int(successor.0)], removal)?
+    .collect()
+}
+
+/// The object has another name there now.
+pub(super) fn rename(c: &Connection, id: i64, name: &str) -> Result<()> {
+    c.prepare_cached("UPDATE removal SET rname = ?2 WHERE id = ?1")?
+        .execute(params![id, name])?;
+    Ok(())
+}
+
 /// Removals that wait for a successor are given up. Returns the folders in which
 /// their objects show again.
 pub(super) fn withdraw(c: &Connection, successor: Ino) -> Result<Vec<FolderId>> {

@@ -396,6 +396,53 @@ fn write_temp_and_rename_replaces_after_the_confirmation() {
 }
 
 #[test]
+fn what_is_replaced_steps_aside_where_the_service_refuses_and_can_come_back() {
+    let bench = Bench::new();
+    bench.list(
+        ROOT,
+        listing(vec![], vec![file(1, "old", 3), file(2, "new", 4)]),
+    );
+    let new = bench.get(ROOT, "new").ino;
+    bench.rename((ROOT, "new"), (ROOT, "old")).unwrap();
+    assert_eq!(bench.todo(), ["rename file2 to old"]);
+    let detour = bench.tree.detour(new).unwrap().unwrap();
+    assert_eq!(
+        (detour.id, detour.name.as_str()),
+        (file_id(1), "old.replaced-1")
+    );
+    let journal::Who::Leaving(removal) = detour.who else {
+        panic!("{:?}", detour.who);
+    };
+    // Until that is recorded, the same is asked for; after it there is nothing in the way.
+    assert!(bench.tree.detour(new).unwrap().is_some());
+    bench.tree.stepped_aside(&removal, &detour.name).unwrap();
+    assert_eq!(bench.tree.detour(new).unwrap(), None);
+    assert_eq!(bench.todo(), ["rename file2 to old"]);
+    let back = bench.tree.aside_for(new).unwrap().unwrap();
+    assert_eq!((back.id, back.name.as_str()), (file_id(1), "old"));
+    bench.tree.renamed(new, "old", bench.now).unwrap();
+    assert_eq!(bench.todo(), ["remove file1"]);
+}
+
+#[test]
+fn files_that_swap_names_get_out_of_each_others_way_once() {
+    let bench = Bench::new();
+    bench.list(
+        ROOT,
+        listing(vec![], vec![file(1, "a", 3), file(2, "b", 4)]),
+    );
+    let a = bench.get(ROOT, "a").ino;
+    bench.rename((ROOT, "a"), (ROOT, "t")).unwrap();
+    bench.rename((ROOT, "b"), (ROOT, "a")).unwrap();
+    bench.rename((ROOT, "t"), (ROOT, "b")).unwrap();
+    let detour = bench.tree.detour(a).unwrap().unwrap();
+    assert_eq!(detour.who, journal::Who::Itself(a));
+    bench.tree.renamed(a, &detour.name, bench.now).unwrap();
+    assert_eq!(bench.tree.detour(a).unwrap(), None);
+    assert_eq!(bench.names(ROOT), ["a", "b"]);
+}
+
+#[test]
 fn a_replaced_file_outlives_all_its_unsent_successors() {
     let bench = Bench::new();
     bench.list(ROOT, listing(vec![], vec![file(1, "doc", 3)]));

@@ -9,6 +9,7 @@ use super::plan::Batch;
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class};
 use crate::ids::{FileId, FolderId, Ino, Time};
+use crate::tree::journal::{Detour, Who};
 use crate::tree::removals::Removal;
 use crate::tree::{Change, RemotePlace};
 
@@ -153,13 +154,6 @@ impl Context {
                 }
                 Ok(())
             }
-            // Nothing changed: it has that name already.
-            Err(ApiError::Unchanged(_)) => {
-                for (ino, _, name) in &files {
-                    self.tree.renamed(*ino, name, Time::now())?;
-                }
-                Ok(())
-            }
             Err(e) => self.place_failed(&inos, &e).await,
         }
     }
@@ -213,9 +207,10 @@ impl Context {
         Ok(())
     }
 
-    /// A move or rename failed. A refusal may mean that it was done already, by us
-    /// before a crash: the folder's listing tells, and where it is late, the next
-    /// one. Only then the wish is given up and the truth shown.
+    /// A move or rename failed. Where a file is in the way that steps aside, it is asked for
+    /// again. A refusal may also mean that it was done already, by us before a crash: the
+    /// folder's listing tells, and where it is late, the next one. Only then the wish
+    /// is given up and the truth shown.
     async fn place_failed(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
         if judge(e) == Failure::Passing {
             for &ino in inos {
@@ -223,14 +218,20 @@ impl Context {
             }
             return Ok(());
         }
-        let mut folders = HashSet::new();
+        let mut refused = Vec::new();
         for &ino in inos {
+            if !self.take_detour(ino).await? {
+                refused.push(ino);
+            }
+        }
+        let mut folders = HashSet::new();
+        for &ino in &refused {
             folders.extend(self.tree.node(ino)?.and_then(|n| n.place).map(|p| p.parent));
         }
         for folder in folders {
             self.list_after_refusal(folder).await;
         }
-        for &ino in inos {
+        for ino in refused {
             let Some(node) = self.tree.node(ino)?.filter(|node| node.pending.place) else {
                 continue;
             };
@@ -244,6 +245,7 @@ impl Context {
                 path = %self.path(ino),
                 "not moved or renamed on the service, shown where it is: {e}"
             );
+            self.give_name_back(ino).await?;
             let changes = self.tree.restore_place(ino)?;
             self.tell(changes);
             if let Some(place) = node.place {
@@ -251,6 +253,42 @@ impl Context {
             }
         }
         Ok(())
+    }
+
+    /// Has a file step aside for the place that `ino` was refused, if there is one.
+    async fn take_detour(&self, ino: Ino) -> Result<bool, UploadError> {
+        let Some(detour) = self.tree.detour(ino)? else {
+            return Ok(false);
+        };
+        if !self.step(&detour).await? {
+            return Ok(false);
+        }
+        let now = Time::now();
+        match &detour.who {
+            Who::Leaving(removal) => self.tree.stepped_aside(removal, &detour.name)?,
+            Who::Itself(ino) => self.tree.renamed(*ino, &detour.name, now)?,
+        }
+        self.tree.postpone(ino, now, "the name was taken")?;
+        Ok(true)
+    }
+
+    /// The file that stepped aside for `ino` gets its name again: it stays.
+    async fn give_name_back(&self, ino: Ino) -> Result<(), UploadError> {
+        if let Some(back) = self.tree.aside_for(ino)? {
+            self.step(&back).await?;
+        }
+        Ok(())
+    }
+
+    async fn step(&self, detour: &Detour) -> Result<bool, UploadError> {
+        let request = [(detour.id.clone(), detour.name.clone())];
+        match self.api.rename_files(&request, Class::Upload).await {
+            Ok(renamed) => Ok(!renamed.is_empty()),
+            Err(e) => {
+                tracing::debug!("a file that was to step aside did not: {e}");
+                Ok(false)
+            }
+        }
     }
 
     /// An intent failed: tried again later, or parked for the user.

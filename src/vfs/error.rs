@@ -55,6 +55,8 @@ pub enum ErrorKind {
     NoSeek,
     /// In use (EBUSY).
     Busy,
+    /// A running program (ETXTBSY).
+    Running,
     /// A symbolic link where none may be (ELOOP).
     Loop,
     /// A number does not fit its field (EOVERFLOW).
@@ -64,7 +66,7 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// Every kind, so that tests can walk them.
     #[cfg(test)]
-    pub(crate) const ALL: [ErrorKind; 25] = [
+    pub(crate) const ALL: [ErrorKind; 26] = [
         ErrorKind::NotFound,
         ErrorKind::Exists,
         ErrorKind::NotDir,
@@ -88,6 +90,7 @@ impl ErrorKind {
         ErrorKind::Range,
         ErrorKind::NoSeek,
         ErrorKind::Busy,
+        ErrorKind::Running,
         ErrorKind::Loop,
         ErrorKind::Overflow,
     ];
@@ -117,6 +120,7 @@ impl ErrorKind {
             ErrorKind::Range => "does not fit the buffer",
             ErrorKind::NoSeek => "no data or hole there",
             ErrorKind::Busy => "in use",
+            ErrorKind::Running => "a running program",
             ErrorKind::Loop => "a symbolic link where none may be",
             ErrorKind::Overflow => "a number is too large",
         }

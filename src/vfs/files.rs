@@ -50,6 +50,11 @@ impl Vfs {
             self.check_writable()?;
             self.check_account(0)?;
         }
+        // Of a file opened for reading with O_TRUNC the kernel asks only after this call
+        // whether it runs; by then the program would have lost its code.
+        if flags.truncate && self.inner.inodes.is_running(node.ino) {
+            return Err(ErrorKind::Running.into());
+        }
         let hold = match flags.truncate {
             true => self.hold_emptied(node.ino, flags.access)?,
             false => self.hold(node.ino, flags.access)?,
@@ -440,6 +445,28 @@ mod tests {
         let ino = house.file("a", b"content");
         let fh = house.open(ino, CUT);
         assert_eq!(house.attr(ino).size, 0);
+        house.close(fh);
+        assert_eq!(house.node("a").size, 0);
+    }
+
+    #[test]
+    fn a_running_program_is_not_emptied() {
+        let house = House::new();
+        let ino = house.file("a", b"content");
+        let cut = OpenFlags {
+            truncate: true,
+            ..READ
+        };
+        let run = OpenFlags {
+            access: OpenAccess::Execute,
+            ..READ
+        };
+        let running = house.open(ino, run);
+        let refused = house.vfs.open(ino, cut, ANN);
+        assert_eq!(house.error(refused), ErrorKind::Running);
+        assert_eq!(house.attr(ino).size, 7);
+        house.close(running);
+        let fh = house.open(ino, cut);
         house.close(fh);
         assert_eq!(house.node("a").size, 0);
     }

@@ -56,6 +56,8 @@ struct Inode {
     handles: u32,
     /// Those of them that may write.
     writers: u32,
+    /// Those of them that run it as a program.
+    runners: u32,
     /// Present while a handle is open, and after that until what is unsaved in it was saved.
     content: Option<Arc<StagedFile>>,
     unsaved: Stamp,
@@ -114,6 +116,7 @@ impl Inodes {
         let inode = table.used.entry(ino).or_default();
         inode.handles += 1;
         inode.writers += u32::from(access.writes());
+        inode.runners += u32::from(access == OpenAccess::Execute);
         if inode.writers > 0 {
             inode.open_since.get_or_insert_with(Instant::now);
         }
@@ -129,6 +132,8 @@ impl Inodes {
             if let Some(inode) = table.used.get_mut(&ino) {
                 inode.handles = inode.handles.saturating_sub(1);
                 inode.writers = inode.writers.saturating_sub(u32::from(access.writes()));
+                let runs = u32::from(access == OpenAccess::Execute);
+                inode.runners = inode.runners.saturating_sub(runs);
                 if inode.writers == 0 {
                     inode.open_since = None;
                 }
@@ -198,6 +203,15 @@ impl Inodes {
             .used
             .get(&ino)
             .is_some_and(|inode| inode.writers > 0)
+    }
+
+    /// Whether it runs as a program.
+    pub(super) fn is_running(&self, ino: Ino) -> bool {
+        self.table
+            .lock()
+            .used
+            .get(&ino)
+            .is_some_and(|inode| inode.runners > 0)
     }
 
     /// The content is being changed.

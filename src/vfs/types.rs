@@ -147,12 +147,14 @@ pub enum OpenAccess {
     Write,
     /// `O_RDWR`.
     ReadWrite,
+    /// As `execve(2)` does: for reading, and it runs as long as the handle lives.
+    Execute,
 }
 
 impl OpenAccess {
     /// Whether the handle may read.
     pub fn reads(self) -> bool {
-        matches!(self, OpenAccess::Read | OpenAccess::ReadWrite)
+        !matches!(self, OpenAccess::Write)
     }
 
     /// Whether the handle may write.
@@ -306,6 +308,7 @@ mod tests {
         assert_eq!(rights(OpenAccess::Read), (true, false));
         assert_eq!(rights(OpenAccess::Write), (false, true));
         assert_eq!(rights(OpenAccess::ReadWrite), (true, true));
+        assert_eq!(rights(OpenAccess::Execute), (true, false));
     }
 
     #[tokio::test]

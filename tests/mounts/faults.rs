@@ -1,10 +1,11 @@
 //! The service fails, lies and falls silent: what is known stays, what is not known is
 //! never made up, and the work gets done once it can be.
 
-use crate::harness::{Mounted, World, errno, eventually, names, sample, tree};
-use fichierfs::sim::{Fault, FaultKind, LockKind};
+use crate::harness::{Mounted, World, errno, eventually, names, sample, scaled, tree};
+use fichierfs::sim::{Fault, FaultKind, LockKind, SimConfig};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 const MIB: usize = 1 << 20;
 
@@ -150,15 +151,28 @@ fn reads_are_right_through_all_that_goes_wrong_on_the_way() {
 
 #[test]
 fn uploads_arrive_once_through_all_that_goes_wrong_on_the_way() {
+    uploads_arrive_once(scaled());
+}
+
+/// What arrived, and what went, shows in listings only a minute and a half later.
+#[test]
+fn uploads_arrive_once_through_all_that_goes_wrong_while_listings_lag() {
+    uploads_arrive_once(SimConfig {
+        listing_lag: Duration::from_secs(90),
+        ..scaled()
+    });
+}
+
+/// The right content, once, each: whatever goes wrong, twice in a row.
+fn uploads_arrive_once(config: SimConfig) {
+    let reset = |after_bytes| FaultKind::Reset { after_bytes };
     let faults = [
         ("upload/get_upload_server", status(500)),
         ("upload/get_upload_server", FaultKind::CorruptJson),
-        (
-            "upload",
-            FaultKind::Reset {
-                after_bytes: 50_000,
-            },
-        ),
+        ("upload/get_upload_server", FaultKind::NodeDown),
+        ("upload", reset(0)),
+        ("upload", reset(50_000)),
+        ("upload", reset(200_000)),
         ("upload", FaultKind::LoseAnswer),
         ("upload", status(502)),
         (
@@ -170,6 +184,7 @@ fn uploads_arrive_once_through_all_that_goes_wrong_on_the_way() {
         ("end.pl", FaultKind::LoseAnswer),
         ("end.pl", FaultKind::EmptyLinks),
         ("end.pl", FaultKind::SeveralLinks),
+        ("end.pl", FaultKind::WrongChecksum),
         ("end.pl", FaultKind::CorruptJson),
         ("end.pl", FaultKind::Page),
         ("end.pl", FaultKind::WaitPage { seconds: 60.0 }),
@@ -179,7 +194,7 @@ fn uploads_arrive_once_through_all_that_goes_wrong_on_the_way() {
         ("file/rm", FaultKind::LoseAnswer),
         ("folder/rm", FaultKind::LoseAnswer),
     ];
-    let world = World::new();
+    let world = World::with(config);
     let account = world.account();
     let mounted = world.mount();
     let disk = world.folder("disk");

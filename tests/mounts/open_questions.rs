@@ -78,8 +78,72 @@ fn a_service_that_answers_refusals_with_200_and_refuses_mixed_names() {
     });
 }
 
+/// What `mv` does to files whose new names are taken: replaced, swapped, moved where
+/// another file has the old name.
+fn names_that_are_taken(same_name: SameName) -> World {
+    let world = World::with(SimConfig {
+        quirks: Quirks {
+            same_name,
+            ..Quirks::default()
+        },
+        ..scaled()
+    });
+    let mounted = world.mount();
+    let at = |path: &str| mounted.join(path);
+    let mv = |from: &str, to: &str| fs::rename(at(from), at(to)).unwrap();
+    let long = "n".repeat(250);
+    fs::create_dir_all(at("d/e")).unwrap();
+    for name in [
+        "d/a", "d/b", "d/p", "d/q", "x", "d/e/x", &long, "y", "z", "d/y",
+    ] {
+        fs::write(at(name), format!("this was {name}")).unwrap();
+    }
+    mounted.drain();
+
+    mv("d/a", "d/b");
+    mv("d/p", "swap");
+    mv("d/q", "d/p");
+    mv("swap", "d/q");
+    mv("x", "d/e/new");
+    mv("z", &long);
+    mv("y", "d/y");
+    mounted.drain();
+    for (name, was) in [
+        ("d/b", "d/a"),
+        ("d/p", "d/q"),
+        ("d/q", "d/p"),
+        ("d/e/x", "d/e/x"),
+        ("d/e/new", "x"),
+        (&long, "z"),
+        ("d/y", "y"),
+    ] {
+        assert_eq!(text(at(name)), format!("this was {was}"), "{name}");
+    }
+    assert_eq!(names(at("d")), ["b", "e", "p", "q", "y"]);
+    assert_account_is(&world, mounted.path());
+    mounted.unmount();
+    world
+}
+
 #[test]
-fn where_the_service_refuses_to_replace_both_files_stay() {
+fn names_that_are_taken_are_replaced_where_the_service_keeps_both() {
+    let world = names_that_are_taken(SameName::Duplicate);
+    // Where nothing is refused, nothing is asked in another way.
+    assert!(world.report().refused.is_empty());
+}
+
+#[test]
+fn names_that_are_taken_are_replaced_where_the_service_refuses() {
+    names_that_are_taken(SameName::Refuse);
+}
+
+#[test]
+fn names_that_are_taken_are_replaced_where_the_service_does_nothing() {
+    names_that_are_taken(SameName::NoEffect);
+}
+
+#[test]
+fn a_name_that_somebody_else_took_is_left_to_both() {
     let world = World::with(SimConfig {
         quirks: Quirks {
             same_name: SameName::Refuse,
@@ -88,15 +152,14 @@ fn where_the_service_refuses_to_replace_both_files_stay() {
         ..scaled()
     });
     let mounted = world.mount();
-    fs::create_dir(mounted.join("d")).unwrap();
-    fs::write(mounted.join("d/a"), "one").unwrap();
-    fs::write(mounted.join("d/b"), "two").unwrap();
+    fs::write(mounted.join("a"), "ours").unwrap();
     mounted.drain();
-    fs::rename(mounted.join("d/a"), mounted.join("d/b")).unwrap();
+    world.account().add_file("b", b"theirs").unwrap();
+    fs::rename(mounted.join("a"), mounted.join("b")).unwrap();
     mounted.drain();
-    eventually("both are shown", || names(mounted.join("d")) == ["a", "b"]);
-    assert_eq!(text(mounted.join("d/a")), "one");
-    assert_eq!(text(mounted.join("d/b")), "two");
+    eventually("both are shown", || names(mounted.path()) == ["a", "b"]);
+    assert_eq!(text(mounted.join("a")), "ours");
+    assert_eq!(text(mounted.join("b")), "theirs");
     assert_account_is(&world, mounted.path());
     mounted.unmount();
 }

@@ -5,6 +5,10 @@ use crate::harness::{World, errno, eventually, sample, scaled, shell};
 use fichierfs::sim::{Report, Shape, SimConfig};
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 const MIB: usize = 1 << 20;
 
@@ -118,15 +122,35 @@ fn a_file_that_is_removed_while_it_is_sent_is_not_sent_to_the_end() {
     mounted.unmount();
 }
 
+/// Bytes that a folder's files take on the disk.
+fn on_disk(folder: &Path) -> u64 {
+    let files = fs::read_dir(folder).unwrap();
+    // Files go while they are looked at.
+    let blocks = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.blocks()));
+    blocks.sum::<u64>() * 512
+}
+
 #[test]
 fn writers_beyond_the_budget_are_slowed_down_and_all_arrives() {
+    const FILES: u64 = 64;
     let world = World::new();
     let flags = ["--staging-budget", "4MiB", "--write-back", "0s"];
     let mounted = world.mount_with("a", &flags);
-    for number in 0..16 {
-        let bytes = sample::bytes(number, MIB);
-        fs::write(mounted.join(number.to_string()), bytes).unwrap();
-    }
+    let staging = world.path("a/state/staging");
+    let mut most = 0;
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for number in 0..FILES {
+                let bytes = sample::bytes(number, MIB / 4);
+                fs::write(mounted.join(number.to_string()), bytes).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            most = most.max(on_disk(&staging));
+        }
+    });
+    // The budget, and a block of the one writer.
+    assert!(most <= 5 * MIB as u64, "{most} bytes were staged");
     // Alone larger than the budget: refused where it crosses it.
     let mut large = File::create(mounted.join("large")).unwrap();
     let written = (0..8).try_for_each(|_| large.write_all(&vec![1; MIB]));
@@ -135,10 +159,10 @@ fn writers_beyond_the_budget_are_slowed_down_and_all_arrives() {
     drop(large);
     fs::remove_file(mounted.join("large")).unwrap();
     mounted.drain();
-    assert_eq!(world.account().file_paths().len(), 16);
-    for number in 0..16 {
+    assert_eq!(world.account().file_paths().len(), FILES as usize);
+    for number in 0..FILES {
         let there = world.account().content(&number.to_string()).unwrap();
-        assert!(there == sample::bytes(number, MIB), "file {number}");
+        assert!(there == sample::bytes(number, MIB / 4), "file {number}");
     }
     world.assert_well_behaved();
     mounted.unmount();
@@ -200,5 +224,79 @@ fn a_writer_is_refused_when_the_queue_makes_no_progress_and_nothing_is_lost() {
     mounted.drain();
     assert_eq!(world.account().file_paths(), ["first"]);
     assert_eq!(world.account().content("first").unwrap(), bytes);
+    mounted.unmount();
+}
+
+/// A service on which four hours are 14.4 seconds, at a megabyte a second.
+fn hurried() -> SimConfig {
+    SimConfig {
+        time_scale: 1000.0,
+        ..slow(1_000_000)
+    }
+}
+
+#[test]
+fn what_the_line_cannot_carry_in_four_hours_is_said_and_not_begun() {
+    let world = World::with(hurried());
+    let mounted = world.mount_with("a", &["--write-back", "0s"]);
+    // What the line gives is known once something was sent.
+    fs::write(mounted.join("first"), sample::bytes(1, 500_000)).unwrap();
+    mounted.drain();
+    let sent = world.report().uploads;
+    let long = File::create(mounted.join("long")).unwrap();
+    long.set_len(200_000_000).unwrap();
+    drop(long);
+    fs::write(mounted.join("last"), "goes on").unwrap();
+    let waited = mounted.verb(&["queue", "wait", "--timeout", "100s"]);
+    assert_eq!(waited.status.code(), Some(3), "{}", shell::show(&waited));
+    let list = shell::show(&mounted.verb(&["queue", "list"]));
+    assert!(
+        list.contains("long") && list.contains("ends an upload after"),
+        "{list}"
+    );
+    assert_eq!(world.account().file_paths(), ["first", "last"]);
+    assert_eq!(world.report().uploads, sent + 1);
+    assert_eq!(
+        fs::metadata(mounted.join("long")).unwrap().len(),
+        200_000_000
+    );
+    // Who knows better has it tried all the same.
+    let before = world.report().bytes_up;
+    let retried = mounted.verb(&["queue", "retry"]);
+    assert!(retried.status.success(), "{}", shell::show(&retried));
+    eventually("the upload", || world.report().bytes_up > before + 100_000);
+}
+
+/// Slower is always possible, faster never.
+#[test]
+fn an_upload_is_no_faster_than_the_limit() {
+    let world = World::new();
+    let flags = ["--write-back", "0s", "--upload-limit", "1MiB"];
+    let mounted = world.mount_with("a", &flags);
+    let bytes = sample::bytes(1, 4 * MIB);
+    let start = Instant::now();
+    fs::write(mounted.join("file"), &bytes).unwrap();
+    mounted.drain();
+    // The limit lets a second's worth through at once.
+    assert!(start.elapsed() >= Duration::from_secs(2));
+    assert!(world.account().content("file").unwrap() == bytes);
+    world.assert_well_behaved();
+    mounted.unmount();
+}
+
+/// At our own limit it would take twice the time that the service allows.
+#[test]
+fn an_upload_that_the_limit_would_make_miss_its_end_arrives() {
+    let world = World::with(SimConfig {
+        time_scale: 1000.0,
+        ..scaled()
+    });
+    let flags = ["--write-back", "0s", "--upload-limit", "100kB"];
+    let mounted = world.mount_with("a", &flags);
+    let bytes = sample::bytes(1, 3_000_000);
+    fs::write(mounted.join("file"), &bytes).unwrap();
+    mounted.drain();
+    assert!(world.account().content("file").unwrap() == bytes);
+    assert_eq!(world.report().uploads, 1);
     mounted.unmount();
 }

@@ -194,10 +194,15 @@ async fn end_pl_misleads() {
     let faults = simulator.faults();
     faults.add(Fault::new("end.pl", FaultKind::EmptyLinks));
     faults.add(Fault::new("end.pl", FaultKind::SeveralLinks));
-    for count in [0, 2, 1] {
+    faults.add(Fault::new("end.pl", FaultKind::WrongChecksum));
+    let mut told = Vec::new();
+    for count in [0, 2, 1, 1] {
         let end: Value = client.end(&node, &location).await.json().await.unwrap();
-        assert_eq!(end["links"].as_array().unwrap().len(), count);
+        let links = end["links"].as_array().unwrap();
+        assert_eq!(links.len(), count);
+        told.extend(links.last().map(|link| link["whirlpool"].clone()));
     }
+    assert!(told[0] == told[2] && told[1] != told[2]);
     faults.add(Fault::new(
         "end.pl",
         FaultKind::WaitPage { seconds: 3_600.0 },

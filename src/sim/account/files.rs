@@ -68,7 +68,7 @@ impl Account {
             Some(name) => accept(name, when.quirks)?,
             None => file.name.clone(),
         };
-        self.check_same_name(folder, &name, when)?;
+        self.check_same_name(folder, &name, when, Refusal::NotMoved)?;
         self.relocate(&file, folder, name, when);
         Ok(file.id)
     }
@@ -85,7 +85,7 @@ impl Account {
         if name == file.name {
             return Err(Refusal::NotRenamed);
         }
-        self.check_same_name(file.folder, &name, when)?;
+        self.check_same_name(file.folder, &name, when, Refusal::NotRenamed)?;
         let folder = file.folder;
         self.relocate(&file, folder, name.clone(), when);
         Ok((file.name, name))
@@ -103,7 +103,7 @@ impl Account {
             return Err(Refusal::FolderNotFound);
         }
         let name = accept(rename.unwrap_or(&source.name), when.quirks)?;
-        self.check_same_name(folder, &name, when)?;
+        self.check_same_name(folder, &name, when, Refusal::Exists)?;
         let content = source.content.clone();
         let attributes = Attributes::default();
         Ok(self.insert(folder, name, content, source.domain, attributes, when))
@@ -196,12 +196,25 @@ impl Account {
         }
     }
 
-    fn check_same_name(&self, folder: u64, name: &str, when: When<'_>) -> Result<(), Refusal> {
-        let taken = match when.quirks.same_name {
-            SameName::Duplicate => false,
-            SameName::Refuse => self.has_file(folder, name),
+    /// Whether a file may get a name that another one may have; `idle` says that nothing
+    /// was done.
+    fn check_same_name(
+        &self,
+        folder: u64,
+        name: &str,
+        when: When<'_>,
+        idle: Refusal,
+    ) -> Result<(), Refusal> {
+        let refusal = match when.quirks.same_name {
+            SameName::Duplicate => return Ok(()),
+            SameName::Refuse => Refusal::Exists,
+            SameName::NoEffect => idle,
         };
-        if taken { Err(Refusal::Exists) } else { Ok(()) }
+        if self.has_file(folder, name) {
+            Err(refusal)
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn has_file(&self, folder: u64, name: &str) -> bool {

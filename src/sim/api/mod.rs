@@ -271,6 +271,11 @@ async fn strike_late(peer: &Peer, fault: Option<FaultKind>, answer: Response<Bod
     match fault {
         Some(FaultKind::LoseAnswer) => Err(peer.reset()),
         Some(FaultKind::Truncate { after_bytes }) => Ok(http::truncate(answer, after_bytes)),
+        // Nobody listens at a port that only the system's own programs may have.
+        Some(FaultKind::NodeDown) => {
+            let text = "{\"url\":\"127.0.0.1:1\",\"id\":\"NodeIsDown\"}";
+            Ok(http::json(200, text.to_owned()))
+        }
         Some(FaultKind::CorruptJson) => Ok(http::json(
             answer.status().as_u16(),
             "{\"status\":\"OK\",\"items\":[{\"filename\":\"a".to_owned(),

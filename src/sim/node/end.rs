@@ -56,9 +56,14 @@ pub async fn result(world: &World, peer: &Peer, request: Request<Incoming>) -> A
         }
         _ => {}
     }
+    let wrong = fault == Some(FaultKind::WrongChecksum);
+    let told = |json: String| match wrong {
+        true => http::json(200, with_wrong_checksums(&json)),
+        false => http::json(200, json),
+    };
     let answer = match header {
-        Some("1") => http::json(200, links_json(world, links, false).await),
-        Some("2") => http::json(200, links_json(world, links, true).await),
+        Some("1") => told(links_json(world, links, false).await),
+        Some("2") => told(links_json(world, links, true).await),
         _ if parameter(query, "Export").as_deref() == Some("1") => {
             let line = |link: &UploadLink| {
                 format!("{};{};{};\n", link.url, link.name, link.content.size())
@@ -72,6 +77,19 @@ pub async fn result(world: &World, peer: &Peer, request: Request<Incoming>) -> A
         Some(FaultKind::Truncate { after_bytes }) => Ok(http::truncate(answer, after_bytes)),
         _ => Ok(answer),
     }
+}
+
+/// The same with the digits of all checksums turned round.
+fn with_wrong_checksums(json: &str) -> String {
+    let Ok(mut value) = serde_json::from_str::<Value>(json) else {
+        return json.to_owned();
+    };
+    for link in value["links"].as_array_mut().into_iter().flatten() {
+        if let Some(digits) = link["whirlpool"].as_str() {
+            link["whirlpool"] = digits.chars().rev().collect::<String>().into();
+        }
+    }
+    value.to_string()
 }
 
 /// The JSON of end.pl; `size` is a string, `remove` empty for an account's upload.

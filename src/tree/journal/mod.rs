@@ -9,6 +9,8 @@
 //! - a name that another object still holds on the service, and is about to
 //!   leave, is waited for; folders that wait for one another in a circle are
 //!   resolved by a passing name;
+//! - files are taken to share names, as far as is known (API notes 3.6); where the
+//!   service refuses that, what holds the name takes a passing one ([`Tree::detour`]);
 //! - a file whose content is to be sent is not moved first: the new version
 //!   goes to the new place;
 //! - a replaced file is removed after its successor was confirmed, a folder
@@ -19,15 +21,19 @@
 //! needs no special case: the fact is recorded, and the difference remains.
 
 mod backlog;
+mod detour;
 mod leaving;
 mod outcomes;
 mod ready;
 mod uploads;
 
+#[cfg(doc)]
+use super::Tree;
 use super::TreeError;
 
 pub use super::attempts::{WHILE_OPEN, content_due};
 pub use backlog::{Backlog, Queued};
+pub use detour::{Detour, Who};
 pub use leaving::Leaving;
 pub use outcomes::content_confirmed;
 pub use ready::{Copying, Object, Task};

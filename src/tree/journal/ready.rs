@@ -4,12 +4,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Result;
 use crate::ids::{FileId, FolderId, Ino, Time};
-use crate::tree::Tree;
 use crate::tree::attempts::WHILE_OPEN;
 use crate::tree::node::{Kind, Node, Remote, RemoteFolder, RemotePlace};
 use crate::tree::removals::{self, Removal};
 use crate::tree::rows::{self, int};
 use crate::tree::wanted::wanted_place;
+use crate::tree::{Tree, names};
 
 /// Something that can be done now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -207,20 +207,12 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
         Remote::Folder(_) | Remote::None => return Ok(Step::Waits),
     };
     let (ino, is_folder) = (node.ino, node.kind == Kind::Folder);
-    // Move first, then rename (API notes 10.6).
-    let next = if there.folder == wanted.folder {
-        wanted.clone()
-    } else {
-        RemotePlace {
-            folder: wanted.folder,
-            name: there.name.clone(),
-        }
-    };
+    let next = next_place(there, &wanted);
     if is_folder && name_is_held(c, node, &next)? {
         let aside = Task::Rename {
             ino,
             object,
-            name: format!("{}.moving-{ino}", there.name),
+            name: names::passing(&there.name, &format!(".moving-{ino}")),
         };
         return Ok(Step::HeldUp(aside));
     }
@@ -237,6 +229,19 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
             to: wanted.folder,
         }
     }))
+}
+
+/// Where the next call puts what is `there`: move first, then rename (API notes 10.6).
+pub(super) fn next_place(there: &RemotePlace, wanted: &RemotePlace) -> RemotePlace {
+    let name = if there.folder == wanted.folder {
+        &wanted.name
+    } else {
+        &there.name
+    };
+    RemotePlace {
+        folder: wanted.folder,
+        name: name.clone(),
+    }
 }
 
 /// Copies that came to nothing before the content is sent instead.

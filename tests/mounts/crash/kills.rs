@@ -6,7 +6,7 @@
 
 use super::work::{FOLDERS, Model, Step, outline, shown};
 use crate::harness::{World, scaled, tree};
-use fichierfs::sim::SimConfig;
+use fichierfs::sim::{Fault, FaultKind, SimConfig};
 use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -16,9 +16,14 @@ use std::{fs, thread};
 /// Kills in one test. `FICHIERFS_KILLS` asks for more.
 const KILLS: usize = 8;
 
-fn survive(seed: u64, config: SimConfig) {
+fn survive(seed: u64, config: SimConfig, faults: &[(&str, FaultKind)]) {
     let kills = std::env::var("FICHIERFS_KILLS").map_or(KILLS, |n| n.parse().unwrap());
     let world = World::with(config);
+    for (endpoint, kind) in faults {
+        let fault = Fault::new(endpoint, kind.clone()).always();
+        let now_and_then = fault.probability(0.2);
+        world.simulator().faults().add(now_and_then);
+    }
     let mut random = StdRng::seed_from_u64(seed);
     let mut model = Model::new();
     let mut longest = Duration::ZERO;
@@ -59,6 +64,7 @@ fn survive(seed: u64, config: SimConfig) {
         model = found;
     }
     eprintln!("{kills} kills; mounted again within {longest:?}");
+    world.simulator().faults().clear();
     mounted.drain();
     tree::assert_account_is(&world, mounted.path());
     mounted.unmount();
@@ -72,16 +78,41 @@ fn survive(seed: u64, config: SimConfig) {
 
 #[test]
 fn what_was_closed_survives_kills() {
-    survive(1, scaled());
+    survive(1, scaled(), &[]);
 }
 
-/// The service tells results late and lists late.
-#[test]
-fn what_was_closed_survives_kills_while_the_service_lags() {
-    let config = SimConfig {
+/// Results are told late, and listings show late what happened.
+fn lagging() -> SimConfig {
+    SimConfig {
         listing_lag: Duration::from_secs(60),
         end_delay: Duration::from_secs(10),
         ..scaled()
-    };
-    survive(2, config);
+    }
+}
+
+#[test]
+fn what_was_closed_survives_kills_while_the_service_lags() {
+    survive(2, lagging(), &[]);
+}
+
+/// A call in five goes wrong, and half of those were carried out.
+#[test]
+fn what_was_closed_survives_kills_amid_faults_of_a_service_that_lags() {
+    let down = || FaultKind::Status { status: 503 };
+    let faults = [
+        ("upload/get_upload_server", down()),
+        ("upload/get_upload_server", FaultKind::NodeDown),
+        ("upload", FaultKind::LoseAnswer),
+        ("upload", FaultKind::Reset { after_bytes: 3_000 }),
+        ("end.pl", FaultKind::LoseAnswer),
+        ("end.pl", FaultKind::EmptyLinks),
+        ("end.pl", FaultKind::WrongChecksum),
+        ("folder/mkdir", FaultKind::LoseAnswer),
+        ("file/mv", FaultKind::LoseAnswer),
+        ("file/rename", FaultKind::LoseAnswer),
+        ("file/rename", down()),
+        ("file/rm", FaultKind::LoseAnswer),
+        ("folder/ls", down()),
+    ];
+    survive(5, lagging(), &faults);
 }

@@ -5,7 +5,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::unistd::{Whence, lseek, truncate};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 
 const MIB: usize = 1 << 20;
 
@@ -330,4 +330,30 @@ fn a_closed_write_is_seen_by_readers_with_old_handles() {
     assert_eq!(errno(reader.write_at(b"x", 0)), libc::EBADF);
     drop(writer);
     assert_eq!(text(mounted.join("file")), "new content");
+}
+
+#[test]
+fn a_running_program_is_not_changed() {
+    let world = World::new();
+    let mounted = world.mount();
+    let program = mounted.join("sleep");
+    fs::copy("/bin/sleep", &program).unwrap();
+    let size = fs::metadata(&program).unwrap().len();
+    let mut running = std::process::Command::new(&program)
+        .arg("1000")
+        .spawn()
+        .unwrap();
+    for flags in [libc::O_WRONLY, libc::O_RDWR, libc::O_TRUNC] {
+        let opened = fs::OpenOptions::new()
+            .read(flags != libc::O_WRONLY)
+            .write(flags != libc::O_TRUNC)
+            .custom_flags(flags & libc::O_TRUNC)
+            .open(&program);
+        assert_eq!(errno(opened), libc::ETXTBSY, "{flags:o}");
+    }
+    assert_eq!(running.try_wait().unwrap(), None);
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(fs::metadata(&program).unwrap().len(), size);
+    mounted.unmount();
 }
