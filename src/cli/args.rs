@@ -123,7 +123,7 @@ pub enum Verb {
     Doctor(Box<DoctorArgs>),
     /// Have systemd mount the account at each start
     #[command(
-        after_help = "Examples:\n  fichierfs service install ~/1fichier\n  sudo fichierfs service install --system /mnt/1fichier\n  fichierfs service show"
+        after_help = "Example:\n  fichierfs service install ~/1fichier\n  sudo fichierfs service install --system /mnt/1fichier\n  fichierfs service show"
     )]
     Service {
         /// What to do
@@ -253,6 +253,9 @@ pub struct StatusArgs {
     /// Show it anew each second until Ctrl-C
     #[arg(long)]
     pub watch: bool,
+    /// For supervisors: print nothing, and exit with 1 and a reason unless all is well
+    #[arg(long, conflicts_with_all = ["json", "watch"])]
+    pub check: bool,
     #[command(flatten)]
     pub(super) mount: MountpointArg,
 }
@@ -418,9 +421,23 @@ pub enum CacheVerb {
     },
 }
 
+/// Where `init` stores the key.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Storage {
+    /// In the configuration file, mode 0600
+    File,
+    /// In the kernel's keyring of the user, until the machine restarts
+    Keyring,
+    /// In the desktop's keyring, through secret-tool
+    Desktop,
+}
+
 /// `init`.
 #[derive(Args, Debug)]
 pub struct InitArgs {
+    /// Where to store the key, in place of where it was [default: file, or where it is]
+    #[arg(long, value_name = "WHERE")]
+    pub store: Option<Storage>,
     /// Have running mounts use the new key from now on
     #[arg(long)]
     pub rotate: bool,

@@ -29,6 +29,7 @@ mod show;
 mod signals;
 mod simulate;
 mod status;
+mod storage;
 mod unmount;
 mod verify;
 

@@ -260,7 +260,7 @@ impl CacheFile {
         if punched {
             return Ok(range.start);
         }
-        read?;
+        self.sums.learn(disk, &read?);
         Ok(end)
     }
 
@@ -403,11 +403,43 @@ impl CacheFile {
         spared: &[Range<Block>],
         store: &Store,
     ) -> Result<u64, ContentError> {
+        let _saving = self.saving.lock();
+        self.drop_blocks(store, |state, map| {
+            let mut spared = spared.to_vec();
+            spared.extend(state.cursors.attended(Instant::now()));
+            spared.extend(state.flights.runs());
+            droppable(map, wanted, &spared)
+        })
+    }
+
+    /// Drops one block, whose bytes are not what was written; it will be fetched anew.
+    /// Returns how many bytes that are.
+    ///
+    /// # Errors
+    /// Those of [`CacheFile::punch`]; the block stays.
+    #[expect(clippy::single_range_in_vec_init, reason = "one run")]
+    pub(super) fn drop_bad(&self, block: Block, store: &Store) -> Result<u64, ContentError> {
+        let _saving = self.saving.lock();
+        // Who saw it as well may have dropped it, and another have brought it anew.
+        self.drop_blocks(store, |_, map| {
+            match map.contains(block) && !self.sums.is_sound(block) {
+                true => vec![block..block + 1],
+                false => Vec::new(),
+            }
+        })
+    }
+
+    /// Drops the runs that `choose` names, none of which is under way. Called with `saving`
+    /// held.
+    fn drop_blocks(
+        &self,
+        store: &Store,
+        choose: impl FnOnce(&State, &BlockMap) -> Vec<Range<Block>>,
+    ) -> Result<u64, ContentError> {
         let Some(disk) = &self.disk else {
             return Ok(0);
         };
-        let _saving = self.saving.lock();
-        let (runs, flights, removed) = self.take_off(wanted, spared);
+        let (runs, flights, removed) = self.take_off(choose);
         if runs.is_empty() {
             return Ok(0);
         }
@@ -436,37 +468,19 @@ impl CacheFile {
         punched
     }
 
-    /// Marks droppable blocks as absent, behind flights that keep others off.
+    /// Marks blocks as absent, behind flights that keep others off; returns how many
+    /// bytes they are.
     fn take_off(
         &self,
-        wanted: u64,
-        spared: &[Range<Block>],
+        choose: impl FnOnce(&State, &BlockMap) -> Vec<Range<Block>>,
     ) -> (Vec<Range<Block>>, Vec<Arc<Flight>>, u64) {
         let mut state = self.state.lock();
         if state.retired {
             return (Vec::new(), Vec::new(), 0);
         }
-        let mut spared = spared.to_vec();
-        spared.extend(state.cursors.attended(Instant::now()));
-        spared.extend(state.flights.runs());
-        let (mut runs, mut removed): (Vec<Range<Block>>, u64) = (Vec::new(), 0);
-        for block in 0..self.map.blocks() {
-            if removed >= wanted {
-                break;
-            }
-            if !self.map.contains(block) || spared.iter().any(|run| run.contains(&block)) {
-                continue;
-            }
-            removed += blocks::len_of(&(block..block + 1), self.size);
-            match runs.last_mut() {
-                Some(run) if run.end == block => run.end += 1,
-                _ => runs.push(block..block + 1),
-            }
-        }
+        let runs = choose(&state, &self.map);
         let flights = runs.iter().map(|run| state.flights.begin(run)).collect();
-        for run in &runs {
-            self.map.remove(run);
-        }
+        let removed = runs.iter().map(|run| self.map.remove(run)).sum();
         (runs, flights, removed)
     }
 
@@ -514,6 +528,25 @@ impl CacheFile {
             used
         })
     }
+}
+
+/// Runs of present blocks, about `wanted` bytes from the start on, outside of `spared`.
+fn droppable(map: &BlockMap, wanted: u64, spared: &[Range<Block>]) -> Vec<Range<Block>> {
+    let (mut runs, mut chosen): (Vec<Range<Block>>, u64) = (Vec::new(), 0);
+    for block in 0..map.blocks() {
+        if chosen >= wanted {
+            break;
+        }
+        if !map.contains(block) || spared.iter().any(|run| run.contains(&block)) {
+            continue;
+        }
+        chosen += blocks::BLOCK_SIZE;
+        match runs.last_mut() {
+            Some(run) if run.end == block => run.end += 1,
+            _ => runs.push(block..block + 1),
+        }
+    }
+    runs
 }
 
 fn punch_out(disk: &File, bytes: &Range<u64>) -> io::Result<()> {

@@ -246,7 +246,7 @@ impl Content {
         let bytes = match cached.read_whole(&range) {
             Ok(bytes) => bytes?,
             Err(error) => {
-                self.core.drop_broken(&cached, &error);
+                self.core.drop_broken(&cached, error);
                 return None;
             }
         };
@@ -384,7 +384,7 @@ impl Core {
                 Ok(end) => at = end,
                 Err(error) => {
                     // Awaited: it must be gone before it is looked for again.
-                    let dropped = self.drop_broken(&cached, &error).await;
+                    let dropped = self.drop_broken(&cached, error).await;
                     tracing::trace!(done = dropped.is_ok(), "a cache file was dropped");
                     out.truncate((at - range.start) as usize);
                     cached = self.find(file).await?;
@@ -455,16 +455,16 @@ impl Core {
         Room::UpTo((share / readers).min(LONGEST_WINDOW))
     }
 
-    /// Drops a cache file that cannot be read.
+    /// Drops what cannot be read of a cache file: `error` tells what.
     fn drop_broken(
         self: &Arc<Self>,
         cached: &Arc<CacheFile>,
-        error: &std::io::Error,
+        error: std::io::Error,
     ) -> JoinHandle<()> {
-        tracing::warn!(file = %cached.id, %error, "a cache file cannot be read and is dropped");
+        tracing::warn!(file = %cached.id, %error, "cached bytes cannot be read and are fetched again");
         let (core, cached) = (Arc::clone(self), Arc::clone(cached));
         self.runtime
-            .spawn_blocking(move || core.shelf.discard(&cached.id, cached.number))
+            .spawn_blocking(move || core.shelf.drop_broken(&cached, &error))
     }
 }
 

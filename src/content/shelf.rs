@@ -34,7 +34,7 @@ use super::error::ContentError;
 use super::file::{CacheFile, now_ns};
 use super::rows::{self, Row};
 use super::stats::Counters;
-use super::sums::Sums;
+use super::sums::{self, Sums};
 use crate::ids::FileId;
 use crate::store::Store;
 
@@ -381,6 +381,17 @@ impl Shelf {
         if let Some(entry) = entry {
             self.bury(id, entry);
         }
+    }
+
+    /// Drops what cannot be read of a cache file: the block that `error` names, or all of it.
+    pub(super) fn drop_broken(&self, file: &CacheFile, error: &io::Error) {
+        if let Some(block) = sums::bad_block(error) {
+            match file.drop_bad(block, &self.store) {
+                Ok(bytes) => return self.dropped(bytes),
+                Err(error) => tracing::debug!(%error, "a bad block could not be dropped alone"),
+            }
+        }
+        self.discard(&file.id, file.number);
     }
 
     /// Drops whatever is cached of a file.

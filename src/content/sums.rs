@@ -4,7 +4,9 @@
 //! the map speaks of it, and compared when the block comes back from a disk that was
 //! written by an earlier process: once per block, since after that the page
 //! cache has it. 4 bytes for each block follow the content from the next multiple of
-//! a page on; the tail is sparse, and 0 means that no checksum is known.
+//! a page on; the tail is sparse, and 0 means that no checksum is known. That is so for files
+//! that came to the cache whole, after their upload: their checksums are taken when they are
+//! first read.
 
 use std::fs::File;
 use std::io;
@@ -55,13 +57,14 @@ impl Sums {
         Ok(())
     }
 
-    /// Compares the blocks that `bytes`, read from `offset` on, lie in.
+    /// Compares the blocks that `bytes`, read from `offset` on, lie in. Gives those whose
+    /// checksum nobody knew, for [`Sums::learn`].
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidData`] where a block is not what was written; those
-    /// of the disk.
-    pub(super) fn check(&self, disk: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    /// One that [`bad_block`] knows, where a block is not what was written; those of the disk.
+    pub(super) fn check(&self, disk: &File, offset: u64, bytes: &[u8]) -> io::Result<Vec<Learnt>> {
         let range = offset..offset + bytes.len() as u64;
+        let mut learnt = Vec::new();
         for block in blocks::covering(&range) {
             if self.checked.contains(block) {
                 continue;
@@ -78,14 +81,51 @@ impl Sums {
             };
             let mut known = [0; SUM as usize];
             disk.read_exact_at(&mut known, place(self.size, block))?;
-            if known != [0; SUM as usize] && known != encode(sum) {
-                let text = format!("block {block} is not what was written to the cache disk");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            if known == [0; SUM as usize] {
+                learnt.push(Learnt { block, sum });
+            } else if known == encode(sum) {
+                self.checked.insert(&(block..block + 1));
+            } else {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, BadBlock(block)));
             }
-            self.checked.insert(&(block..block + 1));
         }
-        Ok(())
+        Ok(learnt)
     }
+
+    /// Whether a block was found to be what was written.
+    pub(super) fn is_sound(&self, block: Block) -> bool {
+        self.checked.contains(block)
+    }
+
+    /// Writes checksums that were not known. Where the disk does not take them, they stay so.
+    pub(super) fn learn(&self, disk: &File, learnt: &[Learnt]) {
+        for Learnt { block, sum } in learnt {
+            match disk.write_all_at(&encode(*sum), place(self.size, *block)) {
+                Ok(()) => {
+                    self.checked.insert(&(*block..block + 1));
+                }
+                Err(error) => tracing::debug!(%error, "a checksum could not be written"),
+            }
+        }
+    }
+}
+
+/// The checksum of a block that had none.
+#[derive(Debug)]
+pub(super) struct Learnt {
+    block: Block,
+    sum: u32,
+}
+
+/// A block is not what was written.
+#[derive(Debug, thiserror::Error)]
+#[error("block {0} is not what was written to the cache disk")]
+struct BadBlock(Block);
+
+/// The block that [`Sums::check`] complains of with this error.
+pub(super) fn bad_block(error: &io::Error) -> Option<Block> {
+    let BadBlock(block) = error.get_ref()?.downcast_ref()?;
+    Some(*block)
 }
 
 /// Where a block's checksum is.
@@ -108,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_changed_bit_is_noticed_by_who_reads_any_part_of_the_block_and_an_unknown_sum_is_not() {
+    fn a_changed_bit_is_noticed_by_who_reads_any_part_of_the_block_once_its_sum_is_known() {
         let disk = tempfile::tempfile().unwrap();
         let size = 2 * BLOCK_SIZE + 10;
         disk.set_len(Sums::file_len(size)).unwrap();
@@ -124,7 +164,17 @@ mod tests {
         later.check(&disk, 0, &bytes).unwrap();
         let later = Sums::new(size);
         let lost = later.check(&disk, 100, &bytes[..4]).unwrap_err();
-        assert_eq!(lost.kind(), io::ErrorKind::InvalidData);
-        later.check(&disk, 2 * BLOCK_SIZE, &[0; 10]).unwrap();
+        assert_eq!(bad_block(&lost), Some(0));
+
+        let last = 2 * BLOCK_SIZE;
+        let learnt = later.check(&disk, last, &[0; 10]).unwrap();
+        assert_eq!(learnt.len(), 1, "nobody knew it");
+        later.learn(&disk, &learnt);
+        assert!(later.check(&disk, last, &[0; 10]).unwrap().is_empty());
+        disk.write_all_at(&[1], last + 9).unwrap();
+        let later = Sums::new(size);
+        let lost = later.check(&disk, last, &[0; 9]).unwrap_err();
+        assert_eq!(bad_block(&lost), Some(2));
+        assert_eq!(bad_block(&io::ErrorKind::InvalidData.into()), None);
     }
 }

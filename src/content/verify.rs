@@ -29,6 +29,9 @@ const PIECE: u64 = 1024 * 1024;
 /// How long the hash rests when something else goes on.
 const REST: Duration = Duration::from_millis(200);
 
+/// How often a check begins anew because the cache lost some of the file meanwhile.
+const MOST_TRIES: u32 = 8;
+
 /// Files that are remembered for a check.
 const MOST_CANDIDATES: usize = 10_000;
 
@@ -212,7 +215,8 @@ impl Core {
         let content = Content {
             core: Arc::clone(self),
         };
-        for fetched in 1..=2 {
+        let mut differed = 0;
+        for _ in 0..MOST_TRIES {
             content.fill(file).await?;
             let cached = self.find(file).await?;
             // Dropped from the cache meanwhile: not a word about its bytes.
@@ -223,15 +227,23 @@ impl Core {
                 self.checks.settle(&file.id, true)?;
                 return Ok(Verdict::Sound);
             }
-            tracing::warn!(file = %file.id, fetched, "the bytes of a file are not those of its checksum");
+            differed += 1;
+            tracing::warn!(file = %file.id, differed, "the bytes of a file are not those of its checksum");
             let (core, id) = (Arc::clone(self), file.id.clone());
             let dropped = self.runtime.spawn_blocking(move || core.shelf.forget(&id));
             // It fails only if the process is about to end.
             let _ = dropped.await;
+            if differed == 2 {
+                self.checks.settle(&file.id, false)?;
+                tracing::error!(file = %file.id, "a file is damaged: reading it fails");
+                return Ok(Verdict::Damaged);
+            }
         }
-        self.checks.settle(&file.id, false)?;
-        tracing::error!(file = %file.id, "a file is damaged: reading it fails");
-        Ok(Verdict::Damaged)
+        let reason = Reason::new(
+            &"the cache does not keep the file for as long as the check takes",
+            "Raise cache_size, or look at the health of the cache disk.",
+        );
+        Err(ContentError::Unavailable(reason))
     }
 
     /// The Whirlpool of a file that is cached whole; `None` if it is not any more.
@@ -245,7 +257,7 @@ impl Core {
         let work = move || {
             yield_to_all();
             let mut digest = whirlpool::Whirlpool::new();
-            let mut at = 0;
+            let (mut at, mut whole) = (0, true);
             while at < cached.size {
                 let Some(core) = core.upgrade() else {
                     return;
@@ -256,17 +268,22 @@ impl Core {
                     continue;
                 }
                 let range = at..cached.size.min(at + PIECE);
-                let Ok(Some(bytes)) = cached.read_whole(&range) else {
-                    let _ = tell.send(None);
-                    return;
-                };
-                core.counters
-                    .check_nanos
-                    .add(hash_piece(&mut digest, &bytes));
                 at = range.end;
+                match cached.read_whole(&range) {
+                    Ok(Some(bytes)) if whole => {
+                        let nanos = hash_piece(&mut digest, &bytes);
+                        core.counters.check_nanos.add(nanos);
+                    }
+                    Ok(bytes) => whole &= bytes.is_some(),
+                    Err(error) => {
+                        // The rest is looked through for more of it.
+                        core.shelf.drop_broken(&cached, &error);
+                        whole = false;
+                    }
+                }
             }
             // Who asked may be gone.
-            let _ = tell.send(Some(Whirlpool(digest.finalize().into())));
+            let _ = tell.send(whole.then(|| Whirlpool(digest.finalize().into())));
         };
         std::thread::Builder::new()
             .name("verify".to_owned())

@@ -7,11 +7,15 @@
 //! schema, versioned, and holds no secret. What is asked for is answered by
 //! something that implements [`Controlled`]: this room knows nothing of the
 //! daemon's parts. [`server`] is used by `daemon`, [`client`] by `cli` and by a
-//! daemon that takes over from another.
+//! daemon that takes over from another. Figures for Prometheus and a word for supervisors can
+//! be fetched there and at a place of their own (`scrape`), from which nothing can be commanded.
 
 pub mod client;
 mod error;
+pub mod health;
+mod metrics;
 pub mod protocol;
+mod scrape;
 pub mod server;
 pub mod socket;
 
@@ -21,6 +25,7 @@ use std::time::Duration;
 
 pub use client::Client;
 pub use error::{ControlError, Refusal, RefusalKind};
+pub use scrape::Scrape;
 
 use protocol::{
     Account, Backlog, Cancelled, Hello, Link, Parting, Pin, Pins, Queue, Reloaded, Status,

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::error::{ControlError, Refusal, RefusalKind};
 use super::protocol::{CancelRequest, Count, PathRequest, StopRequest, Stopping, WaitRequest};
-use super::{Controlled, socket};
+use super::{Controlled, scrape, socket};
 
 /// How many rows of the queue are told.
 const QUEUE_ROWS: usize = 10_000;
@@ -79,7 +79,7 @@ impl Drop for Server {
 }
 
 /// A listener that hangs up on strangers.
-struct Checked(UnixListener);
+pub(super) struct Checked(pub UnixListener);
 
 impl axum::serve::Listener for Checked {
     type Io = UnixStream;
@@ -110,7 +110,7 @@ impl axum::serve::Listener for Checked {
 }
 
 fn router<T: Controlled>(target: T) -> Router {
-    Router::new()
+    scrape::routes()
         .route(
             "/hello",
             get(|State(t): State<T>| async move { Json(t.hello()) }),

@@ -42,7 +42,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{ApiKey, Paths, Settings};
 use crate::control::protocol::{Backlog, Parting, Phase};
-use crate::control::{server::Server, socket};
+use crate::control::{Scrape, server::Server, socket};
 use crate::fuse::{
     self, Deadlines, FuseOptions, Mount, MountError, MountOptions, Mountpoint, News, Session, Ttl,
 };
@@ -80,6 +80,8 @@ struct Shared {
     verify: verify::Jobs,
     /// As they were at the start.
     settings: Settings,
+    /// As they were last read; what can change at once is in effect.
+    current: parking_lot::Mutex<Settings>,
     reread: Option<Reread>,
     session: Session,
     phase: watch::Sender<Phase>,
@@ -195,6 +197,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         rates: rates::Meter::default(),
         pins: pins::Keeper::default(),
         verify: verify::Jobs::default(),
+        current: parking_lot::Mutex::new(setup.settings.clone()),
         settings: setup.settings,
         reread: setup.reread,
         session,
@@ -204,6 +207,10 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     });
     let handle = Handle::new(shared.clone());
     let server = Server::start(&socket, handle.clone())?;
+    let scrape = match &shared.settings.metrics {
+        Some(at) => Some(Scrape::start(at, handle.clone()).await?),
+        None => None,
+    };
     let account = tokio::spawn(account::keep(shared.parts.clone()));
     let content = shared.parts.below.content.clone();
     let looks = tokio::spawn(shared.rates.clone().keep(content));
@@ -212,7 +219,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let open = tokio::spawn(open_files::keep(shared.parts.vfs.clone(), long));
     let life = tokio::spawn(life::run(
         shared,
-        server,
+        (server, scrape),
         [account, looks, pins, open],
         lock,
     ));

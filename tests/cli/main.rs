@@ -4,6 +4,7 @@
 
 mod doctor;
 mod json;
+mod observed;
 mod running;
 mod service;
 mod user;

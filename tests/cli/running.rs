@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use linux_keyutils::{KeyRing, KeyRingIdentifier};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -16,6 +17,73 @@ fn configure(user: &User, line: &str) {
     let path = user.path(".config/fichierfs/config.toml");
     let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
     writeln!(file, "{line}").unwrap();
+}
+
+fn edit(user: &User, old: &str, new: &str) {
+    let path = user.path(".config/fichierfs/config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(old), "{text}");
+    std::fs::write(&path, text.replace(old, new)).unwrap();
+}
+
+#[test]
+fn a_hang_up_takes_a_new_key_if_it_is_of_this_account() {
+    let user = User::new(HIGH_SPEED);
+    let key = user.simulator.key().to_owned();
+    assert_eq!(user.init(&key).code, 0);
+    user.mount();
+    // One that the service does not take leaves the old one in use.
+    edit(&user, &key, &"x".repeat(32));
+    hang_up(&user);
+    wait_until("the refusal", || {
+        user.log().contains("the new API key is not used")
+    });
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    assert_eq!(user.run(&["queue", "wait"]).code, 0);
+    assert_eq!(user.run(&["unmount"]).code, 0);
+
+    // And the other way round: a mount with a key that is refused, which is then mended.
+    user.mount();
+    wait_until("the refusal", || {
+        let _ = std::fs::read_dir(user.path("mnt"));
+        user.status()["api"]["key_refused"] == true
+    });
+    assert_line(&user.run(&["status", "--check"]), 1, "init --rotate");
+    edit(&user, &"x".repeat(32), &key);
+    hang_up(&user);
+    wait_until("the key", || user.log().contains("applied=[\"api_key\"]"));
+    std::fs::write(user.path("mnt/b.txt"), "text").unwrap();
+    assert_eq!(user.run(&["queue", "wait"]).code, 0);
+    assert_eq!(user.run(&["status", "--check"]).code, 0);
+    assert_eq!(user.run(&["unmount"]).code, 0);
+}
+
+#[test]
+fn a_key_can_live_in_the_kernels_keyring() {
+    let user = User::new(HIGH_SPEED);
+    let name = format!("work{}", std::process::id());
+    let words = ["init", "--store", "keyring", "--profile", &name];
+    let ran = user.init_with(&words, user.simulator.key());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let config = std::fs::read_to_string(user.path(".config/fichierfs/config.toml")).unwrap();
+    assert!(
+        config.contains(&format!("api_key_keyring = \"fichierfs:{name}\"")),
+        "{config}"
+    );
+    assert!(!config.contains(user.simulator.key()));
+    let ran = user.run(&["mount", "--background", "--profile", &name, "mnt"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    assert_eq!(user.run(&["queue", "wait"]).code, 0);
+    assert_eq!(user.run(&["unmount"]).code, 0);
+
+    let ring = KeyRing::from_special_id(KeyRingIdentifier::User, false).unwrap();
+    let stored = ring.search(&format!("fichierfs:{name}")).unwrap();
+    ring.unlink_key(stored).unwrap();
+    let file = config.replace(&name, "none");
+    std::fs::write(user.path(".config/fichierfs/config.toml"), file).unwrap();
+    let ran = user.run(&["mount", "--profile", "none", "mnt"]);
+    assert_line(&ran, 2, "init --store keyring");
 }
 
 #[test]
@@ -80,6 +148,20 @@ fn a_hang_up_reads_the_configuration_anew() {
     std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
     assert_eq!(user.run(&["queue", "wait"]).code, 0);
     wait_until("a line of more detail", || user.log().contains("DEBUG"));
+
+    // Limits hold at once, and what changed can change back.
+    let lines = "log_level = \"debug\"\nuploads = 3";
+    edit(
+        &user,
+        lines,
+        "download_limit = \"2MiB\"\nupload_limit = \"1MiB\"",
+    );
+    hang_up(&user);
+    wait_until("the limits", || {
+        let names =
+            "applied=[\"download_limit\", \"upload_limit\", \"log_level\"] at_next_mount=[]";
+        user.log().contains(names)
+    });
 
     // A mistake changes nothing and ends nothing.
     configure(&user, "uplods = 3");

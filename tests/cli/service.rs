@@ -199,6 +199,24 @@ mount --bind "$HOME/sbin" /usr/sbin
 mount --bind "$HOME/bin" /usr/local/bin
 "#;
 
+/// A command that begins a mount namespace of its own, with the user's environment.
+pub fn own_mounts(user: &User) -> Command {
+    let mut unshare = tool("unshare");
+    unshare.arg("--mount");
+    if !nix::unistd::geteuid().is_root() {
+        unshare.arg("--map-root-user");
+    }
+    let plain = user.command(&[]);
+    unshare.env_clear();
+    for (name, value) in plain
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)))
+    {
+        unshare.env(name, value);
+    }
+    unshare
+}
+
 #[test]
 fn mount_and_umount_know_both_types() {
     let user = User::settled();
@@ -221,20 +239,9 @@ umount "$HOME/mnt"
 # A mistake is told.
 if mount -t fuse.fichierfs 1fichier "$HOME/mnt" -o umaks=1; then exit 9; fi
 "#;
-    let mut unshare = tool("unshare");
-    unshare.arg("--mount");
-    if !nix::unistd::geteuid().is_root() {
-        unshare.arg("--map-root-user");
-    }
     let text = format!("{IN_PLACE}{script}");
-    unshare.args(["bash", "-euc", &text]).env_clear();
-    let plain = user.command(&[]);
-    for (name, value) in plain
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)))
-    {
-        unshare.env(name, value);
-    }
+    let mut unshare = own_mounts(&user);
+    unshare.args(["bash", "-euc", &text]);
     let ran = ran(unshare.env("PROGRAM", PROGRAM).output().unwrap());
     assert!(ran.code == 0 && ran.out.contains("text"), "{ran:?}");
     assert!(ran.err.contains("did you mean \"umask\""), "{ran:?}");

@@ -62,15 +62,7 @@ fn a_sent_file_becomes_cache_and_a_forgotten_one_goes() {
     let house = House::new();
     let content = house.open();
     let film = file("film0", 2 * MIB);
-    let path = house.dir.path().join("staged");
-    let data = File::options()
-        .create_new(true)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .unwrap();
-    data.write_all_at(&expect(&film, 0..film.size), 0).unwrap();
-    content.adopt(&film, data, &path).unwrap();
+    let path = sent(&house, &content, &film);
     assert!(!path.exists());
     drop(content);
     let content = house.open();

@@ -2,8 +2,21 @@
 
 use super::*;
 
+/// Changes a bit of the only cache file.
+fn spoil(house: &House, at: u64) {
+    let only = std::fs::read_dir(house.cache()).unwrap().next();
+    let disk = File::options()
+        .read(true)
+        .write(true)
+        .open(only.unwrap().unwrap().path())
+        .unwrap();
+    let mut byte = [0];
+    disk.read_exact_at(&mut byte, at).unwrap();
+    disk.write_all_at(&[byte[0] ^ 1], at).unwrap();
+}
+
 #[test]
-fn a_bit_that_the_cache_disk_lost_is_noticed_and_fetched_again() {
+fn a_bit_that_the_cache_disk_lost_is_noticed_and_its_block_alone_is_fetched_again() {
     let house = House::new();
     let film = file("film0", MIB);
     let content = house.open();
@@ -11,18 +24,34 @@ fn a_bit_that_the_cache_disk_lost_is_noticed_and_fetched_again() {
     house.settle(&content);
     content.save();
     drop(content);
-    let only = std::fs::read_dir(house.cache()).unwrap().next();
-    let disk = File::options()
-        .write(true)
-        .open(only.unwrap().unwrap().path());
-    let [byte] = *expect(&film, 5000..5001) else {
-        panic!("one byte");
-    };
-    disk.unwrap().write_all_at(&[byte ^ 1], 5000).unwrap();
+    spoil(&house, 5000);
     let content = house.open();
-    let before = house.requests().len();
     assert!(house.read(&content, &film, 4990..5010).unwrap() == expect(&film, 4990..5010));
-    assert!(house.requests().len() > before);
+    assert!(house.read(&content, &film, 0..MIB).unwrap() == expect(&film, 0..MIB));
+    house.settle(&content);
+    assert_eq!(house.requests(), [0..MIB, 0..BLOCK_SIZE]);
+    assert_eq!(content.stats().cached_bytes, MIB);
+    content.save();
+    drop(content);
+    // What was fetched anew is as good as the rest.
+    let content = house.open();
+    assert!(house.read(&content, &film, 0..MIB).unwrap() == expect(&film, 0..MIB));
+    assert_eq!(house.requests().len(), 2);
+}
+
+#[test]
+fn a_sent_file_that_was_read_once_is_guarded_like_others() {
+    let house = House::new();
+    let content = house.open();
+    let film = file("film0", MIB + 5);
+    sent(&house, &content, &film);
+    assert!(house.read(&content, &film, 0..film.size).unwrap() == expect(&film, 0..film.size));
+    drop(content);
+    let tail = MIB..film.size;
+    spoil(&house, MIB + 2);
+    let content = house.open();
+    assert!(house.read(&content, &film, tail.clone()).unwrap() == expect(&film, tail.clone()));
+    assert_eq!(house.requests(), [tail]);
 }
 
 fn with_checksum(id: &str, size: u64) -> RemoteFile {
@@ -90,6 +119,24 @@ fn until_sound(house: &House, content: &Content) {
             .await
             .expect("it is checked");
     });
+}
+
+#[test]
+fn what_the_cache_disk_lost_is_no_damage_of_the_file() {
+    let house = House::new();
+    let film = with_checksum("film0", MIB);
+    let content = house.open();
+    house.read(&content, &film, 0..MIB).unwrap();
+    house.settle(&content);
+    content.save();
+    drop(content);
+    spoil(&house, 5000);
+    spoil(&house, 500_000);
+    let content = house.open();
+    let verdict = house.runtime.block_on(content.verify(&film)).unwrap();
+    assert_eq!(verdict, Verdict::Sound);
+    let block = 3 * BLOCK_SIZE..4 * BLOCK_SIZE;
+    assert_eq!(house.requests(), [0..MIB, 0..BLOCK_SIZE, block]);
 }
 
 #[test]

@@ -253,3 +253,17 @@ impl House {
             .sum()
     }
 }
+
+/// Gives the room a file that was just sent; returns where it was.
+fn sent(house: &House, content: &Content, film: &RemoteFile) -> PathBuf {
+    let path = house.dir.path().join("staged");
+    let data = File::options()
+        .create_new(true)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
+    data.write_all_at(&expect(film, 0..film.size), 0).unwrap();
+    content.adopt(film, data, &path).unwrap();
+    path
+}
