@@ -1,7 +1,7 @@
 //! The bytes of a download on their way: paced, and spoilt on demand.
 
-use super::Slot;
 use super::range::Range;
+use super::slot::Slot;
 use crate::sim::content::{Content, PIECE};
 use crate::sim::faults::FaultKind;
 use crate::sim::http::{Abort, Body, Peer, flush, seconds_of};
