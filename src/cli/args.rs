@@ -54,8 +54,13 @@ pub enum Verb {
     )]
     Queue(QueueArgs),
     /// List folders anew, now
-    #[command(after_help = "Example:\n  fichierfs refresh ~/1fichier/Downloads")]
+    #[command(
+        after_help = "Example:\n  fichierfs refresh ~/1fichier/Downloads\n  fichierfs refresh -r ~/1fichier\n\nThe service lists a folder at most every 30 seconds: this waits for it. What the service lists then shows when this returns."
+    )]
     Refresh {
+        /// Also all folders below them
+        #[arg(short, long)]
+        recursive: bool,
         /// Folders of a mount
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,

@@ -82,7 +82,7 @@ fn dispatch(verb: Verb, words: Vec<OsString>) -> Outcome {
         Verb::Unmount(args) => brief(unmount::run(&args)),
         Verb::Status(args) => brief(status::run(&args)),
         Verb::Queue(args) => brief(queue::run(args.verb)),
-        Verb::Refresh { paths } => brief(refresh::run(&paths)),
+        Verb::Refresh { recursive, paths } => brief(refresh::run(&paths, recursive)),
         Verb::Pin(args) => brief(pin::pin(&args)),
         Verb::Verify { json, paths } => brief(verify::run(&paths, json)),
         Verb::Unpin { paths } => brief(pin::unpin(&paths)),

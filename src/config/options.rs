@@ -180,6 +180,9 @@ options! {
     root_folder: String = "", Mount;
     /// How long a folder's listing is good before it is looked at again.
     dir_cache_time: Duration = "5m", Mount;
+    /// Look at all folders anew after the start, in the background: at most what people leave of
+    /// the pace that the service allows, two folders a second.
+    refresh_at_start: bool = "false", Mount;
     /// How long an operation on names may take before it fails.
     metadata_deadline: Duration = "10s", Mount;
     /// How long a read may take before it fails.

@@ -39,8 +39,8 @@ use super::sums::Sums;
 use crate::ids::FileId;
 use crate::store::Store;
 
-/// How long a file that the service denied is not asked for again: failing
-/// calls count against the account (API notes 1.6).
+/// How long the readers of a file that the service denied are answered at once, and
+/// nothing is begun for them. That it is not asked for again, the links see to.
 const DENIAL_KEPT: Duration = Duration::from_secs(30);
 
 /// A cache file that is open.

@@ -29,7 +29,7 @@ pub use scrape::Scrape;
 
 use protocol::{
     Account, Backlog, Cancelled, Hello, Link, Parting, Pin, Pins, Queue, Reloaded, Status,
-    Verification,
+    Verification, WalkProgress, WalkRequest,
 };
 
 /// What can be asked of a running daemon. Paths are relative to the mount's root.
@@ -56,6 +56,8 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     /// Lists a folder anew, or the folder of a file, as soon as the pace of calls
     /// allows.
     fn refresh(&self, path: PathBuf) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Begins to list a folder and all below it anew, or tells how far that is.
+    fn walk(&self, ask: WalkRequest) -> impl Future<Output = Result<WalkProgress, Refusal>> + Send;
     /// Pins a file or folder: it is fetched and kept.
     fn pin(&self, path: PathBuf) -> impl Future<Output = Result<Pin, Refusal>> + Send;
     /// Releases what was pinned.

@@ -13,7 +13,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
 use super::error::{ControlError, Refusal, RefusalKind};
-use super::protocol::{CancelRequest, Count, PathRequest, StopRequest, Stopping, WaitRequest};
+use super::protocol::{
+    CancelRequest, Count, PathRequest, StopRequest, Stopping, WaitRequest, WalkRequest,
+};
 use super::{Controlled, scrape, socket};
 
 /// How many rows of the queue are told.
@@ -132,6 +134,7 @@ fn router<T: Controlled>(target: T) -> Router {
         .route("/queue/retry", post(retry::<T>))
         .route("/queue/cancel", post(cancel::<T>))
         .route("/refresh", post(refresh::<T>))
+        .route("/walk", post(walk::<T>))
         .route(
             "/pins",
             get(|State(t): State<T>| async move { answer(t.pins().await) }),
@@ -186,6 +189,10 @@ async fn cancel<T: Controlled>(State(t): State<T>, Json(ask): Json<CancelRequest
 async fn refresh<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
     let path = ask.path.unwrap_or_default();
     answer(t.refresh(path).await)
+}
+
+async fn walk<T: Controlled>(State(t): State<T>, Json(ask): Json<WalkRequest>) -> Response {
+    answer(t.walk(ask).await)
 }
 
 async fn link<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {

@@ -31,6 +31,7 @@ mod rates;
 mod reload;
 mod service;
 mod verify;
+mod walks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,6 +80,7 @@ struct Shared {
     rates: rates::Meter,
     pins: pins::Keeper,
     verify: verify::Jobs,
+    walks: walks::Jobs,
     /// As they were at the start.
     settings: Settings,
     /// As they were last read; what can change at once is in effect.
@@ -198,6 +200,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         rates: rates::Meter::default(),
         pins: pins::Keeper::default(),
         verify: verify::Jobs::default(),
+        walks: walks::Jobs::default(),
         current: parking_lot::Mutex::new(setup.settings.clone()),
         settings: setup.settings,
         reread: setup.reread,
@@ -218,10 +221,13 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let pins = tokio::spawn(shared.pins.clone().keep(shared.parts.below.clone()));
     let long = shared.settings.flush_open_after;
     let open = tokio::spawn(open_files::keep(shared.parts.vfs.clone(), long));
+    let refresher = shared.parts.below.refresher.clone();
+    let at_start = shared.settings.refresh_at_start.then_some(root);
+    let walk = tokio::spawn(walks::at_start(refresher, at_start));
     let life = tokio::spawn(life::run(
         shared,
         (server, scrape),
-        [account, looks, pins, open],
+        [account, looks, pins, open, walk],
         lock,
     ));
     Ok(Running { handle, life })
