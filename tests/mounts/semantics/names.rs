@@ -244,3 +244,27 @@ fn in_a_folder_of_very_many_files_new_names_can_be_made_once_it_was_seen_whole()
     mounted.unmount();
     world.assert_well_behaved();
 }
+
+#[test]
+fn a_refresh_of_a_whole_tree_shows_what_others_changed_below() {
+    let world = World::new();
+    let account = world.account();
+    account.add_file("a/b/old", b"1").unwrap();
+    let mounted = world.mount();
+    assert_eq!(names(mounted.join("a/b")), ["old"]);
+    account.delete("a/b/old").unwrap();
+    account.add_file("a/b/new", b"2").unwrap();
+    account.add_file("a/c/d/far", b"3").unwrap();
+    let mut refresh = world.fichierfs();
+    let output = shell::output(refresh.args(["refresh", "-r"]).arg(mounted.path()));
+    assert!(output.status.success(), "{}", shell::show(&output));
+    assert!(shell::show(&output).contains("5 folders listed"));
+    let calls = world.report().api_calls;
+    assert_eq!(names(mounted.join("a/b")), ["new"]);
+    assert_eq!(text(mounted.join("a/b/new")), "2");
+    assert_eq!(names(mounted.join("a/c/d")), ["far"]);
+    // All that the walk saw is known; the file's link is the one call.
+    assert_eq!(world.report().api_calls, calls + 1);
+    mounted.unmount();
+    world.assert_well_behaved();
+}
