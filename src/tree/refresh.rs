@@ -374,7 +374,12 @@ impl Inner {
         match self.state.lock().completing.entry(folder) {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
-                place.insert(Completing::default());
+                // One question at least.
+                let expected = Instant::now().checked_add(self.api.limits().folder_gap);
+                place.insert(Completing {
+                    expected,
+                    ..Completing::default()
+                });
                 true
             }
         }

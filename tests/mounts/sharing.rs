@@ -83,7 +83,7 @@ impl Samba {
         fs::create_dir_all(own.join("own")).unwrap();
         fs::write(&config, lines).unwrap();
         let server = Command::new(program)
-            .args(["--foreground", "--no-process-group", "-s"])
+            .args(["--foreground", "-s"])
             .arg(&config)
             .stdout(fs::File::create(own.join("out")).unwrap())
             .stderr(fs::File::create(own.join("err")).unwrap())
@@ -109,7 +109,7 @@ impl Samba {
 
 impl Drop for Samba {
     fn drop(&mut self) {
-        // So asked, it ends its helpers first.
+        // So asked, it ends its helpers, which are of its process group.
         let pid = i32::try_from(self.server.id()).unwrap();
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         let _ = self.server.wait();
