@@ -118,7 +118,7 @@ pub enum Verb {
     Init(Box<InitArgs>),
     /// Find what is wrong on this machine, and say how to mend it
     #[command(
-        after_help = "Example:\n  fichierfs doctor\n  fichierfs doctor --fix\n  fichierfs doctor --report doctor.txt\n\nExits with 1 if something has to be mended. The service is asked one call for the key, and only\nif no mount runs that knows already."
+        after_help = "Example:\n  fichierfs doctor\n  fichierfs doctor --fix\n  fichierfs doctor --report doctor.txt\n  fichierfs doctor --restore ~/rescued\n\nExits with 1 if something has to be mended. The service is asked one call for the key, and only\nif no mount runs that knows already."
     )]
     Doctor(Box<DoctorArgs>),
     /// Have systemd mount the account at each start
@@ -384,6 +384,9 @@ pub struct DoctorArgs {
     /// Leave names and paths in the report
     #[arg(long, requires = "report")]
     pub with_names: bool,
+    /// Copy into this folder what was written, but neither closed nor synced, before a crash
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["fix", "report", "offline"])]
+    pub restore: Option<PathBuf>,
 }
 
 /// `pin`.

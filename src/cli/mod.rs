@@ -24,6 +24,7 @@ mod queue;
 #[cfg(test)]
 mod reference;
 mod refresh;
+mod restore;
 mod service;
 mod show;
 mod signals;

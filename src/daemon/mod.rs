@@ -49,6 +49,7 @@ use crate::fuse::{
 
 pub use answers::Handle;
 pub use error::StartError;
+pub use lock::while_idle;
 use parts::{Below, Parts};
 pub use parts::{DATABASE, api};
 pub use reload::{Fresh, NewKey, Reread};

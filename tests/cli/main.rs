@@ -5,8 +5,13 @@
 mod doctor;
 mod json;
 mod observed;
+mod options;
+mod restore;
 mod running;
 mod service;
+mod strangers;
+mod terminal;
+mod upgrade;
 mod user;
 
 use fichierfs::sim::{Fault, FaultKind};
