@@ -8,6 +8,7 @@ use std::process::{Child, Command};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::guard::Guard;
 use crate::user::{PATIENCE, PROGRAM, Ran, SPEED, User, assert_line, ran, wait_until};
 
 fn tool(name: &str) -> Command {
@@ -283,4 +284,16 @@ fn what_a_crash_left_is_taken_away_and_a_living_mount_is_not() {
     wait_until("the end of the daemon", || user.run(&["status"]).code == 4);
     assert_eq!(user.run(&["unmount", "--if-dead", "mnt"]).code, 0);
     assert!(!user.is_mounted());
+}
+
+#[test]
+fn a_test_that_is_killed_leaves_neither_daemon_nor_mount() {
+    let user = User::settled();
+    user.mount();
+    user.uploads_stall();
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    // As when the process that holds it ends.
+    drop(Guard::of(&user.path("")));
+    assert!(!user.is_mounted());
+    assert_eq!(user.run(&["status"]).code, 4);
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::guard::Guard;
 use fichierfs::fuse::mountinfo;
 use fichierfs::sim::{Fault, FaultKind, SimConfig, Simulator};
 
@@ -21,6 +22,7 @@ pub const HIGH_SPEED: u32 = 1000;
 
 /// A user with a home and a simulated account.
 pub struct User {
+    _guard: Guard,
     speed: u32,
     runtime: tokio::runtime::Runtime,
     pub simulator: Simulator,
@@ -46,6 +48,7 @@ impl User {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("mnt")).unwrap();
         User {
+            _guard: Guard::of(home.path()),
             speed,
             runtime,
             simulator,
