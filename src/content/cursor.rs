@@ -2,8 +2,9 @@
 //!
 //! Pure: it is told of reads and answers with blocks to fetch ahead. A reader
 //! that goes on where it was is sequential; it gets a window ahead of itself
-//! that begins at two blocks and doubles, at first at each step and beyond a
-//! megabyte only when the reader had to wait; it halves where the readers of all
+//! that begins at two blocks and doubles, at first with each step and beyond a
+//! megabyte only when the reader had to wait; it is bounded by how much was read so far, since
+//! who read little often stops soon, and halves where the readers of all
 //! files have much asked ahead already. A read elsewhere begins a new
 //! cursor, without any window. Several readers of one file have a cursor each.
 //!
@@ -31,9 +32,21 @@ const EASY_WINDOW: u64 = 1024 * 1024;
 /// The longest stretch that is expected after a jump.
 const LONGEST_STRETCH: u64 = 4 * 1024 * 1024;
 
+/// What a window may be, as a multiple of what was read so far: little for a look at the
+/// head of a file, and more once it is clear that it is read on.
+const FIRST_TRUST: u64 = 4;
+const TRUST: u64 = 16;
+
+/// Bytes read in sequence after which it is clear.
+const CLEAR: u64 = 1024 * 1024;
+
 /// A run ahead is a part of the window, so that several connections share it,
-/// but no shorter than this.
-const SHORTEST_RUN: u64 = 1024 * 1024;
+/// but no shorter than this, or the wait for its first byte would be most of it.
+const SHORTEST_RUN: u64 = 3 * 1024 * 1024;
+
+/// The same for what is left of a file: its last runs are short, so that all
+/// connections come to their end together.
+const SHORTEST_LAST_RUN: u64 = 1024 * 1024;
 
 /// Runs that a large window is split into: connections that share it.
 const RUNS: u64 = 8;
@@ -89,8 +102,6 @@ struct Cursor {
     asked: u64,
     /// Bytes to keep asked ahead of `next`.
     window: u64,
-    /// Whether the reader waited since the window last grew.
-    waited: bool,
     used: Instant,
 }
 
@@ -135,36 +146,22 @@ impl Cursors {
         };
         cursor.used = now;
         cursor.from = bytes.start;
-        cursor.waited |= met == Met::Waited;
         if bytes.end <= cursor.next {
             return Vec::new();
         }
         cursor.next = bytes.end;
         cursor.asked = cursor.asked.max(bytes.end);
-        // It reads what was expected of it, so far.
-        if cursor.window == 0 && bytes.end <= cursor.stretch {
+        // It reads what was expected of it, or what came with that, so far.
+        if cursor.window == 0 && (bytes.end <= cursor.stretch || bytes.end < cursor.asked) {
             return Vec::new();
         }
+        cursor.adapt(met, room, limits.ahead);
+        let run = (cursor.window / RUNS).clamp(SHORTEST_RUN.min(limits.run), limits.run);
         // A large window is kept full run by run, or connections would stand idle
         // while the reader uses up what came at once.
-        let run = (cursor.window / RUNS)
-            .max(SHORTEST_RUN)
-            .min(limits.run)
-            .min(cursor.window / 2);
-        if cursor.asked - cursor.next > cursor.window - run {
+        if cursor.asked - cursor.next > cursor.window - run.min(cursor.window / 2) {
             return Vec::new();
         }
-        match room {
-            Room::Short => cursor.window = (cursor.window / 2).max(2 * BLOCK_SIZE),
-            Room::UpTo(most) => {
-                if cursor.waited || cursor.window < EASY_WINDOW {
-                    cursor.window *= 2;
-                }
-                let most = most.min(limits.ahead);
-                cursor.window = cursor.window.min(most).max(2 * BLOCK_SIZE);
-            }
-        }
-        cursor.waited = false;
         let until = (cursor.next + cursor.window).min(size);
         if until <= cursor.asked {
             return Vec::new();
@@ -173,10 +170,7 @@ impl Cursors {
         // flights know; the last is taken whole.
         let wanted = blocks::covering(&(cursor.asked..until));
         cursor.asked = blocks::bytes_of(&wanted, size).end;
-        split(
-            wanted,
-            (cursor.window / RUNS).max(SHORTEST_RUN).min(limits.run),
-        )
+        split_before(wanted, run, blocks::count(size))
     }
 
     /// Whether some reader still counts on `run`.
@@ -218,18 +212,49 @@ impl Cursors {
             next: bytes.end,
             asked: blocks::bytes_of(&blocks::covering(&expected), self.size).end,
             window: 0,
-            waited: false,
             used: now,
         });
     }
 }
 
 impl Cursor {
+    /// Sizes the window after a read that went on.
+    fn adapt(&mut self, met: Met, room: Room, longest: u64) {
+        let least = 2 * BLOCK_SIZE;
+        match room {
+            Room::Short => self.window = (self.window / 2).max(least),
+            Room::UpTo(most) => {
+                let progress = self.next - self.origin;
+                let trust = if progress < CLEAR { FIRST_TRUST } else { TRUST };
+                let most = most.min(longest).min(trust * progress);
+                if met == Met::Waited || self.window < EASY_WINDOW {
+                    self.window *= 2;
+                }
+                self.window = self.window.min(most).max(least);
+            }
+        }
+    }
+
     /// Whether a read of `bytes` counts as going on here.
     fn reaches(&self, bytes: &Range<u64>) -> bool {
         let reach = self.next.saturating_sub(SLACK)..=self.asked + SLACK;
         reach.contains(&bytes.start)
     }
+}
+
+/// Cuts `blocks` into runs of at most `run` bytes, which get shorter towards the `end` of
+/// the file.
+fn split_before(blocks: Range<Block>, run: u64, end: Block) -> Vec<Range<Block>> {
+    let mut runs = Vec::new();
+    let mut start = blocks.start;
+    while start < blocks.end {
+        let left = (end - start) * BLOCK_SIZE;
+        let run = run.min((left / RUNS).max(SHORTEST_LAST_RUN));
+        let next = (start + (run / BLOCK_SIZE).max(1)).min(blocks.end);
+        runs.push(start..next);
+        start = next;
+    }
+    runs
 }
 
 /// Cuts `blocks` into runs of at most `run` bytes.
