@@ -69,14 +69,7 @@ fn the_first_day_of_a_user_who_is_not_root() {
             bash
         }
     };
-    bash.env_clear();
-    let plain = user.command(&[]);
-    for (name, value) in plain
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)))
-    {
-        bash.env(name, value);
-    }
+    user.lend(&mut bash);
     let path = format!(
         "{}:/usr/bin:/bin:/usr/sbin:/sbin",
         user.path("bin").display()

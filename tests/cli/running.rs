@@ -99,16 +99,8 @@ echo text > "$HOME/mnt/a.txt"
 fn a_key_can_live_in_the_desktops_keyring() {
     let user = User::new(HIGH_SPEED);
     let mut session = std::process::Command::new("dbus-run-session");
-    session
-        .args(["--", "bash", "-euc", IN_A_SESSION])
-        .env_clear();
-    let plain = user.command(&[]);
-    for (name, value) in plain
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)))
-    {
-        session.env(name, value);
-    }
+    user.lend(&mut session);
+    session.args(["--", "bash", "-euc", IN_A_SESSION]);
     session
         .env("KEY", user.simulator.key())
         .env("PROGRAM", PROGRAM);

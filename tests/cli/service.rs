@@ -102,6 +102,37 @@ fn the_unit_of_the_machine_is_sound_and_hardened() {
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
+#[test]
+fn the_powers_that_the_unit_of_the_machine_leaves_are_enough() {
+    let user = User::settled();
+    let unit = user.run(&["service", "show", "--system"]).out;
+    let powers: Vec<String> = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("CapabilityBoundingSet="))
+        .unwrap()
+        .split(' ')
+        .map(|power| power.strip_prefix("CAP_").unwrap().to_lowercase())
+        .collect();
+    assert!(unit.contains("\nNoNewPrivileges=yes\n"));
+    let script = r#"
+setpriv --bounding-set "$POWERS" --inh-caps=-all --no-new-privs \
+    "$PROGRAM" mount --background -o allow_other "$HOME/mnt"
+echo text > "$HOME/mnt/a.txt"
+"$PROGRAM" unmount
+"#;
+    let mut unshare = own_mounts(&user);
+    unshare
+        .args(["bash", "-euc", script])
+        .env("PROGRAM", PROGRAM)
+        .env("POWERS", format!("-all,+{}", powers.join(",+")));
+    let ran = ran(unshare.output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(
+        user.simulator.account().content("a.txt").unwrap(),
+        b"text\n"
+    );
+}
+
 /// A daemon as a service manager starts it, and what it tells.
 struct Managed {
     child: Child,
@@ -174,15 +205,9 @@ fn helper(user: &User, arguments: &[&str]) -> Ran {
     if !link.is_symlink() {
         std::os::unix::fs::symlink(PROGRAM, &link).unwrap();
     }
-    let user = user.command(arguments);
     let mut helper = Command::new(link);
-    helper.args(user.get_args()).env_clear();
-    for (name, value) in user
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)))
-    {
-        helper.env(name, value);
-    }
+    user.lend(&mut helper);
+    helper.args(arguments);
     ran(helper.output().unwrap())
 }
 
@@ -207,14 +232,7 @@ pub fn own_mounts(user: &User) -> Command {
     if !nix::unistd::geteuid().is_root() {
         unshare.arg("--map-root-user");
     }
-    let plain = user.command(&[]);
-    unshare.env_clear();
-    for (name, value) in plain
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)))
-    {
-        unshare.env(name, value);
-    }
+    user.lend(&mut unshare);
     unshare
 }
 

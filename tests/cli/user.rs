@@ -83,6 +83,17 @@ impl User {
         command
     }
 
+    /// Gives another program this user's environment, and nothing else.
+    pub fn lend(&self, program: &mut Command) {
+        let own = self.command(&[]);
+        program.env_clear().current_dir(self.home.path());
+        for (name, value) in own.get_envs() {
+            if let Some(value) = value {
+                program.env(name, value);
+            }
+        }
+    }
+
     pub fn run(&self, args: &[&str]) -> Ran {
         ran(self.command(args).output().unwrap())
     }
