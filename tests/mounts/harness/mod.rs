@@ -7,6 +7,8 @@
 //! written. When a world goes, its daemons are killed and its mounts taken away,
 //! and if the test failed, their logs are printed first.
 
+#[path = "../../common/guard.rs"]
+mod guard;
 mod mounted;
 pub mod sample;
 pub mod shell;

@@ -1,6 +1,7 @@
 //! A simulated service and a user's machine.
 
 use super::Mounted;
+use super::guard::Guard;
 use fichierfs::sim::{AccountHandle, Limits, Report, SimConfig, Simulator};
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,6 +31,7 @@ pub fn scaled() -> SimConfig {
 
 /// See the module above.
 pub struct World {
+    _guard: Guard,
     // Before the runtime, which it runs on.
     simulator: Simulator,
     _runtime: Runtime,
@@ -61,6 +63,7 @@ impl World {
             .tempdir()
             .unwrap();
         let world = World {
+            _guard: Guard::of(dir.path()),
             simulator,
             _runtime: runtime,
             dir,
