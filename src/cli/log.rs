@@ -118,17 +118,6 @@ impl Files {
     }
 }
 
-/// A panic is a line of the log, too: standard error may lead nowhere.
-pub fn log_panics() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        // Without the message: it may quote what a panicking piece of code held.
-        let place = panic.location().map(ToString::to_string);
-        tracing::error!(place, "a part of the program failed, please report it");
-        usual(panic);
-    }));
-}
-
 /// Other crates only warn: what they say at lower levels can hold download links,
 /// which are secrets.
 fn filter(level: LogLevel) -> EnvFilter {

@@ -19,6 +19,7 @@ mod link;
 mod load;
 mod log;
 mod mount;
+mod panics;
 mod pin;
 mod queue;
 #[cfg(test)]
@@ -50,6 +51,7 @@ type Outcome = Result<Exit, Failure>;
 pub fn run() -> ExitCode {
     // A key given by mistake, or in the environment, is in memory from the first line on.
     crate::config::harden_process();
+    panics::tell();
     let words: Vec<OsString> = std::env::args_os().collect();
     let (words, caller) = match helper::translate(&words) {
         Some(words) => (words, Caller::MountProgram),

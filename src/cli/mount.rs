@@ -51,7 +51,6 @@ fn serve(
     let target = log::Target::of(&loaded.settings, background);
     let (level, format) = (loaded.settings.log_level, loaded.settings.log_format);
     let set_level = log::start(level, format, target)?;
-    log::log_panics();
     let reread = reread(args, set_level)?;
     for name in &loaded.unknown_variables {
         tracing::warn!("{name} is in the environment, but there is no such option");

@@ -23,19 +23,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::{Bytes, BytesMut};
-use nix::fcntl::{FallocateFlags, fallocate};
+use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::assemble::Arrived;
-use super::blocks::{self, Block, BlockMap};
-use super::cursor::{self, Cursors, Met, Room, Window};
+use super::blocks::{self, BLOCK_SIZE, Block, BlockMap};
+use super::buffers::Buffers;
+use super::cursor::{self, Cursors, Met, Terms, Window};
+use super::disk::Disk;
 use super::error::ContentError;
 use super::flight::{Flight, Flights, Plan, Progress};
 use super::memory::MemoryTier;
+use super::parts::Parts;
 use super::rows::{self, Row};
-use super::sums::Sums;
+use super::sums::{Learnt, Sums};
 use crate::ids::FileId;
 use crate::store::Store;
 
@@ -50,7 +52,7 @@ pub(super) struct CacheFile {
     pub(super) number: u64,
     pub(super) path: PathBuf,
     /// `None` where the disk did not give us a file: memory has to do.
-    disk: Option<File>,
+    disk: Option<Disk>,
     map: BlockMap,
     sums: Sums,
     used: AtomicU64,
@@ -84,13 +86,13 @@ impl State {
     }
 }
 
-/// What came of bringing a block to disk.
+/// What came of bringing blocks to disk.
 pub(super) enum Stored {
     /// So many bytes are new.
     Added(u64),
     /// The disk did not take it.
     Refused(io::Error),
-    /// The file was retired, or the flight given up: nobody will look for it.
+    /// The file was retired, or the flight ended: nobody will look for them.
     Unwanted,
 }
 
@@ -114,7 +116,7 @@ impl CacheFile {
             sums: Sums::new(row.size),
             number: row.number,
             path,
-            disk,
+            disk: disk.map(Disk::new),
             map,
             used: AtomicU64::new(row.used),
             used_saved: AtomicU64::new(row.used),
@@ -183,7 +185,7 @@ impl CacheFile {
             .map
             .missing(&(0..self.map.blocks()))
             .into_iter()
-            .flat_map(|run| cursor::split(run, longest * blocks::BLOCK_SIZE))
+            .flat_map(|run| cursor::split(run, longest * BLOCK_SIZE))
             .collect();
         let mut flights = Vec::new();
         for run in missing {
@@ -195,83 +197,138 @@ impl CacheFile {
         Ok(flights)
     }
 
-    /// The bytes of `range` if all are on disk.
+    /// Adds the bytes from `range.start` on that are at hand, in memory or on disk, to
+    /// `parts`, and returns where they end.
     ///
     /// # Errors
     /// The cache file cannot be read; it should be dropped.
-    pub(super) fn read_whole(&self, range: &Range<u64>) -> io::Result<Option<Bytes>> {
-        let mut out = BytesMut::new();
-        let end = self.read_disk(range.clone(), &mut out)?;
-        Ok((end == range.end).then(|| out.freeze()))
-    }
-
-    /// Appends the bytes from `range.start` on that are at hand, on disk or in
-    /// memory, and returns where they end.
-    ///
-    /// # Errors
-    /// The cache file cannot be read; it should be dropped.
-    pub(super) fn read_some(
+    pub(super) fn read(
         &self,
         range: Range<u64>,
         memory: &MemoryTier,
-        out: &mut BytesMut,
+        buffers: &Buffers,
+        parts: &mut Parts,
     ) -> io::Result<u64> {
         let mut at = range.start;
         while at < range.end {
-            let mut end = self.read_disk(at..range.end, out)?;
+            let block = blocks::of(at);
+            let start = blocks::bytes_of(&(block..block + 1), self.size).start;
+            let end = match memory.get(self.number, block) {
+                Some(bytes) => {
+                    let end = (start + bytes.len() as u64).min(range.end);
+                    // A block is a fraction of a megabyte: it fits in usize.
+                    parts.push(bytes.slice((at - start) as usize..(end - start) as usize));
+                    end
+                }
+                None => self.read_disk(at..range.end, memory, buffers, parts)?,
+            };
             if end == at {
-                let block = blocks::of(at);
-                let start = blocks::bytes_of(&(block..block + 1), self.size).start;
-                let Some(bytes) = memory.get(self.number, block) else {
-                    break;
-                };
-                end = (start + bytes.len() as u64).min(range.end);
-                // A block is a fraction of a megabyte: it fits in usize.
-                out.extend_from_slice(&bytes.slice((at - start) as usize..(end - start) as usize));
+                break;
             }
             at = end;
         }
         Ok(at)
     }
 
-    fn read_disk(&self, range: Range<u64>, out: &mut BytesMut) -> io::Result<u64> {
-        let Some(disk) = &self.disk else {
-            return Ok(range.start);
-        };
+    /// Adds bytes that are on disk: whole blocks, up to the first that is in memory, or a
+    /// part of one block.
+    fn read_disk(
+        &self,
+        range: Range<u64>,
+        memory: &MemoryTier,
+        buffers: &Buffers,
+        parts: &mut Parts,
+    ) -> io::Result<u64> {
+        let first = blocks::of(range.start);
+        let part = blocks::bytes_of(&(first..first + 1), self.size);
+        if range.start > part.start || range.end < part.end {
+            let end = range.end.min(part.end);
+            let read = self.while_present(&(first..first + 1), |disk| {
+                // What a reader asks for at once fits in memory, so in usize.
+                let mut bytes = BytesMut::zeroed((end - range.start) as usize);
+                disk.file().read_exact_at(&mut bytes, range.start)?;
+                let learnt = self.sums.check(disk.file(), range.start, &bytes)?;
+                Ok((bytes.freeze(), learnt))
+            });
+            return match read {
+                None => Ok(range.start),
+                Some(bytes) => {
+                    parts.push(bytes?);
+                    Ok(end)
+                }
+            };
+        }
+        let whole = first..blocks::whole_until(range.end, self.size);
+        let last = (whole.start..self.map.present_until(&whole))
+            .find(|&block| memory.has(self.number, block))
+            .unwrap_or_else(|| self.map.present_until(&whole));
+        let present = whole.start..last;
+        let bytes = blocks::bytes_of(&present, self.size);
+        let read = self.while_present(&present, |disk| {
+            let read = disk.read(&bytes, buffers)?;
+            let mut learnt = Vec::new();
+            for (block, buffer) in present.clone().zip(&read) {
+                let at = blocks::bytes_of(&(block..block + 1), self.size).start;
+                learnt.extend(self.sums.check(disk.file(), at, buffer.as_ref())?);
+            }
+            Ok((read, learnt))
+        });
+        match read {
+            None => Ok(range.start),
+            Some(read) => {
+                for buffer in read? {
+                    parts.push(buffer.freeze());
+                }
+                Ok(bytes.end)
+            }
+        }
+    }
+
+    /// What `read` makes of blocks that are on disk, and learns of their checksums; `None` if
+    /// they are not, or were punched out while it read and may have been read as zeros:
+    /// see [`BlockMap::era`].
+    fn while_present<T>(
+        &self,
+        blocks: &Range<Block>,
+        read: impl FnOnce(&Disk) -> io::Result<(T, Vec<Learnt>)>,
+    ) -> Option<io::Result<T>> {
+        let disk = self.disk.as_ref()?;
         let era = self.map.era();
-        let wanted = blocks::covering(&range);
-        let present = wanted.start..self.map.present_until(&wanted);
-        let end = blocks::bytes_of(&present, self.size).end.min(range.end);
-        if present.is_empty() || end <= range.start {
-            return Ok(range.start);
+        if blocks.is_empty() || self.map.present_until(blocks) < blocks.end {
+            return None;
         }
-        let filled = out.len();
-        // What a reader asks for at once fits in memory, so in usize.
-        out.resize(filled + (end - range.start) as usize, 0);
-        let read = disk
-            .read_exact_at(&mut out[filled..], range.start)
-            .and_then(|()| self.sums.check(disk, range.start, &out[filled..]));
-        // Blocks that were punched out while we read may have been read as
-        // zeros; see `BlockMap::era`.
-        let punched = self.map.era() != era;
-        if punched || read.is_err() {
-            out.truncate(filled);
+        let read = read(disk);
+        let in_time = self.map.era() == era;
+        in_time.then(|| {
+            let (made, learnt) = read?;
+            self.sums.learn(disk.file(), &learnt);
+            Ok(made)
+        })
+    }
+
+    /// Lets go of the blocks in memory that a read of `range` came to the end of, once they
+    /// are on disk: who reads on has no more use for them, and the kernel keeps what
+    /// it was given.
+    pub(super) fn let_go(&self, range: &Range<u64>, memory: &MemoryTier) {
+        for block in blocks::of(range.start)..blocks::whole_until(range.end, self.size) {
+            memory.pass(self.number, block, self.map.contains(block));
         }
-        if punched {
-            return Ok(range.start);
-        }
-        self.sums.learn(disk, &read?);
-        Ok(end)
     }
 
     /// Notes a read, and returns flights to be started ahead of it.
-    pub(super) fn note_read(&self, range: &Range<u64>, met: Met, room: Room) -> Vec<Arc<Flight>> {
+    pub(super) fn note_read(
+        &self,
+        range: &Range<u64>,
+        met: Met,
+        terms: impl FnOnce() -> Terms,
+    ) -> Vec<Arc<Flight>> {
         self.used.store(now_ns(), Ordering::Relaxed);
         if self.map.is_full() {
             return Vec::new();
         }
+        let terms = terms();
         let mut state = self.state.lock();
-        let runs = state.cursors.on_read(range, met, room, Instant::now());
+        let runs = state.cursors.on_read(range, met, terms, Instant::now());
         // What has no place on disk would push what is wanted out of memory.
         if runs.is_empty() || self.is_spilling() || state.denied.is_some() {
             return Vec::new();
@@ -295,39 +352,26 @@ impl CacheFile {
         let mut state = self.state.lock();
         let wanted = blocks::covering(&state.cursors.expected(range));
         state.check_denial(now)?;
-        let mut missing = self.map.missing(&wanted);
-        if self.is_spilling() || self.disk.is_none() {
-            missing = missing
+        let missing = blocks::runs(
+            self.map
+                .missing(&wanted)
                 .into_iter()
                 .flatten()
-                .filter(|&block| memory.get(self.number, block).is_none())
-                .map(|block| block..block + 1)
-                .collect();
-            missing.dedup_by(|next, run| {
-                let joins = run.end == next.start;
-                if joins {
-                    run.end = next.end;
-                }
-                joins
-            });
-        }
+                .filter(|&block| !memory.has(self.number, block)),
+        );
         Ok(state.flights.plan(&missing, longest))
     }
 
-    /// Writes a block that arrived with `flight`.
-    pub(super) fn store_block(&self, flight: &Arc<Flight>, arrived: &Arrived) -> Stored {
-        let block = arrived.block..arrived.block + 1;
-        let Some(disk) = &self.disk else {
+    /// Writes blocks that arrived with `flight` and follow one another.
+    pub(super) fn store(&self, flight: &Arc<Flight>, arrived: &[Arrived]) -> Stored {
+        let (Some(first), Some(disk)) = (arrived.first(), &self.disk) else {
             return Stored::Refused(io::ErrorKind::NotFound.into());
         };
-        let mut at = blocks::bytes_of(&block, self.size).start;
-        for piece in &arrived.pieces {
-            if let Err(error) = disk.write_all_at(piece, at) {
-                return Stored::Refused(error);
-            }
-            at += piece.len() as u64;
-        }
-        if let Err(error) = self.sums.store(disk, arrived) {
+        let run = first.block..first.block + arrived.len() as u64;
+        let written = disk
+            .write(arrived)
+            .and_then(|()| self.sums.store(disk.file(), arrived));
+        if let Err(error) = written {
             return Stored::Refused(error);
         }
         let state = self.state.lock();
@@ -335,7 +379,7 @@ impl CacheFile {
         if state.retired || !state.flights.has(flight) {
             return Stored::Unwanted;
         }
-        let added = self.map.insert(&block);
+        let added = self.map.insert(&run);
         self.unsaved.fetch_add(added, Ordering::Relaxed);
         Stored::Added(added)
     }
@@ -349,12 +393,12 @@ impl CacheFile {
         state.flights.end(flight, how);
     }
 
-    /// Ends the flight if no reader waits for it or counts on it.
+    /// Cuts the flight short if no reader waits for it or counts on it.
     pub(super) fn give_up(&self, flight: &Arc<Flight>) -> bool {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         !self.is_filling()
             && !state.cursors.want(&flight.remaining(), Instant::now())
-            && state.flights.end_unless_awaited(flight)
+            && flight.cut_unless_awaited()
     }
 
     /// Whether nothing is under way and nothing waits to be saved.
@@ -450,7 +494,7 @@ impl CacheFile {
                 for run in &runs {
                     let bytes = blocks::bytes_of(run, self.size);
                     // Blocks that stay on disk unnamed cost room, nothing else.
-                    if let Err(error) = punch_out(disk, &bytes) {
+                    if let Err(error) = disk.punch_out(&bytes) {
                         tracing::debug!(file = %self.id, %error, "cannot punch out cached blocks");
                     }
                 }
@@ -500,7 +544,7 @@ impl CacheFile {
             used: self.used(),
         };
         let synced = match &self.disk {
-            Some(disk) => disk.sync_data(),
+            Some(disk) => disk.file().sync_data(),
             None => Ok(()),
         };
         let saved = synced
@@ -540,21 +584,13 @@ fn droppable(map: &BlockMap, wanted: u64, spared: &[Range<Block>]) -> Vec<Range<
         if !map.contains(block) || spared.iter().any(|run| run.contains(&block)) {
             continue;
         }
-        chosen += blocks::BLOCK_SIZE;
+        chosen += BLOCK_SIZE;
         match runs.last_mut() {
             Some(run) if run.end == block => run.end += 1,
             _ => runs.push(block..block + 1),
         }
     }
     runs
-}
-
-fn punch_out(disk: &File, bytes: &Range<u64>) -> io::Result<()> {
-    let mode = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-    let out_of_range = |_| io::Error::from(io::ErrorKind::InvalidInput);
-    let start = bytes.start.try_into().map_err(out_of_range)?;
-    let len = (bytes.end - bytes.start).try_into().map_err(out_of_range)?;
-    Ok(fallocate(disk, mode, start, len)?)
 }
 
 /// Now, in nanoseconds since 1970.

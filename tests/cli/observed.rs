@@ -1,6 +1,7 @@
 //! What others see of a running daemon: figures for Prometheus, health for supervisors, the log
 //! in files and in the journal.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
@@ -70,6 +71,23 @@ fn figures_follow_what_happens_and_their_socket_is_private() {
         !text.contains("a.txt") && !text.contains("owner@"),
         "{text}"
     );
+    // The document names them all, and no others.
+    let document = include_str!("../../docs/monitoring.md");
+    let documented: BTreeSet<&str> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let told: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, kind)| match kind {
+            "counter" => format!("{name}_total"),
+            _ => name.to_owned(),
+        })
+        .collect();
+    let told: BTreeSet<&str> = told.iter().map(String::as_str).collect();
+    assert_eq!(told, documented);
     // Nothing can be commanded there.
     assert!(over_socket(&user, "/stop").0.contains("404"));
 

@@ -6,7 +6,7 @@ use linux_keyutils::{KeyRing, KeyRingIdentifier};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::user::{HIGH_SPEED, User, assert_line, wait_until};
+use crate::user::{HIGH_SPEED, PROGRAM, User, assert_line, ran, wait_until};
 
 fn hang_up(user: &User) {
     let pid = user.status()["pid"].as_i64().unwrap();
@@ -84,6 +84,42 @@ fn a_key_can_live_in_the_kernels_keyring() {
     std::fs::write(user.path(".config/fichierfs/config.toml"), file).unwrap();
     let ran = user.run(&["mount", "--profile", "none", "mnt"]);
     assert_line(&ran, 2, "init --store keyring");
+}
+
+/// A session with a keyring of its own that is open.
+const IN_A_SESSION: &str = r#"
+printf password | gnome-keyring-daemon --unlock --components=secrets > "$HOME/keyring"
+printf '%s\n' "$KEY" | "$PROGRAM" init --store desktop
+"$PROGRAM" mount --background "$HOME/mnt"
+echo text > "$HOME/mnt/a.txt"
+"$PROGRAM" unmount
+"#;
+
+#[test]
+fn a_key_can_live_in_the_desktops_keyring() {
+    let user = User::new(HIGH_SPEED);
+    let mut session = std::process::Command::new("dbus-run-session");
+    user.lend(&mut session);
+    session.args(["--", "bash", "-euc", IN_A_SESSION]);
+    session
+        .env("KEY", user.simulator.key())
+        .env("PROGRAM", PROGRAM);
+    let output = session
+        .output()
+        .expect("dbus-run-session is missing; run: tests/setup");
+    let ran = ran(output);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out.contains("Stored in the desktop's keyring"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        user.simulator.account().content("a.txt").unwrap(),
+        b"text\n"
+    );
+    let config = std::fs::read_to_string(user.path(".config/fichierfs/config.toml")).unwrap();
+    assert!(config.contains("secret-tool lookup service"), "{config}");
+    assert!(!config.contains(user.simulator.key()));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::user::{Ran, User, ran, wait_until};
+use crate::user::{PROGRAM, Ran, User, ran, wait_until};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -122,21 +122,12 @@ fn another_user_gets_nothing_from_socket_state_cache_and_mount() {
 #[test]
 fn a_crash_leaves_no_core_even_where_that_is_wished() {
     let user = User::settled();
-    let plain = user.command(&["mount", "mnt"]);
     // The limit is raised as far as it goes; the program lowers it.
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -c unlimited 2> /dev/null; exec \"$0\" \"$@\""]);
-    shell
-        .arg(plain.get_program())
-        .args(plain.get_args())
-        .env_clear();
-    for (name, value) in plain
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)))
-    {
-        shell.env(name, value);
-    }
-    let mut child = shell.current_dir(user.path("")).spawn().unwrap();
+    user.lend(&mut shell);
+    shell.args([PROGRAM, "mount", "mnt"]);
+    let mut child = shell.spawn().unwrap();
     wait_until("the mount", || user.is_mounted());
     kill(Pid::from_raw(child.id() as i32), Signal::SIGABRT).unwrap();
     let status = child.wait().unwrap();

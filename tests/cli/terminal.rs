@@ -32,19 +32,10 @@ sys.exit(os.waitstatus_to_exitcode(status))
 fn watching_redraws_in_place_and_leaves_the_terminal_as_it_was() {
     let user = User::settled();
     user.mount();
-    let plain = user.command(&["status", "--watch"]);
     let mut python = std::process::Command::new("python3");
-    python
-        .args(["-c", ON_A_TERMINAL, PROGRAM])
-        .args(plain.get_args())
-        .env_clear();
-    for (name, value) in plain
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)))
-    {
-        python.env(name, value);
-    }
-    python.env("TERM", "xterm").current_dir(user.path(""));
+    user.lend(&mut python);
+    python.args(["-c", ON_A_TERMINAL, PROGRAM, "status", "--watch"]);
+    python.env("TERM", "xterm");
     let watched = ran(python
         .output()
         .expect("python3 is missing; run: tests/setup"));

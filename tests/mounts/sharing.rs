@@ -1,7 +1,7 @@
 //! The mount, exported to other machines: file handles that outlast what the kernel
 //! remembers, and a Samba server.
 
-use crate::harness::{Mounted, PATIENCE, World, shell, text, tree};
+use crate::harness::{Mounted, World, patience, shell, text, tree};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -90,7 +90,7 @@ impl Samba {
             .spawn()
             .unwrap();
         let samba = Samba { server, port };
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience();
         while !samba.run("ls").status.success() {
             assert!(Instant::now() < end, "{}", text(own.join("err")));
             std::thread::sleep(Duration::from_millis(100));
