@@ -260,6 +260,8 @@ impl CacheFile {
         if state.retired || !state.flights.has(flight) {
             return Stored::Unwanted;
         }
+        // Cut short while this came: what is beyond is another flight's by now.
+        let run = run.start..run.end.min(flight.run().end);
         let added = self.map.insert(&run);
         self.unsaved.fetch_add(added, Ordering::Relaxed);
         Stored::Added(added)

@@ -106,6 +106,9 @@ impl CacheFile {
         let runs = choose(&state, &self.map);
         let flights = runs.iter().map(|run| state.flights.begin(run)).collect();
         let removed = runs.iter().map(|run| self.map.remove(run)).sum();
+        for run in &runs {
+            self.sums.forget(run);
+        }
         (runs, flights, removed)
     }
 }

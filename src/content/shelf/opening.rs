@@ -15,8 +15,8 @@ use super::super::sums::Sums;
 use super::{Entry, FREED_PART, Shelf, remove_file};
 use crate::ids::FileId;
 
-/// Cache files kept open while nobody uses them.
-const MOST_OPEN: usize = 256;
+/// Cache files kept open while nobody uses them. Each has two descriptors.
+const MOST_OPEN: usize = 128;
 
 impl Shelf {
     /// The cache file of `file`, opened or made. Blocks for a few system calls
