@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use super::assemble::Arrived;
 use super::blocks::{self, BLOCK_SIZE, Block, BlockMap};
 use super::buffers::Buffers;
-use super::cursor::{self, Cursors, Met, Room, Window};
+use super::cursor::{self, Cursors, Met, Terms, Window};
 use super::disk::Disk;
 use super::error::ContentError;
 use super::flight::{Flight, Flights, Plan, Progress};
@@ -316,13 +316,19 @@ impl CacheFile {
     }
 
     /// Notes a read, and returns flights to be started ahead of it.
-    pub(super) fn note_read(&self, range: &Range<u64>, met: Met, room: Room) -> Vec<Arc<Flight>> {
+    pub(super) fn note_read(
+        &self,
+        range: &Range<u64>,
+        met: Met,
+        terms: impl FnOnce() -> Terms,
+    ) -> Vec<Arc<Flight>> {
         self.used.store(now_ns(), Ordering::Relaxed);
         if self.map.is_full() {
             return Vec::new();
         }
+        let terms = terms();
         let mut state = self.state.lock();
-        let runs = state.cursors.on_read(range, met, room, Instant::now());
+        let runs = state.cursors.on_read(range, met, terms, Instant::now());
         // What has no place on disk would push what is wanted out of memory.
         if runs.is_empty() || self.is_spilling() || state.denied.is_some() {
             return Vec::new();

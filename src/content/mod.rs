@@ -68,7 +68,7 @@ use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
 use crate::throttle::Throttle;
 use buffers::Buffers;
-use cursor::{Met, Room, Window};
+use cursor::{Met, Price, Room, Terms, Window};
 use file::CacheFile;
 use lines::Lines;
 use links::{LinkLife, Links};
@@ -463,9 +463,20 @@ impl Core {
     }
 
     fn note_read(self: &Arc<Self>, cached: &Arc<CacheFile>, range: &Range<u64>, met: Met) {
-        let room = self.room_ahead();
-        for flight in cached.note_read(range, met, room) {
+        let terms = || Terms {
+            room: self.room_ahead(),
+            price: self.price(),
+        };
+        for flight in cached.note_read(range, met, terms) {
             fetch::launch(self, cached, flight);
+        }
+    }
+
+    /// What a range request costs.
+    fn price(&self) -> Price {
+        match self.links.are_single() {
+            true => Price::Link,
+            false => Price::Free,
         }
     }
 

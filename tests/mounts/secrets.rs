@@ -1,7 +1,7 @@
 //! The key and download links are in no output and no file but the one that the key
 //! is kept in, even where all is logged and everything goes wrong.
 
-use crate::harness::{Mounted, PATIENCE, World, names, sample, shell};
+use crate::harness::{Mounted, World, names, patience, sample, shell};
 use fichierfs::sim::{Fault, FaultKind};
 use std::fs;
 use std::io::{Read, Write};
@@ -65,7 +65,7 @@ fn sockets(world: &World) -> [PathBuf; 2] {
 /// What a socket answers.
 fn asked(socket: &std::path::Path, path: &str) -> String {
     let mut stream = UnixStream::connect(socket).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(patience())).unwrap();
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

@@ -1,6 +1,7 @@
 //! A cache file on a real disk.
 
 use super::super::blocks::BLOCK_SIZE;
+use super::super::cursor::{Price, Room, Terms};
 use super::*;
 use bytes::Bytes;
 
@@ -118,11 +119,11 @@ fn a_flight_that_is_given_up_keeps_what_came_and_one_that_ended_adds_nothing() {
 fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
     let f = fixture();
     fill(&f, 0..6);
-    f.file.note_read(
-        &(BLOCK_SIZE..2 * BLOCK_SIZE),
-        Met::AtHand,
-        Room::UpTo(u64::MAX),
-    );
+    f.file
+        .note_read(&(BLOCK_SIZE..2 * BLOCK_SIZE), Met::AtHand, || Terms {
+            room: Room::UpTo(u64::MAX),
+            price: Price::Free,
+        });
     let dropped = f.file.punch(2 * BLOCK_SIZE, &[], &f.store).unwrap();
     assert_eq!(dropped, 2 * BLOCK_SIZE);
     assert_eq!(f.file.map.missing(&(0..6)), [0..1, 2..3]);
