@@ -71,7 +71,8 @@ fn work(user: &User, key: &str) {
     let config = fs::metadata(user.home.join(".config/fichierfs/config.toml")).unwrap();
     assert_eq!((config.mode() & 0o777, config.uid()), (0o600, user.uid()));
 
-    user.ok("mkdir 1fichier && ./fichierfs mount --background 1fichier");
+    user.ok("mkdir 1fichier");
+    user.ok("./fichierfs mount --background 1fichier");
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     let ours = |line: &&str| line.contains("/1fichier fuse.fichierfs ");
     let line = mounts.lines().find(ours).expect("the mount");
