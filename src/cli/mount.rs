@@ -51,6 +51,7 @@ fn serve(
     let target = log::Target::of(&loaded.settings, background);
     let (level, format) = (loaded.settings.log_level, loaded.settings.log_format);
     let set_level = log::start(level, format, target)?;
+    daemon::raise_descriptor_limit();
     let reread = reread(args, set_level)?;
     for name in &loaded.unknown_variables {
         tracing::warn!("{name} is in the environment, but there is no such option");

@@ -110,7 +110,7 @@ impl Disk {
         let direct = self.direct().filter(|_| len.is_multiple_of(PAGE));
         if let Some(file) = direct {
             match fill(file, &mut read, bytes.start, len) {
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.refuse(),
+                Err(error) if is_refusal(&error) => self.refuse(),
                 done => return done.map(|()| read),
             }
         }
@@ -149,6 +149,14 @@ impl Disk {
         let len = (bytes.end - bytes.start).try_into().map_err(out_of_range)?;
         Ok(fallocate(&self.file, mode, start, len)?)
     }
+}
+
+/// Whether the file system says that it does not read past the page cache.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(nix::libc::EINVAL | nix::libc::EOPNOTSUPP)
+    )
 }
 
 /// Fills `buffers` with `len` bytes at `at`, in one call.

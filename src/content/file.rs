@@ -14,30 +14,29 @@
 //! Locks: `saving` before `state`; `saving` is held over I/O and taken on
 //! blocking threads only, `state` is held for a few instructions.
 
+mod dropping;
+mod reading;
+
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::assemble::Arrived;
 use super::blocks::{self, BLOCK_SIZE, Block, BlockMap};
-use super::buffers::Buffers;
 use super::cursor::{self, Cursors, Met, Terms, Window};
 use super::disk::Disk;
 use super::error::ContentError;
 use super::flight::{Flight, Flights, Plan, Progress};
 use super::memory::MemoryTier;
-use super::parts::Parts;
 use super::rows::{self, Row};
-use super::sums::{Learnt, Sums};
+use super::sums::Sums;
 use crate::ids::FileId;
 use crate::store::Store;
 
@@ -197,124 +196,6 @@ impl CacheFile {
         Ok(flights)
     }
 
-    /// Adds the bytes from `range.start` on that are at hand, in memory or on disk, to
-    /// `parts`, and returns where they end.
-    ///
-    /// # Errors
-    /// The cache file cannot be read; it should be dropped.
-    pub(super) fn read(
-        &self,
-        range: Range<u64>,
-        memory: &MemoryTier,
-        buffers: &Buffers,
-        parts: &mut Parts,
-    ) -> io::Result<u64> {
-        let mut at = range.start;
-        while at < range.end {
-            let block = blocks::of(at);
-            let start = blocks::bytes_of(&(block..block + 1), self.size).start;
-            let end = match memory.get(self.number, block) {
-                Some(bytes) => {
-                    let end = (start + bytes.len() as u64).min(range.end);
-                    // A block is a fraction of a megabyte: it fits in usize.
-                    parts.push(bytes.slice((at - start) as usize..(end - start) as usize));
-                    end
-                }
-                None => self.read_disk(at..range.end, memory, buffers, parts)?,
-            };
-            if end == at {
-                break;
-            }
-            at = end;
-        }
-        Ok(at)
-    }
-
-    /// Adds bytes that are on disk: whole blocks, up to the first that is in memory, or a
-    /// part of one block.
-    fn read_disk(
-        &self,
-        range: Range<u64>,
-        memory: &MemoryTier,
-        buffers: &Buffers,
-        parts: &mut Parts,
-    ) -> io::Result<u64> {
-        let first = blocks::of(range.start);
-        let part = blocks::bytes_of(&(first..first + 1), self.size);
-        if range.start > part.start || range.end < part.end {
-            let end = range.end.min(part.end);
-            let read = self.while_present(&(first..first + 1), |disk| {
-                // What a reader asks for at once fits in memory, so in usize.
-                let mut bytes = BytesMut::zeroed((end - range.start) as usize);
-                disk.file().read_exact_at(&mut bytes, range.start)?;
-                let learnt = self.sums.check(disk.file(), range.start, &bytes)?;
-                Ok((bytes.freeze(), learnt))
-            });
-            return match read {
-                None => Ok(range.start),
-                Some(bytes) => {
-                    parts.push(bytes?);
-                    Ok(end)
-                }
-            };
-        }
-        let whole = first..blocks::whole_until(range.end, self.size);
-        let last = (whole.start..self.map.present_until(&whole))
-            .find(|&block| memory.has(self.number, block))
-            .unwrap_or_else(|| self.map.present_until(&whole));
-        let present = whole.start..last;
-        let bytes = blocks::bytes_of(&present, self.size);
-        let read = self.while_present(&present, |disk| {
-            let read = disk.read(&bytes, buffers)?;
-            let mut learnt = Vec::new();
-            for (block, buffer) in present.clone().zip(&read) {
-                let at = blocks::bytes_of(&(block..block + 1), self.size).start;
-                learnt.extend(self.sums.check(disk.file(), at, buffer.as_ref())?);
-            }
-            Ok((read, learnt))
-        });
-        match read {
-            None => Ok(range.start),
-            Some(read) => {
-                for buffer in read? {
-                    parts.push(buffer.freeze());
-                }
-                Ok(bytes.end)
-            }
-        }
-    }
-
-    /// What `read` makes of blocks that are on disk, and learns of their checksums; `None` if
-    /// they are not, or were punched out while it read and may have been read as zeros:
-    /// see [`BlockMap::era`].
-    fn while_present<T>(
-        &self,
-        blocks: &Range<Block>,
-        read: impl FnOnce(&Disk) -> io::Result<(T, Vec<Learnt>)>,
-    ) -> Option<io::Result<T>> {
-        let disk = self.disk.as_ref()?;
-        let era = self.map.era();
-        if blocks.is_empty() || self.map.present_until(blocks) < blocks.end {
-            return None;
-        }
-        let read = read(disk);
-        let in_time = self.map.era() == era;
-        in_time.then(|| {
-            let (made, learnt) = read?;
-            self.sums.learn(disk.file(), &learnt);
-            Ok(made)
-        })
-    }
-
-    /// Lets go of the blocks in memory that a read of `range` came to the end of, once they
-    /// are on disk: who reads on has no more use for them, and the kernel keeps what
-    /// it was given.
-    pub(super) fn let_go(&self, range: &Range<u64>, memory: &MemoryTier) {
-        for block in blocks::of(range.start)..blocks::whole_until(range.end, self.size) {
-            memory.pass(self.number, block, self.map.contains(block));
-        }
-    }
-
     /// Notes a read, and returns flights to be started ahead of it.
     pub(super) fn note_read(
         &self,
@@ -379,6 +260,8 @@ impl CacheFile {
         if state.retired || !state.flights.has(flight) {
             return Stored::Unwanted;
         }
+        // Cut short while this came: what is beyond is another flight's by now.
+        let run = run.start..run.end.min(flight.run().end);
         let added = self.map.insert(&run);
         self.unsaved.fetch_add(added, Ordering::Relaxed);
         Stored::Added(added)
@@ -436,98 +319,6 @@ impl CacheFile {
         self.save_row(|row, bits| store.write(|tx| rows::put(tx, row, bits)))
     }
 
-    /// Drops about `wanted` bytes from disk, from the start of the file on, but
-    /// nothing that is `spared`, near a reader or under way. Returns how many it dropped.
-    ///
-    /// # Errors
-    /// The disk cannot punch or the database failed; nothing is lost.
-    pub(super) fn punch(
-        &self,
-        wanted: u64,
-        spared: &[Range<Block>],
-        store: &Store,
-    ) -> Result<u64, ContentError> {
-        let _saving = self.saving.lock();
-        self.drop_blocks(store, |state, map| {
-            let mut spared = spared.to_vec();
-            spared.extend(state.cursors.attended(Instant::now()));
-            spared.extend(state.flights.runs());
-            droppable(map, wanted, &spared)
-        })
-    }
-
-    /// Drops one block, whose bytes are not what was written; it will be fetched anew.
-    /// Returns how many bytes that are.
-    ///
-    /// # Errors
-    /// Those of [`CacheFile::punch`]; the block stays.
-    #[expect(clippy::single_range_in_vec_init, reason = "one run")]
-    pub(super) fn drop_bad(&self, block: Block, store: &Store) -> Result<u64, ContentError> {
-        let _saving = self.saving.lock();
-        // Who saw it as well may have dropped it, and another have brought it anew.
-        self.drop_blocks(store, |_, map| {
-            match map.contains(block) && !self.sums.is_sound(block) {
-                true => vec![block..block + 1],
-                false => Vec::new(),
-            }
-        })
-    }
-
-    /// Drops the runs that `choose` names, none of which is under way. Called with `saving`
-    /// held.
-    fn drop_blocks(
-        &self,
-        store: &Store,
-        choose: impl FnOnce(&State, &BlockMap) -> Vec<Range<Block>>,
-    ) -> Result<u64, ContentError> {
-        let Some(disk) = &self.disk else {
-            return Ok(0);
-        };
-        let (runs, flights, removed) = self.take_off(choose);
-        if runs.is_empty() {
-            return Ok(0);
-        }
-        // A power cut must not bring back a row that speaks of punched blocks.
-        let punched = self
-            .save_row(|row, bits| store.write_durable(|tx| rows::put(tx, row, bits)))
-            .map(|()| {
-                for run in &runs {
-                    let bytes = blocks::bytes_of(run, self.size);
-                    // Blocks that stay on disk unnamed cost room, nothing else.
-                    if let Err(error) = disk.punch_out(&bytes) {
-                        tracing::debug!(file = %self.id, %error, "cannot punch out cached blocks");
-                    }
-                }
-                removed
-            });
-        if punched.is_err() {
-            for run in &runs {
-                self.map.insert(run);
-            }
-        }
-        let mut state = self.state.lock();
-        for flight in &flights {
-            state.flights.end(flight, Progress::Ended);
-        }
-        punched
-    }
-
-    /// Marks blocks as absent, behind flights that keep others off; returns how many
-    /// bytes they are.
-    fn take_off(
-        &self,
-        choose: impl FnOnce(&State, &BlockMap) -> Vec<Range<Block>>,
-    ) -> (Vec<Range<Block>>, Vec<Arc<Flight>>, u64) {
-        let mut state = self.state.lock();
-        if state.retired {
-            return (Vec::new(), Vec::new(), 0);
-        }
-        let runs = choose(&state, &self.map);
-        let flights = runs.iter().map(|run| state.flights.begin(run)).collect();
-        let removed = runs.iter().map(|run| self.map.remove(run)).sum();
-        (runs, flights, removed)
-    }
-
     /// Takes the map, syncs the data it speaks of, and has it written: in this
     /// order a row never speaks of bytes that a power cut could still take.
     fn save_row(
@@ -572,25 +363,6 @@ impl CacheFile {
             used
         })
     }
-}
-
-/// Runs of present blocks, about `wanted` bytes from the start on, outside of `spared`.
-fn droppable(map: &BlockMap, wanted: u64, spared: &[Range<Block>]) -> Vec<Range<Block>> {
-    let (mut runs, mut chosen): (Vec<Range<Block>>, u64) = (Vec::new(), 0);
-    for block in 0..map.blocks() {
-        if chosen >= wanted {
-            break;
-        }
-        if !map.contains(block) || spared.iter().any(|run| run.contains(&block)) {
-            continue;
-        }
-        chosen += BLOCK_SIZE;
-        match runs.last_mut() {
-            Some(run) if run.end == block => run.end += 1,
-            _ => runs.push(block..block + 1),
-        }
-    }
-    runs
 }
 
 /// Now, in nanoseconds since 1970.

@@ -2,13 +2,14 @@
 //!
 //! Disks lose bits in silence. A block's CRC32C is written with its bytes, before
 //! the map speaks of it, and compared when the block first comes back from the disk: once
-//! per block, since after that the page cache has it. 4 bytes for each block follow the
-//! content from the next multiple of a page on; the tail is sparse, and 0 means that no
+//! while it stays there and the file is open. 4 bytes for each block follow the content from
+//! the next multiple of a page on; the tail is sparse, and 0 means that no
 //! checksum is known. That is so for files that came to the cache whole, after their upload:
 //! their checksums are taken when they are first read.
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::assemble::Arrived;
@@ -96,6 +97,11 @@ impl Sums {
     /// Whether a block was found to be what was written.
     pub(super) fn is_sound(&self, block: Block) -> bool {
         self.checked.contains(block)
+    }
+
+    /// Blocks go: those that come in their place are looked at anew.
+    pub(super) fn forget(&self, run: &Range<Block>) {
+        self.checked.remove(run);
     }
 
     /// Writes checksums that were not known. Where the disk does not take them, they stay so.

@@ -19,6 +19,7 @@
 pub mod account;
 mod answers;
 mod cancel;
+mod descriptors;
 mod error;
 mod life;
 mod lock;
@@ -49,6 +50,7 @@ use crate::fuse::{
 };
 
 pub use answers::Handle;
+pub use descriptors::raise_descriptor_limit;
 pub use error::StartError;
 pub use lock::while_idle;
 use parts::{Below, Parts};

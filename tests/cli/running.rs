@@ -86,6 +86,44 @@ fn a_key_can_live_in_the_kernels_keyring() {
     assert_line(&ran, 2, "init --store keyring");
 }
 
+#[test]
+fn a_shells_low_limit_of_open_files_does_not_hinder_large_folders() {
+    let user = User::new(HIGH_SPEED);
+    assert_eq!(user.init(user.simulator.key()).code, 0);
+    let mut shell = std::process::Command::new("bash");
+    user.lend(&mut shell);
+    shell.args([
+        "-euc",
+        "ulimit -Sn 128; exec \"$0\" mount --background mnt",
+        PROGRAM,
+    ]);
+    let mounted = ran(shell.output().unwrap());
+    assert_eq!(mounted.code, 0, "{mounted:?}");
+    let pid = user.status()["pid"].to_string();
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let soft = files.unwrap().split_whitespace().nth(3).unwrap();
+    assert!(soft.parse::<u64>().unwrap() >= 4096, "{limits}");
+    for folder in ["one", "two"] {
+        let at = user.path("mnt").join(folder);
+        std::fs::create_dir(&at).unwrap();
+        for number in 0..300 {
+            std::fs::write(at.join(number.to_string()), number.to_string()).unwrap();
+        }
+    }
+    let waited = user.run(&["queue", "wait", "--timeout", "60s"]);
+    assert_eq!(waited.code, 0, "{waited:?}");
+    assert_eq!(user.simulator.account().file_paths().len(), 600);
+    assert!(
+        !user.log().contains("Too many open files"),
+        "{}",
+        user.log()
+    );
+    assert_eq!(user.run(&["unmount"]).code, 0);
+}
+
 /// A session with a keyring of its own that is open.
 const IN_A_SESSION: &str = r#"
 printf password | gnome-keyring-daemon --unlock --components=secrets > "$HOME/keyring"

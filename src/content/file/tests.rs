@@ -1,7 +1,9 @@
 //! A cache file on a real disk.
 
 use super::super::blocks::BLOCK_SIZE;
+use super::super::buffers::Buffers;
 use super::super::cursor::{Price, Room, Terms};
+use super::super::parts::Parts;
 use super::*;
 use bytes::Bytes;
 
@@ -163,4 +165,21 @@ fn a_denial_is_remembered_for_a_while() {
     assert!(matches!(again, Err(ContentError::Gone(_))));
     let later = Instant::now() + DENIAL_KEPT;
     assert!(f.file.plan(&(0..1), &f.memory, 64, later).is_ok());
+}
+
+#[test]
+fn what_comes_beyond_a_flight_that_was_cut_short_is_not_counted_as_here() {
+    let f = fixture();
+    let flight = f.file.state.lock().flights.begin(&(0..4));
+    flight.landed(2);
+    assert!(f.file.give_up(&flight));
+    let came: Vec<Arrived> = (0..3)
+        .map(|block| Arrived {
+            block,
+            bytes: bytes(block),
+        })
+        .collect();
+    let stored = f.file.store(&flight, &came);
+    assert!(matches!(stored, Stored::Added(added) if added == 2 * BLOCK_SIZE));
+    assert_eq!(f.file.map.present_until(&(0..4)), 2);
 }
