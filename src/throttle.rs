@@ -11,7 +11,7 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::ZonedDateTime;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 
 use crate::config::Timetable;
@@ -41,7 +41,7 @@ pub struct Throttle {
 }
 
 struct Shared {
-    table: Timetable,
+    table: RwLock<Timetable>,
     /// The bucket of the rate that held when it was last looked at.
     bucket: Mutex<Option<(NonZeroU64, Arc<DefaultDirectRateLimiter>)>>,
     /// How many wait whose turn is the first.
@@ -54,7 +54,7 @@ impl Throttle {
     pub fn new(table: Timetable) -> Throttle {
         Throttle {
             shared: Arc::new(Shared {
-                table,
+                table: RwLock::new(table),
                 bucket: Mutex::new(None),
                 first: AtomicUsize::new(0),
                 clock: DefaultClock::default(),
@@ -62,17 +62,23 @@ impl Throttle {
         }
     }
 
+    /// Follows another table from now on, also for what is under way.
+    pub fn follow(&self, table: Timetable) {
+        *self.shared.table.write() = table;
+    }
+
     /// Whether anything can ever be held back.
     pub fn is_off(&self) -> bool {
-        self.shared.table.is_off()
+        self.shared.table.read().is_off()
     }
 
     /// Bytes a second that are allowed now; `None` for no limit.
     pub fn rate(&self) -> Option<NonZeroU64> {
-        if self.is_off() {
+        let table = self.shared.table.read();
+        if table.is_off() {
             return None;
         }
-        self.shared.table.at(ZonedDateTime::now().datetime())
+        table.at(ZonedDateTime::now().datetime())
     }
 
     /// Returns when `bytes` may be moved, or have been without breaking the limit.
@@ -224,6 +230,17 @@ mod tests {
         };
         tokio::join!(ahead, reader);
         assert_eq!(*ended.lock(), ["ahead", "reader"]);
+    }
+
+    #[tokio::test]
+    async fn another_table_holds_also_for_what_waits() {
+        let throttle = throttle("1KiB");
+        let waiting = throttle.clone();
+        let waiting = tokio::spawn(async move { waiting.take(1 << 30).await });
+        tokio::task::yield_now().await;
+        throttle.follow(Timetable::default());
+        waiting.await.unwrap();
+        assert!(throttle.is_off());
     }
 
     #[tokio::test]

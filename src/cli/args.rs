@@ -54,8 +54,13 @@ pub enum Verb {
     )]
     Queue(QueueArgs),
     /// List folders anew, now
-    #[command(after_help = "Example:\n  fichierfs refresh ~/1fichier/Downloads")]
+    #[command(
+        after_help = "Example:\n  fichierfs refresh ~/1fichier/Downloads\n  fichierfs refresh -r ~/1fichier\n\nThe service lists a folder at most every 30 seconds: this waits for it. What the service lists then shows when this returns."
+    )]
     Refresh {
+        /// Also all folders below them
+        #[arg(short, long)]
+        recursive: bool,
         /// Folders of a mount
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
@@ -118,12 +123,12 @@ pub enum Verb {
     Init(Box<InitArgs>),
     /// Find what is wrong on this machine, and say how to mend it
     #[command(
-        after_help = "Example:\n  fichierfs doctor\n  fichierfs doctor --fix\n  fichierfs doctor --report doctor.txt\n\nExits with 1 if something has to be mended. The service is asked one call for the key, and only\nif no mount runs that knows already."
+        after_help = "Example:\n  fichierfs doctor\n  fichierfs doctor --fix\n  fichierfs doctor --report doctor.txt\n  fichierfs doctor --restore ~/rescued\n\nExits with 1 if something has to be mended. The service is asked one call for the key, and only\nif no mount runs that knows already."
     )]
     Doctor(Box<DoctorArgs>),
     /// Have systemd mount the account at each start
     #[command(
-        after_help = "Examples:\n  fichierfs service install ~/1fichier\n  sudo fichierfs service install --system /mnt/1fichier\n  fichierfs service show"
+        after_help = "Example:\n  fichierfs service install ~/1fichier\n  sudo fichierfs service install --system /mnt/1fichier\n  fichierfs service show"
     )]
     Service {
         /// What to do
@@ -253,6 +258,9 @@ pub struct StatusArgs {
     /// Show it anew each second until Ctrl-C
     #[arg(long)]
     pub watch: bool,
+    /// For supervisors: print nothing, and exit with 1 and a reason unless all is well
+    #[arg(long, conflicts_with_all = ["json", "watch"])]
+    pub check: bool,
     #[command(flatten)]
     pub(super) mount: MountpointArg,
 }
@@ -381,6 +389,9 @@ pub struct DoctorArgs {
     /// Leave names and paths in the report
     #[arg(long, requires = "report")]
     pub with_names: bool,
+    /// Copy into this folder what was written, but neither closed nor synced, before a crash
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["fix", "report", "offline"])]
+    pub restore: Option<PathBuf>,
 }
 
 /// `pin`.
@@ -418,9 +429,23 @@ pub enum CacheVerb {
     },
 }
 
+/// Where `init` stores the key.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Storage {
+    /// In the configuration file, mode 0600
+    File,
+    /// In the kernel's keyring of the user, until the machine restarts
+    Keyring,
+    /// In the desktop's keyring, through secret-tool
+    Desktop,
+}
+
 /// `init`.
 #[derive(Args, Debug)]
 pub struct InitArgs {
+    /// Where to store the key, in place of where it was [default: file, or where it is]
+    #[arg(long, value_name = "WHERE")]
+    pub store: Option<Storage>,
     /// Have running mounts use the new key from now on
     #[arg(long)]
     pub rotate: bool,

@@ -18,7 +18,7 @@ use super::Outcome;
 use super::exit::{Exit, Failure};
 
 /// The log's name in the state directory.
-const LOG: &str = "fichierfs.log";
+pub(super) const LOG: &str = "fichierfs.log";
 
 /// What the child tells the parent.
 #[derive(Serialize, Deserialize)]

@@ -4,11 +4,11 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
-use super::Outcome;
 use super::args::{DoctorArgs, OptionFlags};
 use super::exit::{Exit, Failure};
 use super::load::{self, Loaded, NamedFile};
 use super::show::{self, Paint, Tone};
+use super::{Outcome, restore};
 use crate::api::{Ask, Class};
 use crate::config::config_file;
 use crate::control::protocol::{SCHEMA, Status};
@@ -21,6 +21,11 @@ use crate::doctor::{self, Case, Configured, Finding, KeyAnswer, Level, Report};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(args: &DoctorArgs) -> Outcome {
+    if let Some(dir) = &args.restore {
+        let none = OptionFlags::default();
+        let loaded = load::load(&args.config, NamedFile::Exists, &none, &[])?;
+        return restore::run(&loaded, dir, args.json);
+    }
     let case = case(args).await?;
     let mut findings = doctor::examine(&case);
     if args.fix {

@@ -9,9 +9,9 @@ use super::args::InitArgs;
 use super::exit::{Exit, Failure};
 use super::load::{self, Loaded, NamedFile};
 use super::show::{self, Paint};
-use super::{Outcome, account};
+use super::{Outcome, account, storage};
 use crate::api::{ApiError, Ask, Class};
-use crate::config::{ApiKey, BadKey, write_key};
+use crate::config::{ApiKey, BadKey};
 use crate::control::protocol::Account;
 use crate::daemon;
 
@@ -32,8 +32,10 @@ restricted by it). Take one key for each program: a program that shares one can 
 
 init stores the key in the configuration file (mode 0600), which keeps it from other users of the machine, not
 from programs of your own nor from who has the disk. Other places, by what they protect from:
-  api_key_command  a password manager or vault: also from who has the disk or a backup
-                   (api_key_command = \"secret-tool lookup service fichierfs\" for the desktop's keyring)
+  --store desktop  the desktop's keyring: also from who has the disk or a backup, while you are not logged in
+  --store keyring  the kernel's keyring, in memory alone: also from who has the disk; it has to be given again after
+                   each restart of the machine; works without a desktop
+  api_key_command  a password manager or vault, by a command of yours: as that protects it
   systemd credential fichierfs-api-key (systemd-creds encrypt): also from who has the disk
   api_key_file     a file of its own, closed to others: keeps the key out of copies of the configuration
   FICHIERFS_API_KEY  in the environment: for containers; programs of your own can read it
@@ -45,7 +47,7 @@ pub(super) async fn run(args: &InitArgs) -> Outcome {
     let key = ask_for_key()?;
     let checked = check(&loaded, &key).await?;
     let profile = args.config.profile.as_deref();
-    write_key(&loaded.file, profile, &key)?;
+    let stored = storage::keep(&loaded, profile, args.store, &key)?;
     let told = match (args.rotate, &checked) {
         (true, Checked::Good(_)) => rotate(&loaded).await?,
         (true, Checked::NotNow(_)) => {
@@ -63,9 +65,10 @@ pub(super) async fn run(args: &InitArgs) -> Outcome {
     }
     text.push_str(&told);
     text.push_str(&format!(
-        "Written to {} (readable by you alone). Next: mkdir -p ~/1fichier && fichierfs mount{} ~/1fichier\n",
-        loaded.file.display(),
-        profile.map(|name| format!(" --profile {name}")).unwrap_or_default(),
+        "{stored} Next: mkdir -p ~/1fichier && fichierfs mount{} ~/1fichier\n",
+        profile
+            .map(|name| format!(" --profile {name}"))
+            .unwrap_or_default(),
     ));
     show::print(&text)?;
     Ok(Exit::Done)

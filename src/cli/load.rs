@@ -63,20 +63,28 @@ pub fn read(
     if text.is_none() && args.config.is_some() && named == NamedFile::Exists {
         return Err(missing(&file));
     }
-    let layers = Layers {
+    let mut layers = Layers {
         file: text.map(|text| (file.clone(), text)),
         profile: args.profile.clone(),
         environment: std::env::vars().collect(),
         mount_options: mount_options.to_vec(),
         flags: flags.0.clone(),
     };
-    let resolved = resolve(&layers)?;
+    let resolved = match resolve(&layers) {
+        // It is made with the key.
+        Err(ConfigError::UnknownProfile { .. }) if named == NamedFile::MayBeNew => {
+            layers.profile = None;
+            resolve(&layers)?
+        }
+        resolved => resolved?,
+    };
     let mut settings = resolved.settings;
     // The daemon may leave this directory.
     let places = [
         &mut settings.state_dir,
         &mut settings.cache_dir,
         &mut settings.api_key_file,
+        &mut settings.log_file,
     ];
     for path in places.into_iter().flatten() {
         *path = std::path::absolute(&path).map_err(|error| ConfigError::File {

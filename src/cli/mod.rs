@@ -19,16 +19,19 @@ mod link;
 mod load;
 mod log;
 mod mount;
+mod panics;
 mod pin;
 mod queue;
 #[cfg(test)]
 mod reference;
 mod refresh;
+mod restore;
 mod service;
 mod show;
 mod signals;
 mod simulate;
 mod status;
+mod storage;
 mod unmount;
 mod verify;
 
@@ -48,6 +51,7 @@ type Outcome = Result<Exit, Failure>;
 pub fn run() -> ExitCode {
     // A key given by mistake, or in the environment, is in memory from the first line on.
     crate::config::harden_process();
+    panics::tell();
     let words: Vec<OsString> = std::env::args_os().collect();
     let (words, caller) = match helper::translate(&words) {
         Some(words) => (words, Caller::MountProgram),
@@ -80,7 +84,7 @@ fn dispatch(verb: Verb, words: Vec<OsString>) -> Outcome {
         Verb::Unmount(args) => brief(unmount::run(&args)),
         Verb::Status(args) => brief(status::run(&args)),
         Verb::Queue(args) => brief(queue::run(args.verb)),
-        Verb::Refresh { paths } => brief(refresh::run(&paths)),
+        Verb::Refresh { recursive, paths } => brief(refresh::run(&paths, recursive)),
         Verb::Pin(args) => brief(pin::pin(&args)),
         Verb::Verify { json, paths } => brief(verify::run(&paths, json)),
         Verb::Unpin { paths } => brief(pin::unpin(&paths)),

@@ -4,13 +4,11 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::args::MountArgs;
 use super::exit::{Exit, Failure, chain};
 use super::log::SetLevel;
-use super::{Outcome, background, load, log, long, show, signals};
-use crate::config::LogLevel;
+use super::signals::{self, Signals};
+use super::{Outcome, background, load, log, long, show};
 use crate::control::protocol::Backlog;
 use crate::daemon::{self, Ended, Fresh, Reread, Setup, StartError};
 
@@ -46,8 +44,15 @@ fn serve(
         }
         return background::launch(&loaded.paths.state_dir()?, words);
     }
-    let set_level = log::start(loaded.settings.log_level, loaded.settings.log_format);
-    let reread = reread(args, set_level, loaded.settings.log_level)?;
+    let background = match report {
+        Some(_) => Some(loaded.paths.state_dir()?.join(background::LOG)),
+        None => None,
+    };
+    let target = log::Target::of(&loaded.settings, background);
+    let (level, format) = (loaded.settings.log_level, loaded.settings.log_format);
+    let set_level = log::start(level, format, target)?;
+    daemon::raise_descriptor_limit();
+    let reread = reread(args, set_level)?;
     for name in &loaded.unknown_variables {
         tracing::warn!("{name} is in the environment, but there is no such option");
     }
@@ -65,35 +70,35 @@ fn serve(
     }
     long(async move {
         let drain_timeout = setup.settings.drain_timeout;
-        let mut running = daemon::start(setup).await?;
+        let mut signals = Signals::new()?;
+        let mut running = tokio::select! {
+            running = daemon::start(setup) => running?,
+            asked = signals.next() => {
+                let line = format!("{asked:?} during the start: nothing was mounted");
+                return Err(Failure::new(Exit::Failed, line));
+            }
+        };
         mounted(&mountpoint, report);
-        let ended = signals::serve(&mut running, drain_timeout).await?;
+        let ended = signals::serve(&mut running, &mut signals, drain_timeout).await?;
         outcome(ended)
     })
 }
 
 /// Reads the configuration again as this start did. The level of the log is changed
 /// right away: the daemon knows no log.
-fn reread(args: &MountArgs, set_level: SetLevel, level: LogLevel) -> Result<Reread, Failure> {
+fn reread(args: &MountArgs, set_level: SetLevel) -> Result<Reread, Failure> {
     let mut config = args.config.clone();
     // The daemon may leave this directory.
     config.config = config.config.map(std::path::absolute).transpose()?;
     let (flags, options) = (args.options.clone(), args.mount_options.clone());
-    let level = Mutex::new(level);
     Ok(Arc::new(move || {
         let loaded = load::load(&config, load::NamedFile::Exists, &flags, &options);
         let loaded = loaded.map_err(|failure| failure.line)?;
         let key = load::key(&loaded.settings).map_err(|failure| failure.line)?;
-        let mut applied = Vec::new();
-        let wanted = loaded.settings.log_level;
-        if std::mem::replace(&mut *level.lock(), wanted) != wanted {
-            set_level(wanted);
-            applied.push("log_level");
-        }
+        set_level(loaded.settings.log_level);
         Ok(Fresh {
             settings: loaded.settings,
             key,
-            applied,
         })
     }))
 }

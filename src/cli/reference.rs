@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 
+use super::restore::RestoreReport;
+
 use crate::config::reference::assert_document;
 use crate::control::protocol::{Account, Cancelled, Pins, Queue, SCHEMA, Status, Verification};
 use crate::doctor::Report;
@@ -21,6 +23,7 @@ fn reference() -> String {
     table::<Cancelled>(&mut text, "queue cancel --json");
     table::<Account>(&mut text, "account --json");
     table::<Report>(&mut text, "doctor --json");
+    table::<RestoreReport>(&mut text, "doctor --restore DIR --json");
     text
 }
 

@@ -1,5 +1,6 @@
 //! `service`: writes the unit and says what to run; systemd is not asked for anything.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::args::{ServicePlace, ServiceVerb};
@@ -20,6 +21,9 @@ pub(super) fn run(verb: ServiceVerb) -> Outcome {
             let at = std::path::absolute(mountpoint)?;
             let wanted = files(&place)?;
             let program = program()?;
+            if place.system && place.root.is_none() {
+                only_roots(&program)?;
+            }
             let edited = edited(force);
             let changes = install(&wanted, &program, &at, profile.as_deref(), edited)?;
             if place.root.is_none() {
@@ -87,6 +91,29 @@ fn files(place: &ServicePlace) -> Result<Place, Failure> {
 /// This program, as a service is to start it.
 fn program() -> Result<PathBuf, Failure> {
     Ok(std::env::current_exe()?)
+}
+
+/// Refuses to have root start what somebody else can change.
+fn only_roots(program: &Path) -> Result<(), Failure> {
+    let Some(theirs) = program.ancestors().find(|path| !is_roots(path)) else {
+        return Ok(());
+    };
+    let line = format!(
+        "a service of the machine must not run {}: others than root can change {}; run: sudo install -m 755 {} /usr/local/bin/ && sudo /usr/local/bin/fichierfs service install --system …",
+        program.display(),
+        theirs.display(),
+        program.display(),
+    );
+    Err(Failure::new(Exit::Failed, line))
+}
+
+/// Whether root alone can change it; in a folder with the sticky bit others can add, not replace.
+fn is_roots(path: &Path) -> bool {
+    let Ok(facts) = path.symlink_metadata() else {
+        return false;
+    };
+    let open = facts.mode() & 0o022 != 0 && facts.mode() & 0o1000 == 0;
+    facts.uid() == 0 && !open
 }
 
 fn make(mountpoint: &Path) -> Result<(), Failure> {
@@ -157,5 +184,23 @@ fn next(manager: Manager, mountpoint: &Path, profile: Option<&str>) -> String {
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Failure {
         Failure::of(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_runs_nothing_that_others_can_change() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("fichierfs");
+        std::fs::write(&program, "").unwrap();
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(dir.path(), open).unwrap();
+        let line = only_roots(&program).unwrap_err().line;
+        assert!(line.contains("sudo install -m 755"), "{line}");
+        assert!(is_roots(Path::new("/")) && is_roots(Path::new("/usr/bin/env")));
     }
 }

@@ -12,9 +12,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::daemon::{Ended, NewKey, Running};
 
-/// Serves until the end, however it comes about.
-pub(super) async fn serve(running: &mut Running, drain_timeout: Duration) -> io::Result<Ended> {
-    let mut signals = Signals::new()?;
+/// Serves until the end, however it comes about. `signals` are caught since before the start, so
+/// that none of them ends a mount that is just coming up.
+pub(super) async fn serve(
+    running: &mut Running,
+    signals: &mut Signals,
+    drain_timeout: Duration,
+) -> io::Result<Ended> {
     let handle = running.handle().clone();
     let has_terminal = io::stdin().is_terminal();
     loop {

@@ -115,6 +115,21 @@ pub enum ConfigError {
     /// The command for the key failed.
     #[error("api_key_command failed: {0}")]
     KeyCommand(String),
+    /// The kernel's keyring.
+    #[error(
+        "api_key_keyring: {name:?} in the kernel's keyring: {why}; after a restart of the machine run `fichierfs init --store keyring` again"
+    )]
+    Keyring {
+        /// The description.
+        name: String,
+        /// The kernel's reason.
+        why: String,
+    },
+    /// A program that was to store the key.
+    #[error(
+        "secret-tool, which talks to the desktop's keyring, failed: {0}; as root: apt-get install libsecret-tools; or choose another --store"
+    )]
+    SecretTool(String),
     /// The table of options does not fit itself.
     #[error("the table of options is broken; please report it")]
     Internal,

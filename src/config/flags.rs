@@ -31,6 +31,7 @@ fn argument(option: &'static OptionSpec) -> Arg {
             Kind::Choice(_) => "WORD",
             Kind::Count | Kind::Factor | Kind::Octal => "N",
             Kind::Timetable => "LIMIT",
+            Kind::Listen => "PLACE",
             Kind::Patterns => "NAMES",
             Kind::Text | Kind::Secret => "TEXT",
         });

@@ -7,12 +7,18 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use secrecy::{ExposeSecret, SecretString};
 use whirlpool::{Digest, Whirlpool};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A key of the service's API. It cannot be printed, and its memory is zeroed when
 /// it is dropped.
 #[derive(Clone)]
 pub struct ApiKey(SecretString);
+
+// Nothing of ours wipes it: its content's type does.
+const _: fn() = || {
+    fn wiped<T: ZeroizeOnDrop>() {}
+    wiped::<SecretString>();
+};
 
 /// Why a text cannot be a key. It never quotes the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 //! what it gives is no key: falling back would hide the mistake.
 //!
 //! In order: `FICHIERFS_API_KEY`, the systemd credential, `api_key_command`,
-//! `api_key_file`, `api_key` in the configuration.
+//! `api_key_file`, `api_key_keyring`, `api_key` in the configuration.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::guard::{read_private, read_text};
-use super::{ApiKey, ConfigError, Settings};
+use super::{ApiKey, ConfigError, Settings, keyring};
 
 /// The variable that holds a key.
 const VARIABLE: &str = "FICHIERFS_API_KEY";
@@ -48,6 +48,10 @@ pub fn find_key(
     if let Some(path) = &settings.api_key_file {
         let text = read_private(path)?.ok_or_else(|| missing(path))?;
         return parse(path.display().to_string(), text.as_str().to_owned());
+    }
+    if let Some(name) = &settings.api_key_keyring {
+        let text = keyring::find(name)?;
+        return parse("api_key_keyring".to_owned(), text.as_str().to_owned());
     }
     settings.api_key.clone().ok_or(ConfigError::NoKey)
 }

@@ -14,6 +14,7 @@ mod guard;
 mod harden;
 mod key;
 mod key_sources;
+mod keyring;
 mod options;
 mod paths;
 #[cfg(test)]
@@ -23,14 +24,17 @@ mod timetable;
 mod value;
 
 pub use error::ConfigError;
-pub use file::{read_config, write_key};
+pub use file::{OtherSources, read_config, write_key, write_source};
 pub use flags::{arguments as flag_arguments, given as given_flags};
 pub use guard::private_folder;
 pub use harden::harden_process;
 pub use key::{ApiKey, BadKey, KeyStore};
 pub use key_sources::find_key;
-pub use options::{OPTIONS, OptionSpec, Scope, Settings};
+pub use keyring::store as store_in_keyring;
+pub use options::{Change, OPTIONS, OptionSpec, Scope, Settings};
 pub use paths::{Paths, config_file};
 pub use resolve::{Layer, Layers, Resolved, resolve};
 pub use timetable::Timetable;
-pub use value::{AddressFamily, Factor, Fsync, Kind, LogFormat, LogLevel, Size, Umask, Value};
+pub use value::{
+    AddressFamily, Factor, Fsync, Kind, Listen, LogFormat, LogLevel, Size, Umask, Value,
+};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::timetable::Timetable;
 use super::value::{
-    AddressFamily, Factor, Fsync, Kind, LogFormat, LogLevel, Patterns, Size, Umask, Value,
+    AddressFamily, Factor, Fsync, Kind, Listen, LogFormat, LogLevel, Patterns, Size, Umask, Value,
 };
 use super::{ApiKey, ConfigError};
 
@@ -41,6 +41,26 @@ pub struct OptionSpec {
     pub help: &'static str,
     /// What it is about.
     pub scope: Scope,
+    /// When a running mount follows a change.
+    pub change: Change,
+}
+
+/// When a running mount that reads its configuration anew follows a change of an option.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// At once.
+    Now,
+    /// At the next mount.
+    NextMount,
+}
+
+macro_rules! change {
+    () => {
+        Change::NextMount
+    };
+    (Now) => {
+        Change::Now
+    };
 }
 
 impl OptionSpec {
@@ -61,7 +81,7 @@ impl OptionSpec {
 }
 
 macro_rules! options {
-    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:literal, $scope:ident;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:literal, $scope:ident $(, $change:ident)?;)+) => {
         /// All options, in the order of the manual.
         pub const OPTIONS: &[OptionSpec] = &[$(
             OptionSpec {
@@ -70,6 +90,7 @@ macro_rules! options {
                 default: $default,
                 help: concat!($($doc),+).trim_ascii(),
                 scope: Scope::$scope,
+                change: change!($($change)?),
             },
         )+];
 
@@ -136,11 +157,14 @@ options! {
     connect_timeout: Duration = "10s", Service;
 
     /// The API key. Better in a file of its own or from a command.
-    api_key: Option<ApiKey> = "", Key;
+    api_key: Option<ApiKey> = "", Key, Now;
     /// A shell command that prints the API key.
-    api_key_command: Option<String> = "", Key;
+    api_key_command: Option<String> = "", Key, Now;
     /// A file that holds the API key, readable by its owner only.
-    api_key_file: Option<PathBuf> = "", Key;
+    api_key_file: Option<PathBuf> = "", Key, Now;
+    /// Under which description the API key is in the kernel's keyring of the user. It is gone
+    /// after a restart of the machine.
+    api_key_keyring: Option<String> = "", Key, Now;
 
     /// Refuse all changes.
     ro: bool = "false", Mount;
@@ -156,6 +180,9 @@ options! {
     root_folder: String = "", Mount;
     /// How long a folder's listing is good before it is looked at again.
     dir_cache_time: Duration = "5m", Mount;
+    /// Look at all folders anew after the start, in the background: at most what people leave of
+    /// the pace that the service allows, two folders a second.
+    refresh_at_start: bool = "false", Mount;
     /// How long an operation on names may take before it fails.
     metadata_deadline: Duration = "10s", Mount;
     /// How long a read may take before it fails.
@@ -173,7 +200,7 @@ options! {
     connections: usize = "8", Reading;
     /// Most bytes a second of all downloads together, by local time where wanted: the first span
     /// that holds decides.
-    download_limit: Timetable = "", Reading;
+    download_limit: Timetable = "", Reading, Now;
 
     /// Where changes wait for their upload, with the database; below the user's data
     /// directory if empty.
@@ -200,14 +227,24 @@ options! {
     uploads: usize = "2", Writing;
     /// Most bytes a second of all uploads together, by local time where wanted: the first span
     /// that holds decides. An upload that would last longer than the service allows is freed from it.
-    upload_limit: Timetable = "", Writing;
+    upload_limit: Timetable = "", Writing, Now;
     /// How long the queue is worked off after `unmount` or a signal took the mount away.
     drain_timeout: Duration = "10m", Writing;
 
     /// How much is logged.
-    log_level: LogLevel = "info", Program;
-    /// How log lines are written.
+    log_level: LogLevel = "info", Program, Now;
+    /// How log lines are written, where they do not go to the journal.
     log_format: LogFormat = "text", Program;
+    /// A file for the log. If empty: the journal for a service of systemd, fichierfs.log in
+    /// state_dir in the background, else standard error.
+    log_file: Option<PathBuf> = "", Program;
+    /// How long a log file may become before the next one is begun.
+    log_file_size: Size = "10MiB", Program;
+    /// How many full log files are kept beside the one in use.
+    log_files: usize = "5", Program;
+    /// Where figures for Prometheus can be fetched, at /metrics, and /healthz for supervisors: a
+    /// unix socket for this user alone, or a port of a loopback address, open to all users of the machine.
+    metrics: Option<Listen> = "", Program;
 }
 
 #[cfg(test)]

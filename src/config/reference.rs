@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::flags::heading;
-use super::options::{OPTIONS, OptionSpec};
+use super::options::{Change, OPTIONS, OptionSpec};
 use super::value::Kind;
 
 /// What stands before the tables.
@@ -20,16 +20,17 @@ fn reference() -> String {
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            "\n## {}\n\n| option | takes | default | what it is for |\n| --- | --- | --- | --- |\n",
+            "\n## {}\n\n| option | takes | default | follows a change | what it is for |\n| --- | --- | --- | --- | --- |\n",
             heading(first.scope)
         );
         for option in options {
             let _ = writeln!(
                 text,
-                "| `{}` | {} | {} | {} |",
+                "| `{}` | {} | {} | {} | {} |",
                 option.name,
                 takes(option),
                 default(option),
+                change(option),
                 option.help.replace('|', "\\|")
             );
         }
@@ -45,6 +46,13 @@ fn takes(option: &OptionSpec) -> String {
         }
         Kind::Secret => "an API key; not as an argument".to_owned(),
         kind => kind.expects(),
+    }
+}
+
+fn change(option: &OptionSpec) -> &'static str {
+    match option.change {
+        Change::Now => "at once",
+        Change::NextMount => "next mount",
     }
 }
 

@@ -1,6 +1,7 @@
 //! The types of options and how they are written: `90s`, `256MiB`, `022`.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub enum Kind {
     Timetable,
     /// Patterns of names, as shells have them.
     Patterns,
+    /// A place to listen at: the path of a unix socket, or a loopback address with a port.
+    Listen,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A secret: never shown, never taken from the command line.
@@ -53,6 +56,10 @@ impl Kind {
             }
             Kind::Patterns => {
                 "patterns of names such as .~lock.*# or Thumbs.db, separated by spaces; none may be * or have a slash"
+                    .to_owned()
+            }
+            Kind::Listen => {
+                "an absolute path for a unix socket, or a loopback address with a port such as 127.0.0.1:9847"
                     .to_owned()
             }
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
@@ -134,6 +141,28 @@ impl<T: Value> Value for Option<T> {
             return Some(None);
         }
         T::read(text).map(Some)
+    }
+}
+
+/// A place to listen at that other machines cannot reach.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Listen {
+    /// A unix socket.
+    Socket(PathBuf),
+    /// A port of a loopback address.
+    Port(SocketAddr),
+}
+
+impl Value for Listen {
+    const KIND: Kind = Kind::Listen;
+
+    fn read(text: &str) -> Option<Listen> {
+        if let Some(path) = PathBuf::read(text).filter(|path| path.is_absolute()) {
+            return Some(Listen::Socket(path));
+        }
+        let text = text.replace("localhost:", "127.0.0.1:");
+        let address: SocketAddr = text.parse().ok()?;
+        address.ip().is_loopback().then_some(Listen::Port(address))
     }
 }
 

@@ -36,6 +36,23 @@ pub fn bytes_of(blocks: &Range<Block>, size: u64) -> Range<u64> {
     (blocks.start * BLOCK_SIZE).min(size)..(blocks.end * BLOCK_SIZE).min(size)
 }
 
+/// The end of the last block that lies whole before `end`, in a file of `size` bytes.
+pub fn whole_until(end: u64, size: u64) -> Block {
+    if end >= size { count(size) } else { of(end) }
+}
+
+/// Blocks in order, as runs of those that follow one another.
+pub fn runs(blocks: impl IntoIterator<Item = Block>) -> Vec<Range<Block>> {
+    let mut runs: Vec<Range<Block>> = Vec::new();
+    for block in blocks {
+        match runs.last_mut() {
+            Some(run) if run.end == block => run.end += 1,
+            _ => runs.push(block..block + 1),
+        }
+    }
+    runs
+}
+
 /// How many bytes `blocks` have in a file of `size` bytes.
 pub fn len_of(blocks: &Range<Block>, size: u64) -> u64 {
     let bytes = bytes_of(blocks, size);
@@ -139,17 +156,7 @@ impl BlockMap {
 
     /// The runs of `blocks` that are absent, in order.
     pub fn missing(&self, blocks: &Range<Block>) -> Vec<Range<Block>> {
-        let mut runs: Vec<Range<Block>> = Vec::new();
-        for block in blocks.start..blocks.end.min(self.blocks()) {
-            if self.contains(block) {
-                continue;
-            }
-            match runs.last_mut() {
-                Some(run) if run.end == block => run.end += 1,
-                _ => runs.push(block..block + 1),
-            }
-        }
-        runs
+        runs((blocks.start..blocks.end.min(self.blocks())).filter(|&block| !self.contains(block)))
     }
 
     /// Marks `blocks` as present; their bytes must have been written. Returns
@@ -205,6 +212,10 @@ mod tests {
         assert_eq!(bytes_of(&(3..4), size), 3 * BLOCK_SIZE..size);
         assert_eq!(len_of(&(2..4), size), BLOCK_SIZE + 5);
         assert_eq!(count(0), 0);
+        assert_eq!(whole_until(size, size), 4);
+        assert_eq!(whole_until(size - 1, size), 3);
+        assert_eq!(whole_until(BLOCK_SIZE, size), 1);
+        assert_eq!(whole_until(BLOCK_SIZE - 1, size), 0);
         assert_eq!(covering(&(5..5)), 0..0);
         assert_eq!(covering(&(BLOCK_SIZE - 1..BLOCK_SIZE + 1)), 0..2);
         assert_eq!(covering(&(BLOCK_SIZE..2 * BLOCK_SIZE)), 1..2);

@@ -2,8 +2,9 @@
 //!
 //! Pure: it is told of reads and answers with blocks to fetch ahead. A reader
 //! that goes on where it was is sequential; it gets a window ahead of itself
-//! that begins at two blocks and doubles, at first at each step and beyond a
-//! megabyte only when the reader had to wait; it halves where the readers of all
+//! that begins at two blocks and doubles, at first with each step and beyond a
+//! megabyte only when the reader had to wait; it is bounded by how much was read so far, since
+//! who read little often stops soon, and halves where the readers of all
 //! files have much asked ahead already. A read elsewhere begins a new
 //! cursor, without any window. Several readers of one file have a cursor each.
 //!
@@ -31,12 +32,31 @@ const EASY_WINDOW: u64 = 1024 * 1024;
 /// The longest stretch that is expected after a jump.
 const LONGEST_STRETCH: u64 = 4 * 1024 * 1024;
 
+/// What a window may be, as a multiple of what was read so far: little for a look at the
+/// head of a file, and more once it is clear that it is read on.
+const FIRST_TRUST: u64 = 4;
+const TRUST: u64 = 16;
+
+/// Bytes read in sequence after which it is clear.
+const CLEAR: u64 = 1024 * 1024;
+
 /// A run ahead is a part of the window, so that several connections share it,
-/// but no shorter than this.
-const SHORTEST_RUN: u64 = 1024 * 1024;
+/// but no shorter than this, or the wait for its first byte would be most of it.
+const SHORTEST_RUN: u64 = 3 * 1024 * 1024;
+
+/// The same for what is left of a file: its last runs are short, so that all
+/// connections come to their end together.
+const SHORTEST_LAST_RUN: u64 = 1024 * 1024;
 
 /// Runs that a large window is split into: connections that share it.
 const RUNS: u64 = 8;
+
+/// Where each run costs a link of its own, the first of a reader is this long, and a window
+/// is split into a few runs only, of at most so many times the usual length: the calls of
+/// the API that they cost come slowly.
+const FIRST_DEAR_RUN: u64 = 8 * 1024 * 1024;
+const DEAR_RUNS: u64 = 4;
+const DEAR_LENGTH: u64 = 2;
 
 /// Bounds on reading ahead.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +69,26 @@ pub(super) struct Window {
     pub(super) attention: Duration,
 }
 
+impl Window {
+    /// How long the runs are that a window of so many bytes is split into.
+    fn run_of(self, window: u64, price: Price) -> u64 {
+        match price {
+            Price::Free => (window / RUNS).clamp(SHORTEST_RUN.min(self.run), self.run),
+            Price::Link => (window / DEAR_RUNS)
+                .max(FIRST_DEAR_RUN)
+                .min(self.longest_run(price)),
+        }
+    }
+
+    /// Most bytes of one range request.
+    fn longest_run(self, price: Price) -> u64 {
+        match price {
+            Price::Free => self.run,
+            Price::Link => self.run * DEAR_LENGTH,
+        }
+    }
+}
+
 /// Whether more may be asked ahead, over the readers of all files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Room {
@@ -56,6 +96,22 @@ pub(super) enum Room {
     UpTo(u64),
     /// Windows shrink.
     Short,
+}
+
+/// What a range request costs besides its bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Price {
+    /// Nothing: all of a file share one link.
+    Free,
+    /// A link of its own, and so a call of the API.
+    Link,
+}
+
+/// On which terms may be read ahead.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) room: Room,
+    pub(super) price: Price,
 }
 
 /// Whether a read found its bytes at hand.
@@ -89,8 +145,6 @@ struct Cursor {
     asked: u64,
     /// Bytes to keep asked ahead of `next`.
     window: u64,
-    /// Whether the reader waited since the window last grew.
-    waited: bool,
     used: Instant,
 }
 
@@ -124,7 +178,7 @@ impl Cursors {
         &mut self,
         bytes: &Range<u64>,
         met: Met,
-        room: Room,
+        terms: Terms,
         now: Instant,
     ) -> Vec<Range<Block>> {
         let limits = self.window;
@@ -135,36 +189,22 @@ impl Cursors {
         };
         cursor.used = now;
         cursor.from = bytes.start;
-        cursor.waited |= met == Met::Waited;
         if bytes.end <= cursor.next {
             return Vec::new();
         }
         cursor.next = bytes.end;
         cursor.asked = cursor.asked.max(bytes.end);
-        // It reads what was expected of it, so far.
-        if cursor.window == 0 && bytes.end <= cursor.stretch {
+        // It reads what was expected of it, or what came with that, so far.
+        if cursor.window == 0 && (bytes.end <= cursor.stretch || bytes.end < cursor.asked) {
             return Vec::new();
         }
+        cursor.adapt(met, terms, limits.ahead);
+        let run = limits.run_of(cursor.window, terms.price);
         // A large window is kept full run by run, or connections would stand idle
         // while the reader uses up what came at once.
-        let run = (cursor.window / RUNS)
-            .max(SHORTEST_RUN)
-            .min(limits.run)
-            .min(cursor.window / 2);
-        if cursor.asked - cursor.next > cursor.window - run {
+        if cursor.asked - cursor.next > cursor.window - run.min(cursor.window / 2) {
             return Vec::new();
         }
-        match room {
-            Room::Short => cursor.window = (cursor.window / 2).max(2 * BLOCK_SIZE),
-            Room::UpTo(most) => {
-                if cursor.waited || cursor.window < EASY_WINDOW {
-                    cursor.window *= 2;
-                }
-                let most = most.min(limits.ahead);
-                cursor.window = cursor.window.min(most).max(2 * BLOCK_SIZE);
-            }
-        }
-        cursor.waited = false;
         let until = (cursor.next + cursor.window).min(size);
         if until <= cursor.asked {
             return Vec::new();
@@ -173,10 +213,10 @@ impl Cursors {
         // flights know; the last is taken whole.
         let wanted = blocks::covering(&(cursor.asked..until));
         cursor.asked = blocks::bytes_of(&wanted, size).end;
-        split(
-            wanted,
-            (cursor.window / RUNS).max(SHORTEST_RUN).min(limits.run),
-        )
+        match terms.price {
+            Price::Free => split_before(wanted, run, blocks::count(size)),
+            Price::Link => split(wanted, run),
+        }
     }
 
     /// Whether some reader still counts on `run`.
@@ -218,18 +258,52 @@ impl Cursors {
             next: bytes.end,
             asked: blocks::bytes_of(&blocks::covering(&expected), self.size).end,
             window: 0,
-            waited: false,
             used: now,
         });
     }
 }
 
 impl Cursor {
+    /// Sizes the window after a read that went on.
+    fn adapt(&mut self, met: Met, terms: Terms, longest: u64) {
+        let least = match terms.price {
+            Price::Free => 2 * BLOCK_SIZE,
+            Price::Link => FIRST_DEAR_RUN.min(longest),
+        };
+        match terms.room {
+            Room::Short => self.window = (self.window / 2).max(least),
+            Room::UpTo(most) => {
+                let progress = self.next - self.origin;
+                let trust = if progress < CLEAR { FIRST_TRUST } else { TRUST };
+                let most = most.min(longest).min(trust * progress);
+                if met == Met::Waited || self.window < EASY_WINDOW {
+                    self.window *= 2;
+                }
+                self.window = self.window.min(most).max(least);
+            }
+        }
+    }
+
     /// Whether a read of `bytes` counts as going on here.
     fn reaches(&self, bytes: &Range<u64>) -> bool {
         let reach = self.next.saturating_sub(SLACK)..=self.asked + SLACK;
         reach.contains(&bytes.start)
     }
+}
+
+/// Cuts `blocks` into runs of at most `run` bytes, which get shorter towards the `end` of
+/// the file.
+fn split_before(blocks: Range<Block>, run: u64, end: Block) -> Vec<Range<Block>> {
+    let mut runs = Vec::new();
+    let mut start = blocks.start;
+    while start < blocks.end {
+        let left = (end - start) * BLOCK_SIZE;
+        let run = run.min((left / RUNS).max(SHORTEST_LAST_RUN));
+        let next = (start + (run / BLOCK_SIZE).max(1)).min(blocks.end);
+        runs.push(start..next);
+        start = next;
+    }
+    runs
 }
 
 /// Cuts `blocks` into runs of at most `run` bytes.
@@ -252,6 +326,10 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1024 * 1024;
+    const FREE: Terms = Terms {
+        room: Room::UpTo(u64::MAX),
+        price: Price::Free,
+    };
     const LIMITS: Window = Window {
         run: 8 * MIB,
         ahead: 64 * MIB,
@@ -259,13 +337,60 @@ mod tests {
     };
 
     fn read_on(cursors: &mut Cursors, from: u64, reads: u64, met: Met) -> Vec<Range<Block>> {
+        read_on_terms(cursors, from, reads, met, FREE)
+    }
+
+    fn read_on_terms(
+        cursors: &mut Cursors,
+        from: u64,
+        reads: u64,
+        met: Met,
+        terms: Terms,
+    ) -> Vec<Range<Block>> {
         let now = Instant::now();
         (0..reads)
             .flat_map(|i| {
                 let start = from + i * BLOCK_SIZE;
-                cursors.on_read(&(start..start + BLOCK_SIZE), met, Room::UpTo(u64::MAX), now)
+                cursors.on_read(&(start..start + BLOCK_SIZE), met, terms, now)
             })
             .collect()
+    }
+
+    #[test]
+    fn where_each_run_costs_a_link_there_are_few_and_long_ones() {
+        let reads = 1000 * MIB / BLOCK_SIZE;
+        let dear = Terms {
+            price: Price::Link,
+            ..FREE
+        };
+        let limits = Window {
+            run: 32 * MIB,
+            ahead: 384 * MIB,
+            ..LIMITS
+        };
+        let mut cursors = Cursors::new(1000 * MIB, limits);
+        let runs = read_on_terms(&mut cursors, 0, reads, Met::Waited, dear);
+        assert!(runs.windows(2).all(|pair| pair[0].end == pair[1].start));
+        assert_eq!(runs.last().unwrap().end, reads);
+        assert!(runs.len() < 40, "{} links", runs.len());
+        let mut cursors = Cursors::new(1000 * MIB, limits);
+        let cheap = read_on(&mut cursors, 0, reads, Met::Waited);
+        assert!(cheap.len() > runs.len());
+        // In a small cache it stays within its bounds.
+        let mut cursors = Cursors::new(
+            1000 * MIB,
+            Window {
+                run: MIB,
+                ahead: 4 * MIB,
+                ..LIMITS
+            },
+        );
+        for at in 0..reads {
+            let range = at * BLOCK_SIZE..(at + 1) * BLOCK_SIZE;
+            for run in cursors.on_read(&range, Met::Waited, dear, Instant::now()) {
+                assert!(run.end * BLOCK_SIZE <= range.end + 4 * MIB + BLOCK_SIZE);
+            }
+        }
     }
 
     #[test]
@@ -323,7 +448,7 @@ mod tests {
                 let runs = cursors.on_read(
                     &(start..start + BLOCK_SIZE),
                     Met::Waited,
-                    room,
+                    Terms { room, ..FREE },
                     Instant::now(),
                 );
                 end = runs.last().map_or(end, |run| run.end * BLOCK_SIZE - start);
@@ -370,7 +495,7 @@ mod tests {
                 let start = if sequential { last_end } else { start }.min(size - 1);
                 let range = start..(start + len).min(size);
                 last_end = range.end;
-                for run in cursors.on_read(&range, Met::Waited, Room::UpTo(u64::MAX), now) {
+                for run in cursors.on_read(&range, Met::Waited, FREE, now) {
                     prop_assert!(run.start < run.end && run.end <= blocks::count(size));
                     prop_assert!((run.end - run.start) * BLOCK_SIZE <= LIMITS.run);
                     prop_assert!(run.end * BLOCK_SIZE <= range.end + LIMITS.ahead + 2 * BLOCK_SIZE);

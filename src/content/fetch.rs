@@ -1,5 +1,8 @@
 //! Flying a flight: one range request after another, streamed block by block
-//! into the cache, until the run is here.
+//! to readers and into the cache, until the run is here.
+//!
+//! A block is in memory, and so with its readers, as soon as it is whole; to disk they go
+//! several at a time while the next ones come.
 //!
 //! A connection that breaks is taken up again at the byte where it broke, after
 //! a pause that grows; a link that fails is replaced. The flight is given up
@@ -14,11 +17,12 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Core;
 use super::assemble::{Arrived, Assembler};
-use super::blocks;
+use super::blocks::{self, BLOCK_SIZE};
 use super::error::{ContentError, Reason};
 use super::file::{CacheFile, Stored};
 use super::flight::{Flight, Progress};
@@ -38,14 +42,20 @@ const MOST_LINKS: u32 = 2;
 /// Longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
-/// Bytes that come to disk before the row is brought up to date.
-const SAVE_EVERY: u64 = 32 * 1024 * 1024;
+/// Blocks that go to disk together: fewer and larger writes cost less.
+const BATCH: usize = (1024 * 1024 / BLOCK_SIZE) as usize;
+
+/// Bytes that come to disk before the row is brought up to date: what a crash costs is
+/// fetched again, and each time costs a sync.
+const SAVE_EVERY: u64 = 256 * 1024 * 1024;
 
 /// Starts a flight that is on the table of `file`.
 pub(super) fn launch(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight>) {
     let pilot = Pilot {
         waiters: flight.waiters(),
-        assembler: Assembler::new(flight.run().start, file.size),
+        assembler: Assembler::new(flight.run().start, file.size, core.buffers.clone()),
+        unwritten: Vec::new(),
+        writing: None,
         core: Arc::clone(core),
         file: Arc::clone(file),
         asked: blocks::len_of(&flight.run(), file.size),
@@ -59,7 +69,7 @@ pub(super) fn launch(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight
 
 /// Why an attempt ended before its time.
 enum Stop {
-    /// Nobody wants the flight; it is off the table.
+    /// Nobody wants the rest of the flight.
     GivenUp,
     /// A reader has taken the connection; the flight waits for another one.
     HandedOver,
@@ -79,6 +89,10 @@ struct Pilot {
     flight: Arc<Flight>,
     waiters: watch::Receiver<usize>,
     assembler: Assembler,
+    /// Blocks that came and are not on their way to disk yet.
+    unwritten: Vec<Arrived>,
+    /// The write under way.
+    writing: Option<JoinHandle<()>>,
     /// Bytes of the run when it was launched.
     asked: u64,
     over: Option<Progress>,
@@ -92,12 +106,14 @@ impl Pilot {
         let mut since = Instant::now();
         loop {
             let before = self.assembler.position();
-            let fault = match self.attempt().await {
-                Ok(()) => {
+            let attempt = self.attempt().await;
+            self.write().await;
+            self.written().await;
+            let fault = match attempt {
+                Ok(()) | Err(Stop::GivenUp) => {
                     self.over = Some(Progress::Ended);
                     return;
                 }
-                Err(Stop::GivenUp) => return,
                 Err(Stop::HandedOver) => continue,
                 Err(Stop::Fault(fault)) => fault,
             };
@@ -231,11 +247,10 @@ impl Pilot {
                 let turn = throttle.take_in_turn(chunk.len() as u64, || self.turn());
                 self.unless_given_up(turn).await?;
             }
-            self.assembler.push(chunk);
-            let arrived = self.assembler.whole_blocks();
-            if let Some(last) = arrived.last().map(|last| last.block) {
-                self.store(arrived).await;
-                self.flight.landed(last + 1);
+            if self.take(&chunk)? {
+                if self.unwritten.len() >= BATCH {
+                    self.write().await;
+                }
                 self.reconsider(line)?;
             }
         }
@@ -273,17 +288,42 @@ impl Pilot {
         at..end.max(at)
     }
 
-    /// Writes blocks to disk, or to memory if the disk does not take them.
-    async fn store(&self, arrived: Vec<Arrived>) {
+    /// Takes a chunk in and hands the blocks that it made whole to their readers. Says
+    /// whether there were any.
+    fn take(&mut self, chunk: &[u8]) -> Result<bool, Stop> {
+        let before = self.unwritten.len();
+        let taken = self.assembler.push(chunk, &mut self.unwritten);
+        let come = &self.unwritten[before..];
+        for arrived in come {
+            let bytes = arrived.bytes.clone();
+            self.core
+                .memory
+                .insert(self.file.number, arrived.block, bytes);
+        }
+        if let Some(last) = come.last() {
+            self.flight.landed(last.block + 1);
+        }
+        taken.map_err(|error| {
+            let reason = Reason::new(&error, "Free some memory; it is tried again by itself.");
+            Stop::from(Fault::Again(reason))
+        })?;
+        Ok(self.unwritten.len() > before)
+    }
+
+    /// Sends what came on its way to disk, after what is on its way already.
+    async fn write(&mut self) {
+        self.written().await;
+        let arrived = std::mem::take(&mut self.unwritten);
+        if arrived.is_empty() {
+            return;
+        }
         let (core, file, flight) = (
             Arc::clone(&self.core),
             Arc::clone(&self.file),
             Arc::clone(&self.flight),
         );
-        let stored = self.core.runtime.spawn_blocking(move || {
-            for block in &arrived {
-                store_block(&core, &file, &flight, block);
-            }
+        self.writing = Some(self.core.runtime.spawn_blocking(move || {
+            store(&core, &file, &flight, &arrived);
             if file.unsaved() >= SAVE_EVERY {
                 // Not here: the sync would hold up the stream.
                 let (core, file) = (Arc::clone(&core), Arc::clone(&file));
@@ -291,9 +331,15 @@ impl Pilot {
                     .clone()
                     .spawn_blocking(move || core.shelf.save(&file));
             }
-        });
-        if let Err(error) = stored.await {
-            // The blocks count as landed, are not found, and are fetched again.
+        }));
+    }
+
+    /// Waits for the write under way.
+    async fn written(&mut self) {
+        if let Some(writing) = self.writing.take()
+            && let Err(error) = writing.await
+        {
+            // The blocks are not found on disk, and are fetched again if need be.
             tracing::error!(%error, "writing to the cache broke off");
         }
     }
@@ -325,18 +371,25 @@ impl Drop for Pilot {
     }
 }
 
-fn store_block(core: &Core, file: &CacheFile, flight: &Arc<Flight>, arrived: &Arrived) {
-    let run = arrived.block..arrived.block + 1;
-    let len = blocks::len_of(&run, file.size);
+/// Writes blocks that follow one another to disk. Where the disk does not take them, they
+/// stay in memory for as long as there is room.
+fn store(core: &Core, file: &CacheFile, flight: &Arc<Flight>, arrived: &[Arrived]) {
+    let len = arrived.iter().map(|block| block.bytes.len() as u64).sum();
     let mut refused = None;
     if core.shelf.reserve(len) {
-        match file.store_block(flight, arrived) {
+        match file.store(flight, arrived) {
             Stored::Added(added) => {
+                for block in arrived {
+                    core.memory.written(file.number, block.block);
+                }
                 core.shelf.added(len, added);
                 file.set_spilling(false);
                 return;
             }
-            Stored::Unwanted => core.shelf.added(len, 0),
+            Stored::Unwanted => {
+                core.shelf.added(len, 0);
+                return;
+            }
             Stored::Refused(error) => {
                 core.shelf.added(len, 0);
                 refused = Some(error);
@@ -351,6 +404,4 @@ fn store_block(core: &Core, file: &CacheFile, flight: &Arc<Flight>, arrived: &Ar
         tracing::debug!(file = %file.id, why, "the cache takes no more: reading through memory");
         file.set_spilling(true);
     }
-    core.memory
-        .insert(file.number, arrived.block, arrived.joined());
 }

@@ -14,23 +14,24 @@
 //! Locks: `saving` before `state`; `saving` is held over I/O and taken on
 //! blocking threads only, `state` is held for a few instructions.
 
+mod dropping;
+mod reading;
+
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::{Bytes, BytesMut};
-use nix::fcntl::{FallocateFlags, fallocate};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::assemble::Arrived;
-use super::blocks::{self, Block, BlockMap};
-use super::cursor::{self, Cursors, Met, Room, Window};
+use super::blocks::{self, BLOCK_SIZE, Block, BlockMap};
+use super::cursor::{self, Cursors, Met, Terms, Window};
+use super::disk::Disk;
 use super::error::ContentError;
 use super::flight::{Flight, Flights, Plan, Progress};
 use super::memory::MemoryTier;
@@ -39,8 +40,8 @@ use super::sums::Sums;
 use crate::ids::FileId;
 use crate::store::Store;
 
-/// How long a file that the service denied is not asked for again: failing
-/// calls count against the account (API notes 1.6).
+/// How long the readers of a file that the service denied are answered at once, and
+/// nothing is begun for them. That it is not asked for again, the links see to.
 const DENIAL_KEPT: Duration = Duration::from_secs(30);
 
 /// A cache file that is open.
@@ -50,7 +51,7 @@ pub(super) struct CacheFile {
     pub(super) number: u64,
     pub(super) path: PathBuf,
     /// `None` where the disk did not give us a file: memory has to do.
-    disk: Option<File>,
+    disk: Option<Disk>,
     map: BlockMap,
     sums: Sums,
     used: AtomicU64,
@@ -84,13 +85,13 @@ impl State {
     }
 }
 
-/// What came of bringing a block to disk.
+/// What came of bringing blocks to disk.
 pub(super) enum Stored {
     /// So many bytes are new.
     Added(u64),
     /// The disk did not take it.
     Refused(io::Error),
-    /// The file was retired, or the flight given up: nobody will look for it.
+    /// The file was retired, or the flight ended: nobody will look for them.
     Unwanted,
 }
 
@@ -114,7 +115,7 @@ impl CacheFile {
             sums: Sums::new(row.size),
             number: row.number,
             path,
-            disk,
+            disk: disk.map(Disk::new),
             map,
             used: AtomicU64::new(row.used),
             used_saved: AtomicU64::new(row.used),
@@ -183,7 +184,7 @@ impl CacheFile {
             .map
             .missing(&(0..self.map.blocks()))
             .into_iter()
-            .flat_map(|run| cursor::split(run, longest * blocks::BLOCK_SIZE))
+            .flat_map(|run| cursor::split(run, longest * BLOCK_SIZE))
             .collect();
         let mut flights = Vec::new();
         for run in missing {
@@ -195,83 +196,20 @@ impl CacheFile {
         Ok(flights)
     }
 
-    /// The bytes of `range` if all are on disk.
-    ///
-    /// # Errors
-    /// The cache file cannot be read; it should be dropped.
-    pub(super) fn read_whole(&self, range: &Range<u64>) -> io::Result<Option<Bytes>> {
-        let mut out = BytesMut::new();
-        let end = self.read_disk(range.clone(), &mut out)?;
-        Ok((end == range.end).then(|| out.freeze()))
-    }
-
-    /// Appends the bytes from `range.start` on that are at hand, on disk or in
-    /// memory, and returns where they end.
-    ///
-    /// # Errors
-    /// The cache file cannot be read; it should be dropped.
-    pub(super) fn read_some(
-        &self,
-        range: Range<u64>,
-        memory: &MemoryTier,
-        out: &mut BytesMut,
-    ) -> io::Result<u64> {
-        let mut at = range.start;
-        while at < range.end {
-            let mut end = self.read_disk(at..range.end, out)?;
-            if end == at {
-                let block = blocks::of(at);
-                let start = blocks::bytes_of(&(block..block + 1), self.size).start;
-                let Some(bytes) = memory.get(self.number, block) else {
-                    break;
-                };
-                end = (start + bytes.len() as u64).min(range.end);
-                // A block is a fraction of a megabyte: it fits in usize.
-                out.extend_from_slice(&bytes.slice((at - start) as usize..(end - start) as usize));
-            }
-            at = end;
-        }
-        Ok(at)
-    }
-
-    fn read_disk(&self, range: Range<u64>, out: &mut BytesMut) -> io::Result<u64> {
-        let Some(disk) = &self.disk else {
-            return Ok(range.start);
-        };
-        let era = self.map.era();
-        let wanted = blocks::covering(&range);
-        let present = wanted.start..self.map.present_until(&wanted);
-        let end = blocks::bytes_of(&present, self.size).end.min(range.end);
-        if present.is_empty() || end <= range.start {
-            return Ok(range.start);
-        }
-        let filled = out.len();
-        // What a reader asks for at once fits in memory, so in usize.
-        out.resize(filled + (end - range.start) as usize, 0);
-        let read = disk
-            .read_exact_at(&mut out[filled..], range.start)
-            .and_then(|()| self.sums.check(disk, range.start, &out[filled..]));
-        // Blocks that were punched out while we read may have been read as
-        // zeros; see `BlockMap::era`.
-        let punched = self.map.era() != era;
-        if punched || read.is_err() {
-            out.truncate(filled);
-        }
-        if punched {
-            return Ok(range.start);
-        }
-        self.sums.learn(disk, &read?);
-        Ok(end)
-    }
-
     /// Notes a read, and returns flights to be started ahead of it.
-    pub(super) fn note_read(&self, range: &Range<u64>, met: Met, room: Room) -> Vec<Arc<Flight>> {
+    pub(super) fn note_read(
+        &self,
+        range: &Range<u64>,
+        met: Met,
+        terms: impl FnOnce() -> Terms,
+    ) -> Vec<Arc<Flight>> {
         self.used.store(now_ns(), Ordering::Relaxed);
         if self.map.is_full() {
             return Vec::new();
         }
+        let terms = terms();
         let mut state = self.state.lock();
-        let runs = state.cursors.on_read(range, met, room, Instant::now());
+        let runs = state.cursors.on_read(range, met, terms, Instant::now());
         // What has no place on disk would push what is wanted out of memory.
         if runs.is_empty() || self.is_spilling() || state.denied.is_some() {
             return Vec::new();
@@ -295,39 +233,26 @@ impl CacheFile {
         let mut state = self.state.lock();
         let wanted = blocks::covering(&state.cursors.expected(range));
         state.check_denial(now)?;
-        let mut missing = self.map.missing(&wanted);
-        if self.is_spilling() || self.disk.is_none() {
-            missing = missing
+        let missing = blocks::runs(
+            self.map
+                .missing(&wanted)
                 .into_iter()
                 .flatten()
-                .filter(|&block| memory.get(self.number, block).is_none())
-                .map(|block| block..block + 1)
-                .collect();
-            missing.dedup_by(|next, run| {
-                let joins = run.end == next.start;
-                if joins {
-                    run.end = next.end;
-                }
-                joins
-            });
-        }
+                .filter(|&block| !memory.has(self.number, block)),
+        );
         Ok(state.flights.plan(&missing, longest))
     }
 
-    /// Writes a block that arrived with `flight`.
-    pub(super) fn store_block(&self, flight: &Arc<Flight>, arrived: &Arrived) -> Stored {
-        let block = arrived.block..arrived.block + 1;
-        let Some(disk) = &self.disk else {
+    /// Writes blocks that arrived with `flight` and follow one another.
+    pub(super) fn store(&self, flight: &Arc<Flight>, arrived: &[Arrived]) -> Stored {
+        let (Some(first), Some(disk)) = (arrived.first(), &self.disk) else {
             return Stored::Refused(io::ErrorKind::NotFound.into());
         };
-        let mut at = blocks::bytes_of(&block, self.size).start;
-        for piece in &arrived.pieces {
-            if let Err(error) = disk.write_all_at(piece, at) {
-                return Stored::Refused(error);
-            }
-            at += piece.len() as u64;
-        }
-        if let Err(error) = self.sums.store(disk, arrived) {
+        let run = first.block..first.block + arrived.len() as u64;
+        let written = disk
+            .write(arrived)
+            .and_then(|()| self.sums.store(disk.file(), arrived));
+        if let Err(error) = written {
             return Stored::Refused(error);
         }
         let state = self.state.lock();
@@ -335,7 +260,9 @@ impl CacheFile {
         if state.retired || !state.flights.has(flight) {
             return Stored::Unwanted;
         }
-        let added = self.map.insert(&block);
+        // Cut short while this came: what is beyond is another flight's by now.
+        let run = run.start..run.end.min(flight.run().end);
+        let added = self.map.insert(&run);
         self.unsaved.fetch_add(added, Ordering::Relaxed);
         Stored::Added(added)
     }
@@ -349,12 +276,12 @@ impl CacheFile {
         state.flights.end(flight, how);
     }
 
-    /// Ends the flight if no reader waits for it or counts on it.
+    /// Cuts the flight short if no reader waits for it or counts on it.
     pub(super) fn give_up(&self, flight: &Arc<Flight>) -> bool {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         !self.is_filling()
             && !state.cursors.want(&flight.remaining(), Instant::now())
-            && state.flights.end_unless_awaited(flight)
+            && flight.cut_unless_awaited()
     }
 
     /// Whether nothing is under way and nothing waits to be saved.
@@ -392,98 +319,6 @@ impl CacheFile {
         self.save_row(|row, bits| store.write(|tx| rows::put(tx, row, bits)))
     }
 
-    /// Drops about `wanted` bytes from disk, from the start of the file on, but
-    /// nothing that is `spared`, near a reader or under way. Returns how many it dropped.
-    ///
-    /// # Errors
-    /// The disk cannot punch or the database failed; nothing is lost.
-    pub(super) fn punch(
-        &self,
-        wanted: u64,
-        spared: &[Range<Block>],
-        store: &Store,
-    ) -> Result<u64, ContentError> {
-        let _saving = self.saving.lock();
-        self.drop_blocks(store, |state, map| {
-            let mut spared = spared.to_vec();
-            spared.extend(state.cursors.attended(Instant::now()));
-            spared.extend(state.flights.runs());
-            droppable(map, wanted, &spared)
-        })
-    }
-
-    /// Drops one block, whose bytes are not what was written; it will be fetched anew.
-    /// Returns how many bytes that are.
-    ///
-    /// # Errors
-    /// Those of [`CacheFile::punch`]; the block stays.
-    #[expect(clippy::single_range_in_vec_init, reason = "one run")]
-    pub(super) fn drop_bad(&self, block: Block, store: &Store) -> Result<u64, ContentError> {
-        let _saving = self.saving.lock();
-        // Who saw it as well may have dropped it, and another have brought it anew.
-        self.drop_blocks(store, |_, map| {
-            match map.contains(block) && !self.sums.is_sound(block) {
-                true => vec![block..block + 1],
-                false => Vec::new(),
-            }
-        })
-    }
-
-    /// Drops the runs that `choose` names, none of which is under way. Called with `saving`
-    /// held.
-    fn drop_blocks(
-        &self,
-        store: &Store,
-        choose: impl FnOnce(&State, &BlockMap) -> Vec<Range<Block>>,
-    ) -> Result<u64, ContentError> {
-        let Some(disk) = &self.disk else {
-            return Ok(0);
-        };
-        let (runs, flights, removed) = self.take_off(choose);
-        if runs.is_empty() {
-            return Ok(0);
-        }
-        // A power cut must not bring back a row that speaks of punched blocks.
-        let punched = self
-            .save_row(|row, bits| store.write_durable(|tx| rows::put(tx, row, bits)))
-            .map(|()| {
-                for run in &runs {
-                    let bytes = blocks::bytes_of(run, self.size);
-                    // Blocks that stay on disk unnamed cost room, nothing else.
-                    if let Err(error) = punch_out(disk, &bytes) {
-                        tracing::debug!(file = %self.id, %error, "cannot punch out cached blocks");
-                    }
-                }
-                removed
-            });
-        if punched.is_err() {
-            for run in &runs {
-                self.map.insert(run);
-            }
-        }
-        let mut state = self.state.lock();
-        for flight in &flights {
-            state.flights.end(flight, Progress::Ended);
-        }
-        punched
-    }
-
-    /// Marks blocks as absent, behind flights that keep others off; returns how many
-    /// bytes they are.
-    fn take_off(
-        &self,
-        choose: impl FnOnce(&State, &BlockMap) -> Vec<Range<Block>>,
-    ) -> (Vec<Range<Block>>, Vec<Arc<Flight>>, u64) {
-        let mut state = self.state.lock();
-        if state.retired {
-            return (Vec::new(), Vec::new(), 0);
-        }
-        let runs = choose(&state, &self.map);
-        let flights = runs.iter().map(|run| state.flights.begin(run)).collect();
-        let removed = runs.iter().map(|run| self.map.remove(run)).sum();
-        (runs, flights, removed)
-    }
-
     /// Takes the map, syncs the data it speaks of, and has it written: in this
     /// order a row never speaks of bytes that a power cut could still take.
     fn save_row(
@@ -500,7 +335,7 @@ impl CacheFile {
             used: self.used(),
         };
         let synced = match &self.disk {
-            Some(disk) => disk.sync_data(),
+            Some(disk) => disk.file().sync_data(),
             None => Ok(()),
         };
         let saved = synced
@@ -528,33 +363,6 @@ impl CacheFile {
             used
         })
     }
-}
-
-/// Runs of present blocks, about `wanted` bytes from the start on, outside of `spared`.
-fn droppable(map: &BlockMap, wanted: u64, spared: &[Range<Block>]) -> Vec<Range<Block>> {
-    let (mut runs, mut chosen): (Vec<Range<Block>>, u64) = (Vec::new(), 0);
-    for block in 0..map.blocks() {
-        if chosen >= wanted {
-            break;
-        }
-        if !map.contains(block) || spared.iter().any(|run| run.contains(&block)) {
-            continue;
-        }
-        chosen += blocks::BLOCK_SIZE;
-        match runs.last_mut() {
-            Some(run) if run.end == block => run.end += 1,
-            _ => runs.push(block..block + 1),
-        }
-    }
-    runs
-}
-
-fn punch_out(disk: &File, bytes: &Range<u64>) -> io::Result<()> {
-    let mode = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-    let out_of_range = |_| io::Error::from(io::ErrorKind::InvalidInput);
-    let start = bytes.start.try_into().map_err(out_of_range)?;
-    let len = (bytes.end - bytes.start).try_into().map_err(out_of_range)?;
-    Ok(fallocate(disk, mode, start, len)?)
 }
 
 /// Now, in nanoseconds since 1970.

@@ -84,8 +84,14 @@ impl Flight {
         }
     }
 
-    fn has_waiters(&self) -> bool {
-        *self.waiters.borrow() > 0
+    /// Ends the run where it has landed, if no reader waits for it: what came is kept,
+    /// and who wants the rest asks anew.
+    pub(super) fn cut_unless_awaited(&self) -> bool {
+        let unwanted = *self.waiters.borrow() == 0;
+        if unwanted {
+            self.end.store(self.remaining().start, Ordering::SeqCst);
+        }
+        unwanted
     }
 }
 
@@ -177,7 +183,9 @@ impl Flights {
         for run in wanted {
             let mut next = run.start;
             while next < run.end {
-                if let Some(flight) = self.covering(next) {
+                // What has landed may not be on disk yet, and needs not come again.
+                let taken = |flight: &&Arc<Flight>| flight.run().contains(&next);
+                if let Some(flight) = self.flights.iter().find(taken) {
                     next = flight.run().end;
                     continue;
                 }
@@ -200,15 +208,6 @@ impl Flights {
     pub(super) fn end(&mut self, flight: &Arc<Flight>, how: Progress) {
         self.flights.retain(|other| !Arc::ptr_eq(other, flight));
         flight.progress.send_replace(how);
-    }
-
-    /// Takes the flight off the table if no reader waits for it.
-    pub(super) fn end_unless_awaited(&mut self, flight: &Arc<Flight>) -> bool {
-        let unwanted = !flight.has_waiters();
-        if unwanted {
-            self.end(flight, Progress::Ended);
-        }
-        unwanted
     }
 
     /// Whether the flight is still on the table.
@@ -236,7 +235,7 @@ impl Flights {
     fn free_until(&self, wanted: Range<Block>) -> Block {
         self.flights
             .iter()
-            .map(|flight| flight.remaining())
+            .flat_map(|flight| [flight.run(), flight.remaining()])
             .filter(|run| !run.is_empty() && run.start > wanted.start)
             .map(|run| run.start)
             .fold(wanted.end, Block::min)
@@ -307,13 +306,19 @@ mod tests {
     }
 
     #[test]
-    fn a_flight_without_waiters_can_be_given_up_and_one_with_cannot() {
+    fn a_flight_without_waiters_is_cut_where_it_has_landed_and_one_with_is_not() {
         let mut flights = Flights::default();
-        let plan = flights.plan(&[0..1], LONGEST);
+        let plan = flights.plan(&[0..4], LONGEST);
         let flight = Arc::clone(&plan.start[0]);
-        assert!(!flights.end_unless_awaited(&flight));
+        flight.landed(1);
+        assert!(!flight.cut_unless_awaited());
         drop(plan);
-        assert!(flights.end_unless_awaited(&flight));
-        assert!(flights.is_empty() && !flights.has(&flight));
+        assert!(flight.cut_unless_awaited());
+        assert_eq!(flight.run(), 0..1);
+        // What came is not asked for again while it goes to disk, the rest is.
+        let ahead = flights.plan_ahead(&[0..4]);
+        assert_eq!(ahead.iter().map(|f| f.run()).collect::<Vec<_>>(), [1..4]);
+        flights.end(&flight, Progress::Ended);
+        assert!(!flights.has(&flight));
     }
 }

@@ -19,6 +19,7 @@ use moka::ops::compute::{CompResult, Op};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::error::ContentError;
 use super::origin::{Fault, Link, Need, Origin};
 use super::stats::Counters;
 use crate::ids::FileId;
@@ -34,6 +35,10 @@ const WORN: u32 = 3;
 
 /// How long it is then believed: a host that restarts kills links as well.
 const BELIEVED: Duration = Duration::from_secs(3600);
+
+/// How long a file that the service refused is not asked for again: for so long a failing
+/// call counts against us (API notes 6).
+const REFUSED: Duration = Duration::from_secs(3600);
 
 /// How long a link is used after its issue.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +127,8 @@ pub(super) struct Links {
     counters: Arc<Counters>,
     worn: Arc<Mutex<Worn>>,
     links: Cache<FileId, Arc<Issued>>,
+    /// Files of which the service gives no link, with what it said.
+    refused: Cache<FileId, ContentError>,
 }
 
 impl Links {
@@ -132,6 +139,10 @@ impl Links {
             counters,
             worn: Arc::default(),
             links: Cache::new(MOST_LINKS),
+            refused: Cache::builder()
+                .max_capacity(MOST_LINKS)
+                .time_to_live(REFUSED)
+                .build(),
         }
     }
 
@@ -160,10 +171,23 @@ impl Links {
 
     /// Asks for a link: one call of the API.
     async fn issue(&self, id: &FileId, need: Need, by: Instant) -> Result<Arc<Issued>, Fault> {
+        if let Some(error) = self.refused.get(id).await {
+            return Err(Fault::Final(error));
+        }
         self.counters.links.add(1);
         // The life of a link begins when it is issued, not when it arrives.
         let at = Instant::now();
-        let link = self.origin.link(id, need, by.into_std()).await?;
+        let link = match self.origin.link(id, need, by.into_std()).await {
+            Ok(link) => link,
+            Err(fault) => {
+                if let Fault::Final(error @ (ContentError::Gone(_) | ContentError::Refused(_))) =
+                    &fault
+                {
+                    self.refused.insert(id.clone(), error.clone()).await;
+                }
+                return Err(fault);
+            }
+        };
         Ok(Arc::new(Issued {
             link,
             at,
@@ -423,6 +447,35 @@ mod tests {
         house.giver.go.add_permits(1);
         assert!(Arc::ptr_eq(&house.read().await, &second));
         assert!(Arc::ptr_eq(&house.read().await, &second));
+    }
+
+    /// Says of every file that it is gone.
+    struct Empty(AtomicUsize);
+
+    impl Origin for Empty {
+        fn link(
+            &self,
+            _: &FileId,
+            _: Need,
+            _: StdInstant,
+        ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let gone = ContentError::Gone(Reason::new(&"gone", ""));
+            async move { Err(Fault::Final(gone)) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_file_that_is_gone_nobody_asks_for_a_link_again() {
+        let empty = Arc::new(Empty(AtomicUsize::new(0)));
+        let links = Links::new(OLD, empty.clone(), Arc::default());
+        for id in ["film0", "film0", "film1", "film0"] {
+            let id = id.parse().unwrap();
+            let outcome = links.get(&id, Instant::now() + HOUR).await;
+            let gone = matches!(outcome, Err(Fault::Final(ContentError::Gone(_))));
+            assert!(gone);
+        }
+        assert_eq!(empty.0.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]

@@ -1,13 +1,22 @@
-//! Blocks in memory: the place of those that the disk has no room for.
+//! Blocks in memory, on their way to readers.
 //!
-//! A full or broken cache disk must not stop a reader. Its blocks pass through
-//! here, a bounded number of bytes, the least recently used go first.
+//! A block is here from when it arrived until a reader has passed it, or others need the
+//! room: readers wait for no disk. A block that the disk has no room for stays longer,
+//! since a full or broken cache disk must not stop a reader. A bounded number of bytes;
+//! the least recently used go first, and what nobody used for a while.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::blocks::Block;
+
+/// How long a block stays that nobody reads.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Which cache file, and which block of it.
 type Key = (u64, Block);
@@ -16,7 +25,13 @@ type Key = (u64, Block);
 /// never taken for one of its successor.
 #[derive(Clone)]
 pub(super) struct MemoryTier {
-    blocks: Cache<Key, Bytes>,
+    blocks: Cache<Key, Arc<Held>>,
+}
+
+struct Held {
+    bytes: Bytes,
+    /// A reader came to its end.
+    passed: AtomicBool,
 }
 
 impl MemoryTier {
@@ -24,24 +39,57 @@ impl MemoryTier {
     pub(super) fn new(capacity: u64) -> MemoryTier {
         let blocks = Cache::builder()
             .max_capacity(capacity)
-            .weigher(|_, block: &Bytes| u32::try_from(block.len()).unwrap_or(u32::MAX))
+            .weigher(|_, held: &Arc<Held>| u32::try_from(held.bytes.len()).unwrap_or(u32::MAX))
             // A block that has just come in is about to be read: the default
             // policy could refuse it in favour of often used ones.
             .eviction_policy(EvictionPolicy::lru())
+            .time_to_idle(IDLE)
             .build();
         MemoryTier { blocks }
     }
 
     pub(super) fn insert(&self, number: u64, block: Block, bytes: Bytes) {
-        self.blocks.insert((number, block), bytes);
+        let passed = AtomicBool::new(false);
+        let held = Arc::new(Held { bytes, passed });
+        self.blocks.insert((number, block), held);
     }
 
     pub(super) fn get(&self, number: u64, block: Block) -> Option<Bytes> {
-        self.blocks.get(&(number, block))
+        let held = self.blocks.get(&(number, block))?;
+        Some(held.bytes.clone())
+    }
+
+    pub(super) fn has(&self, number: u64, block: Block) -> bool {
+        self.blocks.contains_key(&(number, block))
+    }
+
+    /// A reader came to the end of a block: it goes, now if it is on disk or else when
+    /// [`MemoryTier::written`] says so.
+    pub(super) fn pass(&self, number: u64, block: Block, on_disk: bool) {
+        let key = (number, block);
+        if on_disk {
+            self.blocks.invalidate(&key);
+        } else if let Some(held) = self.blocks.get(&key) {
+            held.passed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A block is on disk now.
+    pub(super) fn written(&self, number: u64, block: Block) {
+        let key = (number, block);
+        let passed = |held: Arc<Held>| held.passed.load(Ordering::Relaxed);
+        if self.blocks.get(&key).is_some_and(passed) {
+            self.blocks.invalidate(&key);
+        }
     }
 
     pub(super) fn clear(&self) {
         self.blocks.invalidate_all();
+    }
+
+    /// Lets go of what was not used for a while: it goes by itself only where others come.
+    pub(super) fn expire(&self) {
+        self.blocks.run_pending_tasks();
     }
 
     /// Bytes held.
@@ -64,6 +112,13 @@ mod tests {
         assert!(tier.bytes() <= 1000);
         assert_eq!(tier.get(1, 99).as_deref(), Some([99; 100].as_slice()));
         assert!(tier.get(2, 99).is_none());
+        tier.pass(1, 99, false);
+        assert!(tier.has(1, 99));
+        tier.written(1, 98);
+        tier.written(1, 99);
+        assert!(tier.has(1, 98) && !tier.has(1, 99));
+        tier.pass(1, 98, true);
+        assert!(!tier.has(1, 98));
         tier.clear();
         assert!(tier.get(1, 99).is_none());
     }

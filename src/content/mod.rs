@@ -21,7 +21,9 @@
 
 mod assemble;
 mod blocks;
+mod buffers;
 mod cursor;
+mod disk;
 mod edges;
 mod error;
 mod fetch;
@@ -33,6 +35,7 @@ mod lines;
 mod links;
 mod memory;
 mod origin;
+mod parts;
 mod pins;
 mod rows;
 mod service;
@@ -49,7 +52,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -64,12 +67,14 @@ use crate::api::Api;
 use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
 use crate::throttle::Throttle;
-use cursor::{Met, Room, Window};
+use buffers::Buffers;
+use cursor::{Met, Price, Room, Terms, Window};
 use file::CacheFile;
 use lines::Lines;
 use links::{LinkLife, Links};
 use memory::MemoryTier;
 use origin::Origin;
+use parts::Parts;
 use pins::Pins;
 use shelf::{Keep, Shelf};
 use stats::Counters;
@@ -77,11 +82,11 @@ use verify::Checks;
 
 /// Most bytes of one range request: long enough that the wait for its first byte
 /// is a small part of it.
-const LONGEST_RUN: u64 = 16 * 1024 * 1024;
+const LONGEST_RUN: u64 = 32 * 1024 * 1024;
 
 /// Most bytes fetched ahead of one reader, on disk: a run for each of the usual
-/// connections and half as many that wait, so that none stands idle.
-const LONGEST_WINDOW: u64 = 12 * LONGEST_RUN;
+/// connections and some that wait, so that none stands idle.
+const LONGEST_WINDOW: u64 = 10 * LONGEST_RUN;
 
 /// Bytes asked ahead of all readers together beyond which windows shrink.
 const MOST_AHEAD: u64 = 2 * LONGEST_WINDOW;
@@ -89,8 +94,9 @@ const MOST_AHEAD: u64 = 2 * LONGEST_WINDOW;
 /// The service's limit for an account, whatever was configured (API notes 4.4).
 const MOST_CONNECTIONS: usize = 30;
 
-/// Bytes of blocks kept in memory when the disk does not take them.
-const MEMORY: u64 = 64 * 1024 * 1024;
+/// Bytes of blocks kept in memory: what all connections together bring while their
+/// last batches go to disk, and as much for readers.
+const MEMORY: u64 = 96 * 1024 * 1024;
 
 /// How often rows that lag behind their cache files are written.
 const SAVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -161,6 +167,7 @@ struct Core {
     runtime: Handle,
     shelf: Shelf,
     memory: MemoryTier,
+    buffers: Buffers,
     links: Links,
     lines: Lines,
     pins: Pins,
@@ -217,6 +224,7 @@ impl Content {
                 Arc::clone(&counters),
             )?,
             memory: MemoryTier::new(MEMORY),
+            buffers: Buffers::default(),
             links: Links::new(life, origin, Arc::clone(&counters)),
             lines: Lines::new(options.connections.min(MOST_CONNECTIONS)),
             pins: Pins::default(),
@@ -243,7 +251,7 @@ impl Content {
         // What is known to be wrong is not given, whatever is at hand.
         self.core.checks.admit(&file.id).ok()?;
         let cached = self.core.shelf.get(file)?;
-        let bytes = match cached.read_whole(&range) {
+        let bytes = match self.core.read_whole(&cached, &range) {
             Ok(bytes) => bytes?,
             Err(error) => {
                 self.core.drop_broken(&cached, error);
@@ -251,6 +259,7 @@ impl Content {
             }
         };
         self.core.counters.hit_bytes.add(bytes.len() as u64);
+        cached.let_go(&range, &self.core.memory);
         self.core.note_read(&cached, &range, Met::AtHand);
         Some(bytes)
     }
@@ -369,6 +378,24 @@ impl Content {
 }
 
 impl Core {
+    /// The bytes of `range` if all are at hand.
+    fn read_whole(&self, cached: &CacheFile, range: &Range<u64>) -> std::io::Result<Option<Bytes>> {
+        let mut parts = Parts::default();
+        let end = cached.read(range.clone(), &self.memory, &self.buffers, &mut parts)?;
+        Ok((end == range.end).then(|| parts.join()))
+    }
+
+    /// The bytes of `range` as the disk has them, if it has all of them.
+    fn read_cached(
+        &self,
+        cached: &CacheFile,
+        range: &Range<u64>,
+    ) -> std::io::Result<Option<Bytes>> {
+        let (mut parts, nothing) = (Parts::default(), MemoryTier::new(0));
+        let end = cached.read(range.clone(), &nothing, &self.buffers, &mut parts)?;
+        Ok((end == range.end).then(|| parts.join()))
+    }
+
     /// Gathers `range`, fetching what is absent, for as long as it takes.
     async fn fetch(
         self: &Arc<Self>,
@@ -376,26 +403,25 @@ impl Core {
         range: Range<u64>,
     ) -> Result<Bytes, ContentError> {
         let mut cached = self.find(file).await?;
-        let mut out = BytesMut::new();
-        let mut at = range.start;
+        let mut parts = Parts::default();
         let mut noted = false;
         loop {
-            match cached.read_some(at..range.end, &self.memory, &mut out) {
-                Ok(end) => at = end,
-                Err(error) => {
-                    // Awaited: it must be gone before it is looked for again.
-                    let dropped = self.drop_broken(&cached, error).await;
-                    tracing::trace!(done = dropped.is_ok(), "a cache file was dropped");
-                    out.truncate((at - range.start) as usize);
-                    cached = self.find(file).await?;
-                    continue;
-                }
+            let at = range.start + parts.len();
+            let read = cached.read(at..range.end, &self.memory, &self.buffers, &mut parts);
+            if let Err(error) = read {
+                // Awaited: it must be gone before it is looked for again.
+                let dropped = self.drop_broken(&cached, error).await;
+                tracing::trace!(done = dropped.is_ok(), "a cache file was dropped");
+                cached = self.find(file).await?;
+                continue;
             }
+            let at = range.start + parts.len();
             if at == range.end {
+                cached.let_go(&range, &self.memory);
                 if !noted {
                     self.note_read(&cached, &range, Met::Waited);
                 }
-                return Ok(out.freeze());
+                return Ok(parts.join());
             }
             let wanted = at..range.end;
             let mut plan = cached.plan(
@@ -437,9 +463,20 @@ impl Core {
     }
 
     fn note_read(self: &Arc<Self>, cached: &Arc<CacheFile>, range: &Range<u64>, met: Met) {
-        let room = self.room_ahead();
-        for flight in cached.note_read(range, met, room) {
+        let terms = || Terms {
+            room: self.room_ahead(),
+            price: self.price(),
+        };
+        for flight in cached.note_read(range, met, terms) {
             fetch::launch(self, cached, flight);
+        }
+    }
+
+    /// What a range request costs.
+    fn price(&self) -> Price {
+        match self.links.are_single() {
+            true => Price::Link,
+            false => Price::Free,
         }
     }
 
@@ -487,6 +524,8 @@ async fn keep_rows(core: std::sync::Weak<Core>) {
             .spawn_blocking(move || {
                 core.shelf.tidy();
                 core.shelf.save_all();
+                core.memory.expire();
+                core.buffers.release();
             })
             .await;
     }

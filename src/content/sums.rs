@@ -1,15 +1,15 @@
 //! Checksums of cached blocks, kept in the cache file behind the content.
 //!
 //! Disks lose bits in silence. A block's CRC32C is written with its bytes, before
-//! the map speaks of it, and compared when the block comes back from a disk that was
-//! written by an earlier process: once per block, since after that the page
-//! cache has it. 4 bytes for each block follow the content from the next multiple of
-//! a page on; the tail is sparse, and 0 means that no checksum is known. That is so for files
-//! that came to the cache whole, after their upload: their checksums are taken when they are
-//! first read.
+//! the map speaks of it, and compared when the block first comes back from the disk: once
+//! while it stays there and the file is open. 4 bytes for each block follow the content from
+//! the next multiple of a page on; the tail is sparse, and 0 means that no
+//! checksum is known. That is so for files that came to the cache whole, after their upload:
+//! their checksums are taken when they are first read.
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::assemble::Arrived;
@@ -43,18 +43,20 @@ impl Sums {
         place(size, blocks::count(size))
     }
 
-    /// Writes the checksum of a block whose bytes were just written.
+    /// Writes the checksums of blocks that follow one another and whose bytes were just
+    /// written.
     ///
     /// # Errors
-    /// The disk did not take it.
-    pub(super) fn store(&self, disk: &File, arrived: &Arrived) -> io::Result<()> {
-        let sum = arrived
-            .pieces
+    /// The disk did not take them.
+    pub(super) fn store(&self, disk: &File, arrived: &[Arrived]) -> io::Result<()> {
+        let Some(first) = arrived.first() else {
+            return Ok(());
+        };
+        let sums: Vec<u8> = arrived
             .iter()
-            .fold(0, |sum, piece| crc32c::crc32c_append(sum, piece));
-        disk.write_all_at(&encode(sum), place(self.size, arrived.block))?;
-        self.checked.insert(&(arrived.block..arrived.block + 1));
-        Ok(())
+            .flat_map(|arrived| encode(crc32c::crc32c(&arrived.bytes)))
+            .collect();
+        disk.write_all_at(&sums, place(self.size, first.block))
     }
 
     /// Compares the blocks that `bytes`, read from `offset` on, lie in. Gives those whose
@@ -95,6 +97,11 @@ impl Sums {
     /// Whether a block was found to be what was written.
     pub(super) fn is_sound(&self, block: Block) -> bool {
         self.checked.contains(block)
+    }
+
+    /// Blocks go: those that come in their place are looked at anew.
+    pub(super) fn forget(&self, run: &Range<Block>) {
+        self.checked.remove(run);
     }
 
     /// Writes checksums that were not known. Where the disk does not take them, they stay so.
@@ -155,8 +162,11 @@ mod tests {
         let sums = Sums::new(size);
         let bytes = Bytes::from(vec![7; BLOCK_SIZE as usize]);
         disk.write_all_at(&bytes, 0).unwrap();
-        let pieces = vec![bytes.slice(..9), bytes.slice(9..)];
-        sums.store(&disk, &Arrived { block: 0, pieces }).unwrap();
+        let arrived = Arrived {
+            block: 0,
+            bytes: bytes.clone(),
+        };
+        sums.store(&disk, &[arrived]).unwrap();
 
         let later = Sums::new(size);
         later.check(&disk, 0, &bytes).unwrap();

@@ -269,7 +269,7 @@ impl Core {
                 }
                 let range = at..cached.size.min(at + PIECE);
                 at = range.end;
-                match cached.read_whole(&range) {
+                match core.read_cached(&cached, &range) {
                     Ok(Some(bytes)) if whole => {
                         let nanos = hash_piece(&mut digest, &bytes);
                         core.counters.check_nanos.add(nanos);

@@ -15,7 +15,8 @@ use tokio::net::UnixStream;
 use super::error::{ControlError, Refusal};
 use super::protocol::{
     Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, Parting, PathRequest, Pin,
-    Pins, Queue, Reloaded, Status, StopRequest, Stopping, Verification, WaitRequest,
+    Pins, Queue, Reloaded, Status, StopRequest, Stopping, Verification, WaitRequest, WalkProgress,
+    WalkRequest,
 };
 use super::socket;
 
@@ -132,6 +133,11 @@ impl Client {
     pub async fn refresh(&self, path: PathBuf) -> Result<()> {
         let path = Some(path);
         self.post("/refresh", &PathRequest { path }).await
+    }
+
+    /// Lists a folder and all below it anew, or asks how far that is.
+    pub async fn walk(&self, ask: &WalkRequest) -> Result<WalkProgress> {
+        self.post("/walk", ask).await
     }
 
     /// Pins a file or folder.

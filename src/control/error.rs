@@ -8,6 +8,14 @@ use serde::{Deserialize, Serialize};
 /// Why a command could not be carried out by a daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
+    /// The port for figures cannot be had.
+    #[error("metrics at {address}: {source}; choose another port")]
+    Port {
+        /// Which.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// No daemon answers.
     #[error("no fichierfs is running: start one with `fichierfs mount MOUNTPOINT`")]
     NotRunning,

@@ -7,11 +7,15 @@
 //! schema, versioned, and holds no secret. What is asked for is answered by
 //! something that implements [`Controlled`]: this room knows nothing of the
 //! daemon's parts. [`server`] is used by `daemon`, [`client`] by `cli` and by a
-//! daemon that takes over from another.
+//! daemon that takes over from another. Figures for Prometheus and a word for supervisors can
+//! be fetched there and at a place of their own (`scrape`), from which nothing can be commanded.
 
 pub mod client;
 mod error;
+pub mod health;
+mod metrics;
 pub mod protocol;
+mod scrape;
 pub mod server;
 pub mod socket;
 
@@ -21,10 +25,11 @@ use std::time::Duration;
 
 pub use client::Client;
 pub use error::{ControlError, Refusal, RefusalKind};
+pub use scrape::Scrape;
 
 use protocol::{
     Account, Backlog, Cancelled, Hello, Link, Parting, Pin, Pins, Queue, Reloaded, Status,
-    Verification,
+    Verification, WalkProgress, WalkRequest,
 };
 
 /// What can be asked of a running daemon. Paths are relative to the mount's root.
@@ -51,6 +56,8 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     /// Lists a folder anew, or the folder of a file, as soon as the pace of calls
     /// allows.
     fn refresh(&self, path: PathBuf) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Begins to list a folder and all below it anew, or tells how far that is.
+    fn walk(&self, ask: WalkRequest) -> impl Future<Output = Result<WalkProgress, Refusal>> + Send;
     /// Pins a file or folder: it is fetched and kept.
     fn pin(&self, path: PathBuf) -> impl Future<Output = Result<Pin, Refusal>> + Send;
     /// Releases what was pinned.

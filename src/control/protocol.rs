@@ -408,6 +408,32 @@ pub struct PathRequest {
     pub path: Option<PathBuf>,
 }
 
+/// What is to be listed anew with all that is below it, or how far that is.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub struct WalkRequest {
+    /// The folder, from the mount's root.
+    pub path: PathBuf,
+    /// The walk that is asked after; a new one begins where absent.
+    pub job: Option<u64>,
+}
+
+/// How far a walk is. It goes on for as long as it is asked after.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WalkProgress {
+    /// Its number.
+    pub job: u64,
+    /// Folders found so far.
+    pub folders: u64,
+    /// Those that are done.
+    pub listed: u64,
+    /// What it waits for.
+    pub waits: Option<String>,
+    /// Folders that could not be listed, with the reason.
+    pub errors: Vec<Failed>,
+    /// Whether it has ended; it is not known any more then.
+    pub done: bool,
+}
+
 /// What is to be given up.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub struct CancelRequest {

@@ -13,8 +13,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
 use super::error::{ControlError, Refusal, RefusalKind};
-use super::protocol::{CancelRequest, Count, PathRequest, StopRequest, Stopping, WaitRequest};
-use super::{Controlled, socket};
+use super::protocol::{
+    CancelRequest, Count, PathRequest, StopRequest, Stopping, WaitRequest, WalkRequest,
+};
+use super::{Controlled, scrape, socket};
 
 /// How many rows of the queue are told.
 const QUEUE_ROWS: usize = 10_000;
@@ -79,7 +81,7 @@ impl Drop for Server {
 }
 
 /// A listener that hangs up on strangers.
-struct Checked(UnixListener);
+pub(super) struct Checked(pub UnixListener);
 
 impl axum::serve::Listener for Checked {
     type Io = UnixStream;
@@ -110,7 +112,7 @@ impl axum::serve::Listener for Checked {
 }
 
 fn router<T: Controlled>(target: T) -> Router {
-    Router::new()
+    scrape::routes()
         .route(
             "/hello",
             get(|State(t): State<T>| async move { Json(t.hello()) }),
@@ -132,6 +134,7 @@ fn router<T: Controlled>(target: T) -> Router {
         .route("/queue/retry", post(retry::<T>))
         .route("/queue/cancel", post(cancel::<T>))
         .route("/refresh", post(refresh::<T>))
+        .route("/walk", post(walk::<T>))
         .route(
             "/pins",
             get(|State(t): State<T>| async move { answer(t.pins().await) }),
@@ -186,6 +189,10 @@ async fn cancel<T: Controlled>(State(t): State<T>, Json(ask): Json<CancelRequest
 async fn refresh<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
     let path = ask.path.unwrap_or_default();
     answer(t.refresh(path).await)
+}
+
+async fn walk<T: Controlled>(State(t): State<T>, Json(ask): Json<WalkRequest>) -> Response {
+    answer(t.walk(ask).await)
 }
 
 async fn link<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {

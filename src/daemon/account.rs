@@ -72,30 +72,38 @@ pub(super) fn trust(store: &Store, print: &str) -> Result<(), StoreError> {
     put(store, &[(KEY_PRINT, print)])
 }
 
+/// What is known of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Bond {
+    /// It is that of the state's account, or nobody knows yet whose account the state is.
+    Own,
+    /// The service takes it no more: nothing can be done to any account.
+    Refused,
+}
+
 /// Makes sure, before anything else is asked, that a new key is not another account's:
 /// the queue of one account must never be worked off on another. A key that was used
 /// here before costs no call.
-pub(super) async fn bind(store: &Store, api: &Api) -> Result<(), StartError> {
+pub(super) async fn bind(store: &Store, api: &Api) -> Result<Bond, StartError> {
     let (Some(owner), Some(known), Some(key)) =
         (load(store)?, get(store, KEY_PRINT)?, api.keys().get())
     else {
-        return Ok(());
+        return Ok(Bond::Own);
     };
     if known == key.print() {
-        return Ok(());
+        return Ok(Bond::Own);
     }
     let ask = Ask::until(Class::Interactive, Instant::now() + PATIENCE);
     match api.account(ask).await {
         Ok(account) if account.email == owner.email => {
             save(store, &account, &key.print())?;
-            Ok(())
+            Ok(Bond::Own)
         }
         Ok(account) => Err(StartError::OtherAccount {
             owner: owner.email,
             other: account.email,
         }),
-        // With a key that is refused nothing can be done to any account.
-        Err(ApiError::KeyRefused(_)) => Ok(()),
+        Err(ApiError::KeyRefused(_)) => Ok(Bond::Refused),
         Err(error) => Err(StartError::NewKeyUnchecked {
             owner: owner.email,
             why: error.to_string(),

@@ -10,7 +10,7 @@ use super::{GLANCE, Shared, Wish, account};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
     Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Pin, Pins, Queue, Reloaded,
-    SCHEMA, Status, Verification, Work,
+    SCHEMA, Status, Verification, WalkProgress, WalkRequest, Work,
 };
 use crate::control::{Controlled, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
@@ -314,15 +314,11 @@ impl Controlled for Handle {
 
     async fn refresh(&self, path: PathBuf) -> Result<(), Refusal> {
         let node = self.find(&path).await?;
-        let folder = match (node.kind, &node.place) {
-            (Kind::Folder, _) => node.ino,
-            (_, Some(place)) => place.parent,
-            (_, None) => return Ok(()),
-        };
+        let folder = folder_of(&node);
         let deadline = Instant::now() + PATIENCE;
         let refresher = &self.shared.parts.below.refresher;
         refresher
-            .refresh(folder, Class::Interactive, deadline)
+            .refresh_since(folder, Time::now(), Class::Interactive, deadline)
             .await
             .map_err(|error| match error {
                 RefreshError::Api(error) => {
@@ -332,6 +328,17 @@ impl Controlled for Handle {
                 RefreshError::TimedOut => Refusal::new(RefusalKind::NotNow, error.to_string()),
                 RefreshError::Tree(error) => Refusal::failed(error),
             })
+    }
+
+    async fn walk(&self, ask: WalkRequest) -> Result<WalkProgress, Refusal> {
+        let job = match ask.job {
+            Some(job) => job,
+            None => {
+                let node = self.find(&ask.path).await?;
+                self.begin_walk(folder_of(&node))
+            }
+        };
+        self.walk_progress(job)
     }
 
     async fn pin(&self, path: PathBuf) -> Result<Pin, Refusal> {
@@ -397,6 +404,14 @@ impl Controlled for Handle {
             error => Refusal::failed(error),
         })?;
         Ok(self.shared.settings.drain_timeout)
+    }
+}
+
+/// The folder that shows a node: itself, or the one above.
+fn folder_of(node: &Node) -> Ino {
+    match (node.kind, &node.place) {
+        (Kind::Folder, _) | (_, None) => node.ino,
+        (_, Some(place)) => place.parent,
     }
 }
 

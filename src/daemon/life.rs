@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::lock::StateLock;
 use super::{Ended, GLANCE, Shared, answers, service};
+use crate::control::Scrape;
 use crate::control::protocol::{Backlog, Parting, Phase};
 use crate::control::server::Server;
 use crate::fuse::{End, Unmount};
@@ -26,8 +27,8 @@ const NEWS: Duration = Duration::from_secs(10);
 /// then. The lock goes last.
 pub(super) async fn run(
     shared: Arc<Shared>,
-    server: Server,
-    keepers: [JoinHandle<()>; 4],
+    (server, scrape): (Server, Option<Scrape>),
+    keepers: [JoinHandle<()>; 5],
     lock: StateLock,
 ) -> Ended {
     service::ready(&shared.mountpoint);
@@ -45,6 +46,7 @@ pub(super) async fn run(
     detach(&shared).await;
     save(&shared).await;
     let left = backlog(&shared);
+    drop(scrape);
     server.close().await;
     drop(lock);
     Ended { left, failure }

@@ -91,6 +91,15 @@ pub(super) fn attempt(path: &Path) -> Result<Option<StateLock>, StartError> {
     }
 }
 
+/// Does something for which no daemon may have the state; `None` where one has it.
+///
+/// # Errors
+/// When the lock cannot be had for another reason.
+pub fn while_idle<T>(state_dir: &Path, work: impl FnOnce() -> T) -> Result<Option<T>, StartError> {
+    let held = attempt(&state_dir.join("lock"))?;
+    Ok(held.map(|_held| work()))
+}
+
 /// Writes down who holds it, for people; an old note is longer at most.
 fn note(file: &mut File) -> std::io::Result<()> {
     let mut old = String::new();

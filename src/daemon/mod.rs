@@ -19,6 +19,7 @@
 pub mod account;
 mod answers;
 mod cancel;
+mod descriptors;
 mod error;
 mod life;
 mod lock;
@@ -31,6 +32,7 @@ mod rates;
 mod reload;
 mod service;
 mod verify;
+mod walks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,13 +44,15 @@ use tokio::task::JoinHandle;
 
 use crate::config::{ApiKey, Paths, Settings};
 use crate::control::protocol::{Backlog, Parting, Phase};
-use crate::control::{server::Server, socket};
+use crate::control::{Scrape, server::Server, socket};
 use crate::fuse::{
     self, Deadlines, FuseOptions, Mount, MountError, MountOptions, Mountpoint, News, Session, Ttl,
 };
 
 pub use answers::Handle;
+pub use descriptors::raise_descriptor_limit;
 pub use error::StartError;
+pub use lock::while_idle;
 use parts::{Below, Parts};
 pub use parts::{DATABASE, api};
 pub use reload::{Fresh, NewKey, Reread};
@@ -78,8 +82,11 @@ struct Shared {
     rates: rates::Meter,
     pins: pins::Keeper,
     verify: verify::Jobs,
+    walks: walks::Jobs,
     /// As they were at the start.
     settings: Settings,
+    /// As they were last read; what can change at once is in effect.
+    current: parking_lot::Mutex<Settings>,
     reread: Option<Reread>,
     session: Session,
     phase: watch::Sender<Phase>,
@@ -195,6 +202,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         rates: rates::Meter::default(),
         pins: pins::Keeper::default(),
         verify: verify::Jobs::default(),
+        walks: walks::Jobs::default(),
+        current: parking_lot::Mutex::new(setup.settings.clone()),
         settings: setup.settings,
         reread: setup.reread,
         session,
@@ -204,16 +213,23 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     });
     let handle = Handle::new(shared.clone());
     let server = Server::start(&socket, handle.clone())?;
+    let scrape = match &shared.settings.metrics {
+        Some(at) => Some(Scrape::start(at, handle.clone()).await?),
+        None => None,
+    };
     let account = tokio::spawn(account::keep(shared.parts.clone()));
     let content = shared.parts.below.content.clone();
     let looks = tokio::spawn(shared.rates.clone().keep(content));
     let pins = tokio::spawn(shared.pins.clone().keep(shared.parts.below.clone()));
     let long = shared.settings.flush_open_after;
     let open = tokio::spawn(open_files::keep(shared.parts.vfs.clone(), long));
+    let refresher = shared.parts.below.refresher.clone();
+    let at_start = shared.settings.refresh_at_start.then_some(root);
+    let walk = tokio::spawn(walks::at_start(refresher, at_start));
     let life = tokio::spawn(life::run(
         shared,
-        server,
-        [account, looks, pins, open],
+        (server, scrape),
+        [account, looks, pins, open, walk],
         lock,
     ));
     Ok(Running { handle, life })

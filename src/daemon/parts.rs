@@ -33,6 +33,8 @@ pub struct Below {
     pub tree: Tree,
     pub refresher: Refresher,
     changes: UnboundedSender<tree::Change>,
+    downlink: Throttle,
+    uplink: Throttle,
 }
 
 /// All rooms.
@@ -81,6 +83,12 @@ pub fn api(settings: &Settings, paths: &Paths, key: ApiKey) -> Result<Api, Start
 }
 
 impl Below {
+    /// Follows the bandwidth limits of these settings from now on.
+    pub fn follow_limits(&self, settings: &Settings) {
+        self.downlink.follow(settings.download_limit.clone());
+        self.uplink.follow(settings.upload_limit.clone());
+    }
+
     /// Builds the rooms below the file system. Blocks for the disk. What a
     /// listing changes goes to `changes`.
     pub fn build(
@@ -93,6 +101,7 @@ impl Below {
         let state = paths.state_dir()?;
         let store = Store::open(&state.join(DATABASE))?;
         let api = api(settings, paths, key)?;
+        let downlink = Throttle::new(settings.download_limit.clone());
         let content = Content::open(
             api.clone(),
             store.clone(),
@@ -103,7 +112,7 @@ impl Below {
                 cache_min_free: settings.cache_min_free.0,
                 connections: settings.connections,
                 data_deadline: settings.data_deadline,
-                throttle: Throttle::new(settings.download_limit.clone()),
+                throttle: downlink.clone(),
                 ..ContentOptions::default()
             },
             runtime.clone(),
@@ -133,6 +142,8 @@ impl Below {
             tree,
             refresher,
             changes,
+            downlink,
+            uplink: Throttle::new(settings.upload_limit.clone()),
         })
     }
 
@@ -186,7 +197,7 @@ impl Parts {
             api: below.api.clone(),
             refresher: below.refresher.clone(),
             changes: below.changes.clone(),
-            throttle: Throttle::new(settings.upload_limit.clone()),
+            throttle: below.uplink.clone(),
         };
         let options = UploadOptions {
             workers: settings.uploads.max(1),

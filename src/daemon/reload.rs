@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use super::account::{self, Bond};
 use super::answers::Handle;
-use super::{account, service};
-use crate::config::{ApiKey, OptionSpec, Settings};
+use super::{Shared, service};
+use crate::config::{ApiKey, Change, KeyStore, OptionSpec, Settings};
 use crate::control::protocol::Reloaded;
 use crate::control::{Refusal, RefusalKind};
 
@@ -18,18 +19,17 @@ pub type Reread = Arc<dyn Fn() -> Result<Fresh, String> + Send + Sync>;
 pub enum NewKey {
     /// Yes: `init` asked the service.
     IsChecked,
-    /// No: it waits for the next mount, which asks.
+    /// No: the service is asked, if it allows that now.
     MayBeAnyones,
 }
 
 /// A configuration that was just read.
 pub struct Fresh {
-    /// The options.
+    /// The options. Whoever read them has put into effect what is not the daemon's, as the
+    /// level of the log.
     pub settings: Settings,
     /// The key.
     pub key: ApiKey,
-    /// Options that whoever read it has put into effect already.
-    pub applied: Vec<&'static str>,
 }
 
 impl Handle {
@@ -54,21 +54,16 @@ impl Handle {
             .await
             .map_err(Refusal::failed)?
             .map_err(Refusal::failed)?;
-        let mut applied: Vec<String> = fresh.applied.iter().map(ToString::to_string).collect();
-        let mut later = changed(&self.shared.settings, &fresh.settings, &applied);
-        let below = &self.shared.parts.below;
-        let keys = below.api.keys();
-        let print = fresh.key.print();
-        if keys.get().is_none_or(|old| old.print() != print) {
-            match new_key {
-                NewKey::IsChecked => {
-                    account::trust(&below.store, &print).map_err(Refusal::failed)?;
-                    keys.replace(fresh.key);
-                    applied.push("api_key".to_owned());
-                    // What waited for a key that works goes on.
-                    self.shared.parts.wake_uploads();
-                }
-                NewKey::MayBeAnyones => later.push("api_key".to_owned()),
+        let Changes {
+            mut applied,
+            mut later,
+        } = self.shared.follow(&fresh.settings);
+        match self.take_key(fresh.key, new_key).await {
+            KeyChange::None => {}
+            KeyChange::Taken => applied.push("api_key".to_owned()),
+            KeyChange::Stays(why) => {
+                tracing::error!("the new API key is not used: {why}");
+                later.push("api_key".to_owned());
             }
         }
         tracing::info!(?applied, at_next_mount = ?later, "the configuration was read anew");
@@ -77,18 +72,83 @@ impl Handle {
             at_next_mount: later,
         })
     }
+
+    /// Uses another key from the next call on, if it is that of this account.
+    async fn take_key(&self, key: ApiKey, new_key: NewKey) -> KeyChange {
+        let below = &self.shared.parts.below;
+        let keys = below.api.keys();
+        let print = key.print();
+        if keys.get().is_some_and(|old| old.print() == print) {
+            return KeyChange::None;
+        }
+        let bound = match new_key {
+            NewKey::IsChecked => account::trust(&below.store, &print)
+                .map(|()| Bond::Own)
+                .map_err(|error| error.to_string()),
+            NewKey::MayBeAnyones => {
+                let trial = below.api.with_keys(KeyStore::new(key.clone()));
+                let bound = account::bind(&below.store, &trial).await;
+                bound.map_err(|error| error.to_string())
+            }
+        };
+        match bound {
+            Ok(Bond::Own) => {
+                keys.replace(key);
+                // What waited for a key that works goes on.
+                self.shared.parts.wake_uploads();
+                KeyChange::Taken
+            }
+            Ok(Bond::Refused) => KeyChange::Stays("the service refuses it".to_owned()),
+            Err(why) => KeyChange::Stays(why),
+        }
+    }
 }
 
-/// Options that differ and are not in effect.
-fn changed(old: &Settings, new: &Settings, applied: &[String]) -> Vec<String> {
-    let is_key = |option: &OptionSpec| option.name.starts_with("api_key");
-    old.shown()
-        .into_iter()
-        .zip(new.shown())
-        .filter(|((option, old), (_, new))| old != new && !is_key(option))
-        .map(|((option, _), _)| option.name.to_owned())
-        .filter(|name| !applied.contains(name))
-        .collect()
+/// What became of the key.
+enum KeyChange {
+    /// It is the one in use.
+    None,
+    Taken,
+    /// The old one stays in use, with the reason.
+    Stays(String),
+}
+
+impl Shared {
+    /// Puts into effect what can change at once.
+    fn follow(&self, fresh: &Settings) -> Changes {
+        let mut current = self.current.lock();
+        let changes = changes(&self.settings, &current, fresh);
+        self.parts.below.follow_limits(fresh);
+        *current = fresh.clone();
+        changes
+    }
+}
+
+/// What a configuration changes.
+#[derive(PartialEq, Eq, Debug)]
+struct Changes {
+    /// In effect at once: what differs from what held so far.
+    applied: Vec<String>,
+    /// In effect at the next mount: what differs from what held at the start.
+    later: Vec<String>,
+}
+
+fn changes(start: &Settings, current: &Settings, fresh: &Settings) -> Changes {
+    let differing = |old: &Settings, when: Change| {
+        // The key itself is compared where it is used, wherever it comes from.
+        let is_key = |option: &OptionSpec| option.name.starts_with("api_key");
+        old.shown()
+            .into_iter()
+            .zip(fresh.shown())
+            .filter(|((option, old), (_, new))| old != new && !is_key(option))
+            .filter(|((option, _), _)| option.change == when)
+            .map(|((option, _), _)| option.name.to_owned())
+            .collect()
+    };
+    Changes {
+        applied: differing(current, Change::Now),
+        later: differing(start, Change::NextMount),
+    }
 }
 
 #[cfg(test)]
@@ -106,9 +166,27 @@ mod tests {
             };
             resolve(&layers).unwrap().settings
         };
-        let old = settings("");
-        let new = settings("log_level = \"debug\"\nuploads = 3\napi_key_file = \"/k\"");
-        let applied = ["log_level".to_owned()];
-        assert_eq!(changed(&old, &new, &applied), ["uploads"]);
+        let start = settings("");
+        let first = settings("log_level = \"debug\"\nuploads = 3\napi_key_file = \"/k\"");
+        let told = changes(&start, &start, &first);
+        assert_eq!(told.applied, ["log_level"]);
+        assert_eq!(told.later, ["uploads"]);
+        // What changed at once can change back.
+        let told = changes(&start, &first, &start);
+        assert_eq!(told.applied, ["log_level"]);
+        assert!(told.later.is_empty());
+    }
+
+    /// What [`Shared::follow`], [`Handle::take_key`] and the log do; an option that says so
+    /// without being here would be a promise that nobody keeps.
+    #[test]
+    fn what_changes_at_once_is_what_is_put_into_effect() {
+        let now: Vec<&str> = crate::config::OPTIONS
+            .iter()
+            .filter(|option| option.change == Change::Now)
+            .map(|option| option.name)
+            .filter(|name| !name.starts_with("api_key"))
+            .collect();
+        assert_eq!(now, ["download_limit", "upload_limit", "log_level"]);
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum ServiceError {
     /// A file that cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), way_out(source))]
     File {
         /// Which.
         path: PathBuf,
@@ -21,6 +21,13 @@ pub enum ServiceError {
         /// Which.
         path: PathBuf,
     },
+}
+
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; for a service of the machine run it with sudo",
+        _ => "",
+    }
 }
 
 impl ServiceError {

@@ -1,12 +1,13 @@
 //! The command line of `fichierfs simulate`, and running it.
 
-use super::config::{DEFAULT_KEY, Shape, SimConfig, TlsConfig};
+use super::config::{AccountConfig, DEFAULT_KEY, Shape, SimConfig, TlsConfig};
 use super::content::Storage;
 use super::handle::{AccountHandle, SyntheticTree};
 use super::limits::Limits;
 use super::quirks::Quirks;
+use super::report::Report;
+use super::simulator::Simulator;
 use super::units::{parse_duration, parse_size};
-use super::{AccountConfig, Report, Simulator};
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -52,8 +52,8 @@ pub struct Quirks {
     pub raw_backslash: bool,
     /// 2.7: a folder cannot be removed while its listing still shows removed files.
     pub rmdir_lags: bool,
-    /// 3.1: an upload with the header `JSON: 1` answers with the links at once.
-    pub upload_answers_json: bool,
+    /// 3.1: what an upload is answered with.
+    pub upload_answer: UploadAnswer,
     /// Listings of folders lag like those of files.
     pub folders_lag: bool,
 }
@@ -82,7 +82,7 @@ impl Default for Quirks {
             infected: None,
             raw_backslash: true,
             rmdir_lags: true,
-            upload_answers_json: false,
+            upload_answer: UploadAnswer::default(),
             folders_lag: false,
         }
     }
@@ -199,6 +199,18 @@ choice! {
         Refuse,
         /// Accepted, and end.pl has no links.
         NoLinks,
+    }
+}
+choice! {
+    /// The answer to an upload that was taken.
+    UploadAnswer {
+        /// A redirection to end.pl.
+        #[default]
+        Redirect,
+        /// The links as JSON, to who sends the header `JSON: 1`; else a redirection.
+        Json,
+        /// A page that shows the links.
+        Page,
     }
 }
 choice! {

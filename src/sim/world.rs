@@ -8,13 +8,13 @@
 use super::account::{Account, When};
 use super::clock::{Clock, SimTime};
 use super::config::{AccountConfig, SimConfig};
-use super::download::Token;
 use super::faults::Faults;
 use super::limits::{Call, LimitBook, Locked, News, Prolong, Slack};
-use super::node::Uploads;
 use super::quirks::Quirks;
 use super::report::{Offence, Recorder};
 use super::shape::Bucket;
+use super::token::Token;
+use super::uploads::Uploads;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use rand::SeedableRng;
@@ -83,6 +83,8 @@ pub struct Profile {
     pub config: AccountConfig,
     /// Uploads are refused.
     pub upload_forbidden: bool,
+    /// What `user/info` sets and shows.
+    pub options: HashMap<&'static str, i64>,
 }
 
 impl World {
@@ -102,6 +104,7 @@ impl World {
         let profile = |config: &AccountConfig| Profile {
             config: config.clone(),
             upload_forbidden: false,
+            options: HashMap::new(),
         };
         let state = State {
             accounts: (0..config.accounts.len())

@@ -74,12 +74,29 @@ mod tests {
         drop(Store::open(&path).unwrap());
         let all = Connection::open(&path).unwrap();
         all.pragma_update(None, "journal_mode", "DELETE").unwrap();
+        // A row that cannot be: the file can be opened, and read to its end.
+        all.pragma_update(None, "ignore_check_constraints", true)
+            .unwrap();
+        let impossible = "UPDATE node SET name = x'61' WHERE ino = 1";
+        assert_eq!(all.execute(impossible, []).unwrap(), 1);
+        let page: i64 = all
+            .query_row(
+                "SELECT rootpage FROM sqlite_schema WHERE name = 'setting'",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
         drop(all);
+        let health = check(&path).unwrap();
+        assert_eq!(health.version, MIGRATIONS.len() as i64);
+        assert!(health.damage[0].contains("node"), "{:?}", health.damage);
+
+        // And a page of one table that is no page any more.
         let mut bytes = std::fs::read(&path).unwrap();
-        let half = bytes.len() / 2;
-        bytes[4096..half].fill(0x5a);
+        let start = (page as usize - 1) * 4096;
+        bytes[start..start + 4096].fill(0x5a);
         std::fs::write(&path, bytes).unwrap();
-        assert!(check(&path).map_or(true, |health| !health.damage.is_empty()));
+        assert!(matches!(check(&path), Err(StoreError::Sqlite(_))));
         std::fs::write(&path, "no database at all").unwrap();
         assert!(check(&path).is_err());
     }

@@ -35,6 +35,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
+mod released;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -477,9 +477,9 @@ impl Merge<'_> {
     /// The name for an entry: its own if that is free, or if only an older entry
     /// of the service has it, which then steps aside; else one with its id.
     fn free_name(&mut self, entry: &Entry, current: Option<&Place>, me: Ino) -> Result<OsString> {
-        let distinct = || names::distinct(&entry.display, &entry.rid);
+        let folder = self.folder.ino;
         if !names::fits(&entry.display) {
-            return Ok(distinct());
+            return distinct_name(self.tx, folder, &entry.display, &entry.rid, me);
         }
         let Some(holder) = rows::by_name(self.tx, self.folder.ino, &entry.display)? else {
             return Ok(entry.display.clone());
@@ -489,15 +489,16 @@ impl Merge<'_> {
         }
         let here = current.is_some_and(|place| place.parent == self.folder.ino);
         if !here && self.steps_aside(&holder, entry) {
+            let id = holder.remote.rid().unwrap_or_default();
             let aside = Place {
-                parent: self.folder.ino,
-                name: names::distinct(&entry.display, &holder.remote.rid().unwrap_or_default()),
+                parent: folder,
+                name: distinct_name(self.tx, folder, &entry.display, &id, holder.ino)?,
             };
             rows::set_place(self.tx, holder.ino, Some(&aside))?;
             self.tell_entry(&aside);
             return Ok(entry.display.clone());
         }
-        Ok(distinct())
+        distinct_name(self.tx, folder, &entry.display, &entry.rid, me)
     }
 
     /// Whether the holder of a name is an older twin of `entry` on the service,
@@ -590,17 +591,33 @@ pub(super) fn revive(tx: &Transaction<'_>, ino: Ino) -> Result<()> {
             Some(folder) if is_or_was_placed(tx, &folder)? => folder.ino,
             _ => ROOT,
         };
-        let mut name = gone.name.clone();
-        let mut tag = at.0;
-        while rows::name_taken(tx, parent, &name)? {
-            name = names::distinct(&gone.name, &tag.to_string());
-            tag += 1;
-        }
+        let name = match rows::name_taken(tx, parent, &gone.name)? {
+            true => distinct_name(tx, parent, &gone.name, &at.to_string(), at)?,
+            false => gone.name.clone(),
+        };
         rows::set_place(tx, at, Some(&Place { parent, name }))?;
         begin_anew(tx, &node)?;
         at = parent;
     }
     Ok(())
+}
+
+/// A name for the node `me` that no other has, from the name that it cannot have and what
+/// tells it apart. Somebody may have given that very name to another file.
+fn distinct_name(
+    c: &Connection,
+    parent: Ino,
+    name: &OsStr,
+    tag: &str,
+    me: Ino,
+) -> Result<OsString> {
+    let mut shown = names::distinct(name, tag);
+    let mut more = 1_u64;
+    while rows::by_name(c, parent, &shown)?.is_some_and(|holder| holder.ino != me) {
+        more += 1;
+        shown = names::distinct(name, &format!("{tag}-{more}"));
+    }
+    Ok(shown)
 }
 
 fn is_or_was_placed(tx: &Transaction<'_>, folder: &Node) -> Result<bool> {
@@ -629,7 +646,8 @@ fn restore_place(tree: &Tree, ino: Ino) -> Result<Vec<Change>> {
             Ok(rows::by_name(tx, folder.ino, name)?.is_some_and(|n| n.ino != ino))
         };
         let name = if taken(&display)? {
-            names::distinct(&display, &node.remote.rid().unwrap_or_default())
+            let id = node.remote.rid().unwrap_or_default();
+            distinct_name(tx, folder.ino, &display, &id, ino)?
         } else {
             display
         };

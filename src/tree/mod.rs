@@ -15,6 +15,7 @@
 //! - `local`: files that stay here.
 //! - [`state`]: how far a file has come; pure.
 //! - [`refresh`]: fetches listings, one at a time for a folder.
+//! - [`walk`]: lists all below a folder anew.
 //! - `complete`, `slices`: folders of more files than a listing holds.
 //!
 //! Look-ups have three answers ([`Lookup`]); what is not known is never said to
@@ -34,6 +35,8 @@ pub mod events;
 pub mod journal;
 mod local;
 pub mod merge;
+#[cfg(test)]
+mod name_tests;
 pub mod names;
 pub mod node;
 mod pins;
@@ -44,6 +47,7 @@ mod slices;
 pub mod state;
 #[cfg(test)]
 mod tests;
+pub mod walk;
 mod wanted;
 
 use std::ffi::OsStr;
@@ -131,6 +135,11 @@ impl Tree {
     pub fn children(&self, parent: Ino, after: Ino, limit: usize) -> Result<Vec<Node>, TreeError> {
         self.store
             .read(|c| Ok(rows::children(c, parent, after, limit)?))
+    }
+
+    /// The sub-folders of a folder that the service has.
+    pub fn folders_in(&self, parent: Ino) -> Result<Vec<Ino>, TreeError> {
+        self.store.read(|c| Ok(rows::folders_in(c, parent)?))
     }
 
     /// How many sub-folders a folder is known to have.

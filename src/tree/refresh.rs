@@ -16,6 +16,7 @@ use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 
 use super::complete::{self, Progress, Seen};
 use super::events::Change;
@@ -59,7 +60,7 @@ type Flight = Shared<BoxFuture<'static, Result<Time, RefreshError>>>;
 /// Fetches listings. Cheap to clone.
 #[derive(Clone)]
 pub struct Refresher {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 pub(super) struct Inner {
@@ -80,13 +81,19 @@ struct State {
     completing: HashMap<Ino, Completing>,
     /// Folders that are left alone for a while.
     resting: HashMap<Ino, Rest>,
+    /// Entries whose folder was listed again because of them, and until when that is enough.
+    doubted: HashMap<Ino, Instant>,
 }
 
 #[derive(Default)]
 struct Completing {
     progress: Progress,
+    /// When it is whole, if no slice turns out to be cut off.
+    expected: Option<Instant>,
     /// All that was seen since it began, by slices and by listings meanwhile.
     seen: HashSet<FileId>,
+    /// Closes when it ends.
+    ends: watch::Sender<()>,
 }
 
 struct Rest {
@@ -106,6 +113,19 @@ impl State {
     fn resting(&self, folder: Ino) -> Option<&Rest> {
         let rest = self.resting.get(&folder);
         rest.filter(|rest| rest.until > Instant::now())
+    }
+
+    /// Whether an entry is doubted for the first time in `window`.
+    fn doubts(&mut self, entry: Ino, window: Duration) -> bool {
+        let now = Instant::now();
+        self.doubted.retain(|_, until| *until > now);
+        match self.doubted.entry(entry) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(now + window);
+                true
+            }
+        }
     }
 
     fn refused(&self, folder: Ino) -> Option<RefreshError> {
@@ -195,6 +215,29 @@ impl Refresher {
         Ok(())
     }
 
+    /// Waits until a folder that is being seen whole is, where that can be expected
+    /// before `deadline`; returns at once where it cannot, or where nothing goes on.
+    pub async fn ensure_whole(&self, folder: Ino, deadline: Instant) {
+        let mut end = match self.inner.state.lock().completing.get(&folder) {
+            Some(completing) if completing.expected.is_some_and(|at| at <= deadline) => {
+                completing.ends.subscribe()
+            }
+            _ => return,
+        };
+        // Nothing is ever sent: it ends by closing, or by the deadline.
+        let _ = tokio::time::timeout_at(deadline.into(), end.changed()).await;
+    }
+
+    /// Waits until a folder is not being seen whole any more.
+    pub(super) async fn completed(&self, folder: Ino) {
+        let ends = |state: &State| Some(state.completing.get(&folder)?.ends.subscribe());
+        let end = ends(&self.inner.state.lock());
+        if let Some(mut end) = end {
+            // Nothing is ever sent: it ends by closing.
+            let _ = end.changed().await;
+        }
+    }
+
     /// Folders that are being seen whole, slice by slice.
     pub fn completing(&self) -> Vec<(Ino, Progress)> {
         let state = self.inner.state.lock();
@@ -220,11 +263,15 @@ impl Refresher {
         }
     }
 
-    /// The service does not give something that the folder lists: it is listed again as
-    /// soon as its floor allows.
-    pub fn doubt(&self, folder: Ino) {
-        if self.inner.state.lock().refused(folder).is_some() {
-            return;
+    /// The service does not give `entry`, which the folder lists: it is listed again as
+    /// soon as its floor allows, once for each entry.
+    pub fn doubt(&self, folder: Ino, entry: Ino) {
+        let window = self.inner.api.limits().failing_window;
+        {
+            let mut state = self.inner.state.lock();
+            if state.refused(folder).is_some() || !state.doubts(entry, window) {
+                return;
+            }
         }
         let deadline = Instant::now() + PATIENCE;
         drop(self.fly(folder, Ask::until(Class::Refresh, deadline)));
@@ -296,7 +343,7 @@ impl Inner {
             Err(error) => {
                 if let (ApiError::NotFound(_), Some(place)) = (&error, &node.place) {
                     // The folder above tells whether it is gone or only late to show.
-                    self.list_behind(place.parent);
+                    self.list_behind(place.parent, folder);
                 }
                 return Err(error.into());
             }
@@ -327,7 +374,12 @@ impl Inner {
         match self.state.lock().completing.entry(folder) {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
-                place.insert(Completing::default());
+                // One question at least.
+                let expected = Instant::now().checked_add(self.api.limits().folder_gap);
+                place.insert(Completing {
+                    expected,
+                    ..Completing::default()
+                });
                 true
             }
         }
@@ -359,6 +411,9 @@ impl Inner {
     pub(super) fn progress(&self, folder: Ino, progress: Progress) {
         if let Some(completing) = self.state.lock().completing.get_mut(&folder) {
             completing.progress = progress;
+            let left = u32::try_from(progress.left).unwrap_or(u32::MAX);
+            let wait = self.api.limits().folder_gap.checked_mul(left);
+            completing.expected = wait.and_then(|wait| Instant::now().checked_add(wait));
         }
     }
 
@@ -394,12 +449,13 @@ impl Inner {
         }
     }
 
-    /// Lists another folder, for nobody who waits.
-    fn list_behind(self: &Arc<Self>, folder: Ino) {
+    /// Lists the folder above one that is not given, for nobody who waits.
+    fn list_behind(self: &Arc<Self>, above: Ino, folder: Ino) {
         let refresher = Refresher {
             inner: self.clone(),
         };
-        self.runtime.spawn(async move { refresher.doubt(folder) });
+        self.runtime
+            .spawn(async move { refresher.doubt(above, folder) });
     }
 
     /// How long a folder is left alone after its listing failed: what the service

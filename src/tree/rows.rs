@@ -224,6 +224,13 @@ pub(super) fn count_folders(c: &Connection, parent: Ino) -> Result<u32> {
         .query_row([int(parent.0)], |row| row.get(0))
 }
 
+/// Sub-folders of a folder that the service has.
+pub(super) fn folders_in(c: &Connection, parent: Ino) -> Result<Vec<Ino>> {
+    c.prepare_cached("SELECT ino FROM node WHERE parent = ?1 AND kind = 1 AND rid IS NOT NULL")?
+        .query_map([int(parent.0)], |row| ino(row, 0))?
+        .collect()
+}
+
 pub(super) fn name_taken(c: &Connection, parent: Ino, name: &OsStr) -> Result<bool> {
     c.prepare_cached("SELECT EXISTS (SELECT 1 FROM node WHERE parent = ?1 AND name = ?2)")?
         .query_row(params![int(parent.0), name.as_bytes()], |row| row.get(0))

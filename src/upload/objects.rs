@@ -219,10 +219,10 @@ impl Context {
         Ok(())
     }
 
-    /// A move or rename failed. Where a file is in the way that steps aside, it is asked for
-    /// again. A refusal may also mean that it was done already, by us before a crash: the
-    /// folder's listing tells, and where it is late, the next one. Only then the wish
-    /// is given up and the truth shown.
+    /// A move or rename failed. A refusal may mean that it was done already, by us before a
+    /// crash or with an answer that was lost: the folder's listing tells, and where it is
+    /// late, the next one. Where it was not, and a file is in the way that steps aside, it is
+    /// asked for again. Only then the wish is given up and the truth shown.
     async fn place_failed(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
         if judge(e) == Failure::Passing {
             for &ino in inos {
@@ -230,16 +230,8 @@ impl Context {
             }
             return Ok(());
         }
-        let mut refused = Vec::new();
-        for &ino in inos {
-            // What is gone, or may not be called so, needs no way round.
-            let hopeless = matches!(e, ApiError::NotFound(_) | ApiError::RefusedName(_));
-            if hopeless || !self.take_detour(ino).await? {
-                refused.push(ino);
-            }
-        }
         let mut folders = HashSet::new();
-        for &ino in &refused {
+        for &ino in inos {
             folders.extend(self.tree.node(ino)?.and_then(|n| n.place).map(|p| p.parent));
         }
         // A listing that began earlier may be joined.
@@ -250,10 +242,15 @@ impl Context {
                 listed.insert(folder);
             }
         }
-        for ino in refused {
+        for &ino in inos {
             let Some(node) = self.tree.node(ino)?.filter(|node| node.pending.place) else {
                 continue;
             };
+            // What is gone, or may not be called so, needs no way round.
+            let hopeless = matches!(e, ApiError::NotFound(_) | ApiError::RefusedName(_));
+            if !hopeless && self.take_detour(ino).await? {
+                continue;
+            }
             let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
             // The wish is given up only once a listing was seen that tells of this file: it may
             // lag behind what we did with it last, perhaps just this move before a crash.
@@ -271,7 +268,7 @@ impl Context {
                 path = %self.path(ino),
                 "not moved or renamed on the service, shown where it is: {e}"
             );
-            self.give_name_back(ino).await?;
+            self.give_names_back(ino).await?;
             let changes = self.tree.restore_place(ino)?;
             self.tell(changes);
             if let Some(place) = node.place {
@@ -298,10 +295,16 @@ impl Context {
         Ok(true)
     }
 
-    /// The file that stepped aside for `ino` gets its name again: it stays.
-    async fn give_name_back(&self, ino: Ino) -> Result<(), UploadError> {
-        if let Some(back) = self.tree.aside_for(ino)? {
-            self.step(&back).await?;
+    /// Nothing keeps a passing name: neither what stepped aside for `ino` nor itself.
+    async fn give_names_back(&self, ino: Ino) -> Result<(), UploadError> {
+        while let Some(back) = self.tree.detour_back(ino)? {
+            if !self.step(&back).await? {
+                break;
+            }
+            match &back.who {
+                Who::Leaving(removal) => self.tree.stepped_aside(removal, &back.name)?,
+                Who::Itself(ino) => self.tree.renamed(*ino, &back.name, Time::now())?,
+            }
         }
         Ok(())
     }

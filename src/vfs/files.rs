@@ -142,7 +142,7 @@ impl Vfs {
         match self.node(ino) {
             Ok(Node {
                 place: Some(place), ..
-            }) => self.refresher().doubt(place.parent),
+            }) => self.refresher().doubt(place.parent, ino),
             Ok(_) => {}
             Err(e) => tracing::debug!(%ino, error = ?e, "no folder to be listed"),
         }

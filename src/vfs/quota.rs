@@ -29,9 +29,24 @@ impl Told {
     /// Whether `more` bytes still fit, beyond what came and went since and what is
     /// `staged`.
     fn has_room(&self, growth: i64, staged: u64, more: u64) -> bool {
-        let since = i128::from(growth) - i128::from(self.growth);
-        let taken = since + i128::from(staged) + i128::from(more);
+        let taken = self.taken(growth, staged) + i128::from(more);
         !self.figures.limited || taken <= i128::from(self.figures.free)
+    }
+
+    /// The bytes that our own changes take beyond what the figures tell.
+    fn taken(&self, growth: i64, staged: u64) -> i128 {
+        i128::from(growth) - i128::from(self.growth) + i128::from(staged)
+    }
+
+    /// The figures as they will be once our own changes are in them.
+    fn with_changes(&self, growth: i64, staged: u64) -> AccountFigures {
+        let taken = self.taken(growth, staged);
+        let bytes = |n: i128| u64::try_from(n.max(0)).unwrap_or(u64::MAX);
+        AccountFigures {
+            used: bytes(i128::from(self.figures.used) + taken),
+            free: bytes(i128::from(self.figures.free) - taken),
+            ..self.figures
+        }
     }
 }
 
@@ -39,6 +54,13 @@ impl Vfs {
     /// Whether something seems not to fit, by figures that are too old to say so.
     pub fn wants_figures(&self) -> bool {
         self.inner.wants_figures.load(Ordering::Relaxed)
+    }
+
+    /// The account's figures with our own changes, as far as they are known.
+    pub(super) fn account_now(&self) -> Option<AccountFigures> {
+        let told = *self.inner.account.read();
+        let staging = self.staging();
+        told.map(|told| told.with_changes(staging.growth(), staging.usage().staged))
     }
 
     /// Refuses content that could never be sent: uploads are forbidden, or the account
@@ -129,6 +151,26 @@ mod tests {
         };
         assert!(free.has_room(i64::MAX, u64::MAX, 1));
         assert!(told.has_room(500, 25, 575), "500 bytes went");
+    }
+
+    #[test]
+    fn own_changes_show_in_the_free_room_before_the_service_tells_of_them() {
+        let house = House::new();
+        house.file("before", &[1; 10]);
+        let told = AccountFigures {
+            used: 1 << 20,
+            ..figures(1 << 30)
+        };
+        house.vfs.set_account(told, Duration::ZERO);
+        let free = || house.vfs.account_now().unwrap().free;
+        let used = || house.vfs.account_now().unwrap().used;
+        let (before, used_before) = (free(), used());
+        house.file("a", &[2; 5000]);
+        assert_eq!((before - free(), used() - used_before), (5000, 5000));
+        let there = house.remote("there", &[3; 700]);
+        house.ok(house.unlink("there"));
+        house.vfs.forget(there.ino, 1);
+        assert_eq!(before - free(), 4300);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The figures of `df`: from what the service last told of the account, never
-//! asked for.
+//! The figures of `df`: what the service last told of the account, with our own changes
+//! since; never asked for.
 
 use super::Vfs;
 use super::types::{Answer, StatFs};
@@ -50,8 +50,7 @@ fn figures(account: Option<AccountFigures>) -> StatFs {
 impl Vfs {
     /// The figures of the mount.
     pub fn statfs(&self) -> Answer<StatFs> {
-        let account = self.inner.account.read().map(|told| told.figures);
-        Answer::Now(Ok(figures(account)))
+        Answer::Now(Ok(figures(self.account_now())))
     }
 }
 

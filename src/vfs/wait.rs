@@ -128,15 +128,22 @@ impl Vfs {
                 Ok(value) => return Ok(value),
                 Err(Fault::Failed(e)) => return Err(e),
                 // Listed, and still not whole: cut off at the service's cap.
-                Err(Fault::Unlisted(again)) if again == folder => break,
+                Err(Fault::Unlisted(again)) if again == folder => {
+                    self.refresher().ensure_whole(folder, deadline).await;
+                    return op(self).map_err(|fault| match fault {
+                        Fault::Failed(error) => error,
+                        Fault::Unlisted(folder) => not_whole(folder),
+                    });
+                }
                 Err(Fault::Unlisted(next)) => folder = next,
             }
         }
-        Err(Error::new(
-            ErrorKind::Io,
-            format!("folder {folder} is not known whole"),
-        ))
+        Err(not_whole(folder))
     }
+}
+
+fn not_whole(folder: Ino) -> Error {
+    Error::new(ErrorKind::Io, format!("folder {folder} is not known whole"))
 }
 
 /// Waits for `work`, but not longer than `limit`.

@@ -3,9 +3,18 @@
 //! /dev/fuse, and root or fusermount3.
 
 mod doctor;
+#[path = "../common/guard.rs"]
+mod guard;
 mod json;
+mod observed;
+mod options;
+mod ordinary;
+mod restore;
 mod running;
 mod service;
+mod strangers;
+mod terminal;
+mod upgrade;
 mod user;
 
 use fichierfs::sim::{Fault, FaultKind};

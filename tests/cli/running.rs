@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
+use linux_keyutils::{KeyRing, KeyRingIdentifier};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::user::{HIGH_SPEED, User, assert_line, wait_until};
+use crate::user::{HIGH_SPEED, PROGRAM, User, assert_line, ran, wait_until};
 
 fn hang_up(user: &User) {
     let pid = user.status()["pid"].as_i64().unwrap();
@@ -16,6 +17,147 @@ fn configure(user: &User, line: &str) {
     let path = user.path(".config/fichierfs/config.toml");
     let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
     writeln!(file, "{line}").unwrap();
+}
+
+fn edit(user: &User, old: &str, new: &str) {
+    let path = user.path(".config/fichierfs/config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(old), "{text}");
+    std::fs::write(&path, text.replace(old, new)).unwrap();
+}
+
+#[test]
+fn a_hang_up_takes_a_new_key_if_it_is_of_this_account() {
+    let user = User::new(HIGH_SPEED);
+    let key = user.simulator.key().to_owned();
+    assert_eq!(user.init(&key).code, 0);
+    user.mount();
+    // One that the service does not take leaves the old one in use.
+    edit(&user, &key, &"x".repeat(32));
+    hang_up(&user);
+    wait_until("the refusal", || {
+        user.log().contains("the new API key is not used")
+    });
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    assert_eq!(user.run(&["queue", "wait"]).code, 0);
+    assert_eq!(user.run(&["unmount"]).code, 0);
+
+    // And the other way round: a mount with a key that is refused, which is then mended.
+    user.mount();
+    wait_until("the refusal", || {
+        let _ = std::fs::read_dir(user.path("mnt"));
+        user.status()["api"]["key_refused"] == true
+    });
+    assert_line(&user.run(&["status", "--check"]), 1, "init --rotate");
+    edit(&user, &"x".repeat(32), &key);
+    hang_up(&user);
+    wait_until("the key", || user.log().contains("applied=[\"api_key\"]"));
+    std::fs::write(user.path("mnt/b.txt"), "text").unwrap();
+    assert_eq!(user.run(&["queue", "wait"]).code, 0);
+    assert_eq!(user.run(&["status", "--check"]).code, 0);
+    assert_eq!(user.run(&["unmount"]).code, 0);
+}
+
+#[test]
+fn a_key_can_live_in_the_kernels_keyring() {
+    let user = User::new(HIGH_SPEED);
+    let name = format!("work{}", std::process::id());
+    let words = ["init", "--store", "keyring", "--profile", &name];
+    let ran = user.init_with(&words, user.simulator.key());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let config = std::fs::read_to_string(user.path(".config/fichierfs/config.toml")).unwrap();
+    assert!(
+        config.contains(&format!("api_key_keyring = \"fichierfs:{name}\"")),
+        "{config}"
+    );
+    assert!(!config.contains(user.simulator.key()));
+    let ran = user.run(&["mount", "--background", "--profile", &name, "mnt"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    assert_eq!(user.run(&["queue", "wait"]).code, 0);
+    assert_eq!(user.run(&["unmount"]).code, 0);
+
+    let ring = KeyRing::from_special_id(KeyRingIdentifier::User, false).unwrap();
+    let stored = ring.search(&format!("fichierfs:{name}")).unwrap();
+    ring.unlink_key(stored).unwrap();
+    let file = config.replace(&name, "none");
+    std::fs::write(user.path(".config/fichierfs/config.toml"), file).unwrap();
+    let ran = user.run(&["mount", "--profile", "none", "mnt"]);
+    assert_line(&ran, 2, "init --store keyring");
+}
+
+#[test]
+fn a_shells_low_limit_of_open_files_does_not_hinder_large_folders() {
+    let user = User::new(HIGH_SPEED);
+    assert_eq!(user.init(user.simulator.key()).code, 0);
+    let mut shell = std::process::Command::new("bash");
+    user.lend(&mut shell);
+    shell.args([
+        "-euc",
+        "ulimit -Sn 128; exec \"$0\" mount --background mnt",
+        PROGRAM,
+    ]);
+    let mounted = ran(shell.output().unwrap());
+    assert_eq!(mounted.code, 0, "{mounted:?}");
+    let pid = user.status()["pid"].to_string();
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let soft = files.unwrap().split_whitespace().nth(3).unwrap();
+    assert!(soft.parse::<u64>().unwrap() >= 4096, "{limits}");
+    for folder in ["one", "two"] {
+        let at = user.path("mnt").join(folder);
+        std::fs::create_dir(&at).unwrap();
+        for number in 0..300 {
+            std::fs::write(at.join(number.to_string()), number.to_string()).unwrap();
+        }
+    }
+    let waited = user.run(&["queue", "wait", "--timeout", "60s"]);
+    assert_eq!(waited.code, 0, "{waited:?}");
+    assert_eq!(user.simulator.account().file_paths().len(), 600);
+    assert!(
+        !user.log().contains("Too many open files"),
+        "{}",
+        user.log()
+    );
+    assert_eq!(user.run(&["unmount"]).code, 0);
+}
+
+/// A session with a keyring of its own that is open.
+const IN_A_SESSION: &str = r#"
+printf password | gnome-keyring-daemon --unlock --components=secrets > "$HOME/keyring"
+printf '%s\n' "$KEY" | "$PROGRAM" init --store desktop
+"$PROGRAM" mount --background "$HOME/mnt"
+echo text > "$HOME/mnt/a.txt"
+"$PROGRAM" unmount
+"#;
+
+#[test]
+fn a_key_can_live_in_the_desktops_keyring() {
+    let user = User::new(HIGH_SPEED);
+    let mut session = std::process::Command::new("dbus-run-session");
+    user.lend(&mut session);
+    session.args(["--", "bash", "-euc", IN_A_SESSION]);
+    session
+        .env("KEY", user.simulator.key())
+        .env("PROGRAM", PROGRAM);
+    let output = session
+        .output()
+        .expect("dbus-run-session is missing; run: tests/setup");
+    let ran = ran(output);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out.contains("Stored in the desktop's keyring"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        user.simulator.account().content("a.txt").unwrap(),
+        b"text\n"
+    );
+    let config = std::fs::read_to_string(user.path(".config/fichierfs/config.toml")).unwrap();
+    assert!(config.contains("secret-tool lookup service"), "{config}");
+    assert!(!config.contains(user.simulator.key()));
 }
 
 #[test]
@@ -80,6 +222,20 @@ fn a_hang_up_reads_the_configuration_anew() {
     std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
     assert_eq!(user.run(&["queue", "wait"]).code, 0);
     wait_until("a line of more detail", || user.log().contains("DEBUG"));
+
+    // Limits hold at once, and what changed can change back.
+    let lines = "log_level = \"debug\"\nuploads = 3";
+    edit(
+        &user,
+        lines,
+        "download_limit = \"2MiB\"\nupload_limit = \"1MiB\"",
+    );
+    hang_up(&user);
+    wait_until("the limits", || {
+        let names =
+            "applied=[\"download_limit\", \"upload_limit\", \"log_level\"] at_next_mount=[]";
+        user.log().contains(names)
+    });
 
     // A mistake changes nothing and ends nothing.
     configure(&user, "uplods = 3");

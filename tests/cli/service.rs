@@ -8,6 +8,7 @@ use std::process::{Child, Command};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::guard::Guard;
 use crate::user::{PATIENCE, PROGRAM, Ran, SPEED, User, assert_line, ran, wait_until};
 
 fn tool(name: &str) -> Command {
@@ -101,6 +102,37 @@ fn the_unit_of_the_machine_is_sound_and_hardened() {
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
+#[test]
+fn the_powers_that_the_unit_of_the_machine_leaves_are_enough() {
+    let user = User::settled();
+    let unit = user.run(&["service", "show", "--system"]).out;
+    let powers: Vec<String> = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("CapabilityBoundingSet="))
+        .unwrap()
+        .split(' ')
+        .map(|power| power.strip_prefix("CAP_").unwrap().to_lowercase())
+        .collect();
+    assert!(unit.contains("\nNoNewPrivileges=yes\n"));
+    let script = r#"
+setpriv --bounding-set "$POWERS" --inh-caps=-all --no-new-privs \
+    "$PROGRAM" mount --background -o allow_other "$HOME/mnt"
+echo text > "$HOME/mnt/a.txt"
+"$PROGRAM" unmount
+"#;
+    let mut unshare = own_mounts(&user);
+    unshare
+        .args(["bash", "-euc", script])
+        .env("PROGRAM", PROGRAM)
+        .env("POWERS", format!("-all,+{}", powers.join(",+")));
+    let ran = ran(unshare.output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(
+        user.simulator.account().content("a.txt").unwrap(),
+        b"text\n"
+    );
+}
+
 /// A daemon as a service manager starts it, and what it tells.
 struct Managed {
     child: Child,
@@ -173,15 +205,9 @@ fn helper(user: &User, arguments: &[&str]) -> Ran {
     if !link.is_symlink() {
         std::os::unix::fs::symlink(PROGRAM, &link).unwrap();
     }
-    let user = user.command(arguments);
     let mut helper = Command::new(link);
-    helper.args(user.get_args()).env_clear();
-    for (name, value) in user
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)))
-    {
-        helper.env(name, value);
-    }
+    user.lend(&mut helper);
+    helper.args(arguments);
     ran(helper.output().unwrap())
 }
 
@@ -198,6 +224,17 @@ ln -s "$PROGRAM" "$HOME/bin/fichierfs"
 mount --bind "$HOME/sbin" /usr/sbin
 mount --bind "$HOME/bin" /usr/local/bin
 "#;
+
+/// A command that begins a mount namespace of its own, with the user's environment.
+pub fn own_mounts(user: &User) -> Command {
+    let mut unshare = tool("unshare");
+    unshare.arg("--mount");
+    if !nix::unistd::geteuid().is_root() {
+        unshare.arg("--map-root-user");
+    }
+    user.lend(&mut unshare);
+    unshare
+}
 
 #[test]
 fn mount_and_umount_know_both_types() {
@@ -221,20 +258,9 @@ umount "$HOME/mnt"
 # A mistake is told.
 if mount -t fuse.fichierfs 1fichier "$HOME/mnt" -o umaks=1; then exit 9; fi
 "#;
-    let mut unshare = tool("unshare");
-    unshare.arg("--mount");
-    if !nix::unistd::geteuid().is_root() {
-        unshare.arg("--map-root-user");
-    }
     let text = format!("{IN_PLACE}{script}");
-    unshare.args(["bash", "-euc", &text]).env_clear();
-    let plain = user.command(&[]);
-    for (name, value) in plain
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)))
-    {
-        unshare.env(name, value);
-    }
+    let mut unshare = own_mounts(&user);
+    unshare.args(["bash", "-euc", &text]);
     let ran = ran(unshare.env("PROGRAM", PROGRAM).output().unwrap());
     assert!(ran.code == 0 && ran.out.contains("text"), "{ran:?}");
     assert!(ran.err.contains("did you mean \"umask\""), "{ran:?}");
@@ -276,4 +302,16 @@ fn what_a_crash_left_is_taken_away_and_a_living_mount_is_not() {
     wait_until("the end of the daemon", || user.run(&["status"]).code == 4);
     assert_eq!(user.run(&["unmount", "--if-dead", "mnt"]).code, 0);
     assert!(!user.is_mounted());
+}
+
+#[test]
+fn a_test_that_is_killed_leaves_neither_daemon_nor_mount() {
+    let user = User::settled();
+    user.mount();
+    user.uploads_stall();
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    // As when the process that holds it ends.
+    drop(Guard::of(&user.path("")));
+    assert!(!user.is_mounted());
+    assert_eq!(user.run(&["status"]).code, 4);
 }

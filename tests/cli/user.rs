@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::guard::Guard;
 use fichierfs::fuse::mountinfo;
 use fichierfs::sim::{Fault, FaultKind, SimConfig, Simulator};
 
@@ -21,6 +22,7 @@ pub const HIGH_SPEED: u32 = 1000;
 
 /// A user with a home and a simulated account.
 pub struct User {
+    _guard: Guard,
     speed: u32,
     runtime: tokio::runtime::Runtime,
     pub simulator: Simulator,
@@ -46,6 +48,7 @@ impl User {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("mnt")).unwrap();
         User {
+            _guard: Guard::of(home.path()),
             speed,
             runtime,
             simulator,
@@ -78,6 +81,17 @@ impl User {
             .env("FICHIERFS_LIMITS_SCALE", self.speed.to_string())
             .stdin(Stdio::null());
         command
+    }
+
+    /// Gives another program this user's environment, and nothing else.
+    pub fn lend(&self, program: &mut Command) {
+        let own = self.command(&[]);
+        program.env_clear().current_dir(self.home.path());
+        for (name, value) in own.get_envs() {
+            if let Some(value) = value {
+                program.env(name, value);
+            }
+        }
     }
 
     pub fn run(&self, args: &[&str]) -> Ran {

@@ -15,5 +15,6 @@ mod pinning;
 mod reading;
 mod secrets;
 mod semantics;
+mod sharing;
 mod workflows;
 mod writing;

@@ -5,7 +5,7 @@ use crate::harness::tree::{assert_account_is, assert_same, local};
 use crate::harness::{World, eventually, names, scaled, text};
 use fichierfs::sim::{
     EmptyLists, EmptyUpload, Existing, ExpiredToken, ForbiddenNames, Mixed, Overlong, Quirks,
-    RefusalStyle, ResumeFrom, RmUnknown, SameName, SimConfig, Types,
+    RefusalStyle, ResumeFrom, RmUnknown, SameName, SimConfig, Types, UploadAnswer,
 };
 use std::fs;
 
@@ -54,7 +54,7 @@ fn a_service_that_answers_refusals_with_403_and_tolerates_names_that_are_taken()
     a_day_with(Quirks {
         refusals: RefusalStyle::All403,
         mkdir_existing: Existing::Return,
-        upload_answers_json: true,
+        upload_answer: UploadAnswer::Json,
         empty_lists: EmptyLists::Null,
         rm_unknown: RmUnknown::Ignore,
         expired_token: ExpiredToken::Page,
@@ -68,7 +68,7 @@ fn a_service_that_answers_refusals_with_200_and_refuses_mixed_names() {
     a_day_with(Quirks {
         refusals: RefusalStyle::All200,
         mixed_names: Mixed::Refuse,
-        xid_differs: true,
+        upload_answer: UploadAnswer::Page,
         types: Types::Full,
         empty_lists: EmptyLists::Missing,
         empty_upload: EmptyUpload::NoLinks,
@@ -168,6 +168,7 @@ fn a_name_that_somebody_else_took_is_left_to_both() {
 fn a_service_whose_folders_lag_and_may_be_doubled() {
     a_day_with(Quirks {
         mkdir_existing: Existing::Duplicate,
+        xid_differs: true,
         forbidden_names: ForbiddenNames::Drop,
         folders_lag: true,
         rmdir_lags: false,

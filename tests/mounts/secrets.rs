@@ -1,9 +1,12 @@
 //! The key and download links are in no output and no file but the one that the key
 //! is kept in, even where all is logged and everything goes wrong.
 
-use crate::harness::{Mounted, World, names, sample, shell};
+use crate::harness::{Mounted, World, names, patience, sample, shell};
 use fichierfs::sim::{Fault, FaultKind};
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 /// Goes through reads, writes and failures of all sorts; their errors may quote addresses.
 fn live_through_trouble(world: &World, mounted: &Mounted<'_>) {
@@ -47,6 +50,32 @@ fn live_through_trouble(world: &World, mounted: &Mounted<'_>) {
     let _ = fs::remove_file(mounted.join("folder/remote 1"));
 }
 
+/// So many characters of a key are told nowhere.
+const PART: usize = 10;
+
+/// The socket of the metrics, and the control socket.
+fn sockets(world: &World) -> [PathBuf; 2] {
+    let control = walkdir::WalkDir::new(world.path("run"))
+        .into_iter()
+        .filter_map(|entry| Some(entry.ok()?.into_path()))
+        .find(|path| path.extension().is_some_and(|end| end == "sock"));
+    [world.path("a/metrics.sock"), control.unwrap()]
+}
+
+/// What a socket answers.
+fn asked(socket: &std::path::Path, path: &str) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(patience())).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 #[test]
 fn neither_the_key_nor_a_download_link_is_told() {
     let world = World::new();
@@ -56,7 +85,10 @@ fn neither_the_key_nor_a_download_link_is_told() {
         world.account().add_file(&path, &bytes).unwrap();
     }
     world.account().add_folder("other").unwrap();
-    let mounted = world.mount_with("a", &["--log-level", "trace"]);
+    let metrics = world.path("a/metrics.sock");
+    fs::create_dir_all(world.path("a")).unwrap();
+    let metrics = metrics.to_str().unwrap();
+    let mounted = world.mount_with("a", &["--log-level", "trace", "--metrics", metrics]);
     let mut told = String::new();
     let mut listen = || {
         for words in [
@@ -69,8 +101,30 @@ fn neither_the_key_nor_a_download_link_is_told() {
             &["pin", "--list", "--json"],
             &["verify"],
             &["verify", "--json"],
+            &["cache", "stats", "--json"],
+            &["link"],
         ] {
             told.push_str(&shell::show(&mounted.verb(words)));
+        }
+        let report = world.path("a/report");
+        for words in [&["doctor", "--json"][..], &["doctor", "--report"]] {
+            let mut doctor = world.fichierfs();
+            doctor.args(words);
+            if words.contains(&"--report") {
+                // It lies below the place, and is looked through with the rest.
+                doctor.arg(&report);
+            }
+            told.push_str(&shell::show(&shell::output(&mut doctor)));
+        }
+        for socket in sockets(&world) {
+            for path in ["/metrics", "/healthz"] {
+                told.push_str(&asked(&socket, path));
+            }
+        }
+        for path in ["/status", "/queue", "/account", "/hello", "/pins"] {
+            let answer = asked(&sockets(&world)[1], path);
+            assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+            told.push_str(&answer);
         }
     };
     live_through_trouble(&world, &mounted);
@@ -78,7 +132,7 @@ fn neither_the_key_nor_a_download_link_is_told() {
     mounted.drain();
     listen();
     let process = format!("/proc/{}", mounted.pid());
-    for file in ["cmdline", "environ", "comm"] {
+    for file in ["cmdline", "environ", "comm", "status", "maps", "mountinfo"] {
         told.push_str(&fs::read_to_string(format!("{process}/{file}")).unwrap());
     }
     let limits = fs::read_to_string(format!("{process}/limits")).unwrap();
@@ -106,11 +160,11 @@ fn neither_the_key_nor_a_download_link_is_told() {
     }
     assert!(files > 2 && told.contains("TRACE"), "nothing was looked at");
     let link = format!("{}/p", world.simulator().site_url());
-    for secret in [
-        world.simulator().key(),
-        &link,
-        link.trim_start_matches("http://"),
-    ] {
+    let key = world.simulator().key();
+    // Half a key helps who guesses the other half.
+    let parts = (0..=key.len() - PART).map(|from| &key[from..from + PART]);
+    let links = [link.as_str(), link.trim_start_matches("http://")];
+    for secret in parts.chain(links) {
         if let Some(at) = told.find(secret) {
             let from = told.floor_char_boundary(at.saturating_sub(300));
             let to = told.ceil_char_boundary((at + 300).min(told.len()));

@@ -1,7 +1,7 @@
 //! Limits, locks, bans, places.
 
-use crate::client::{Client, started};
-use fichierfs::sim::{Limits, Offence, Shape, SimConfig};
+use crate::client::{Client, FORM, form, started};
+use fichierfs::sim::{LimitTable, Limits, Offence, Shape, SimConfig};
 use serde_json::json;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -131,6 +131,52 @@ async fn thirty_transfers_at_a_time() {
     let report = simulator.report();
     assert_eq!((report.transfers.now, report.transfers.peak), (30, 30));
     assert_eq!(report.violations[0].kind, Offence::Transfers);
+}
+
+#[tokio::test]
+async fn an_upload_has_a_largest_size_and_a_longest_time() {
+    let table = LimitTable {
+        request_bytes: 3,
+        upload_time: Duration::from_secs(4),
+        ..LimitTable::off()
+    };
+    let simulator = started(SimConfig {
+        limits: Limits::Custom(Box::new(table)),
+        time_scale: 20.0,
+        ..SimConfig::default()
+    })
+    .await;
+    let client = Client::new(&simulator);
+    // Beyond the room for fields.
+    let large = vec![0; 5 << 20];
+    let (_, refused) = client.post_form(FORM, form(0, &[("a", &large)])).await;
+    let page = refused.unwrap().text().await.unwrap();
+    assert!(page.contains("Fichier trop volumineux"), "{page}");
+
+    let (node, id) = client.node().await;
+    let body = form(0, &[("a", b"x")]);
+    let length = body.len();
+    let (start, rest) = (body[..10].to_vec(), body[10..].to_vec());
+    let late = futures_util::stream::unfold((0, start, rest), |(step, start, rest)| async move {
+        match step {
+            0 => Some((Ok::<_, std::io::Error>(start), (1, Vec::new(), rest))),
+            1 => {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                Some((Ok(rest), (2, Vec::new(), Vec::new())))
+            }
+            _ => None,
+        }
+    });
+    let slow = client
+        .http
+        .post(format!("http://{node}/upload.cgi?id={id}"))
+        .bearer_auth(&client.key)
+        .header("content-type", FORM)
+        .header("content-length", length)
+        .body(reqwest::Body::wrap_stream(late));
+    assert!(slow.send().await.is_err());
+    assert!(simulator.account().file_paths().is_empty());
+    assert_eq!(simulator.report().violation_counts["limit_exceeded"], 2);
 }
 
 #[tokio::test]

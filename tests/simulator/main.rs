@@ -2,6 +2,7 @@
 
 mod client;
 mod control;
+mod endpoints;
 mod faults;
 mod limits;
 mod model;

@@ -302,7 +302,9 @@ pub(super) fn report(
     report: Report,
 ) {
     let now = state.seen;
-    if matches!(report.status, Some(401 | 403 | 404 | 410)) {
+    // A lock has a wait of its own, and says nothing against the call.
+    let is_lock = matches!(report.verdict, Verdict::Flood | Verdict::AddressLocked);
+    if !is_lock && matches!(report.status, Some(401 | 403 | 404 | 410)) {
         state.failing.push(now);
     }
     arrived(state, call, sent, report.verdict);

@@ -24,7 +24,7 @@ const PLACE: &str = "1fichier-demo";
 const LATENCY: Duration = Duration::from_millis(40);
 
 pub(super) async fn run(mountpoint: Option<PathBuf>) -> Outcome {
-    let _ = log::start(LogLevel::Warn, LogFormat::Text);
+    let _ = log::start(LogLevel::Warn, LogFormat::Text, log::Target::Stderr)?;
     let mut signals = Signals::new()?;
     let mountpoint = std::path::absolute(mountpoint.unwrap_or_else(|| PLACE.into()))?;
     let made = Made::folder(&mountpoint)?;

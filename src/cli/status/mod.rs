@@ -11,13 +11,16 @@ use super::exit::Exit;
 use super::show::{self, Paint};
 use super::{Failure, Outcome, load};
 use crate::control::protocol::Status;
-use crate::control::{Client, ControlError};
+use crate::control::{Client, ControlError, health};
 
 /// How often `--watch` looks.
 const PERIOD: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(args: &StatusArgs) -> Outcome {
     let daemons = meant(args).await?;
+    if args.check {
+        return check(&gathered(&daemons).await?);
+    }
     if !args.watch {
         show::print(&text(&gathered(&daemons).await?, args.json)?)?;
         return Ok(Exit::Done);
@@ -29,6 +32,16 @@ pub(super) async fn run(args: &StatusArgs) -> Outcome {
         show::print(&text(&gathered(&daemons).await?, args.json)?)?;
         tokio::time::sleep(PERIOD).await;
     }
+}
+
+fn check(all: &[Status]) -> Outcome {
+    for status in all {
+        if let Some(problem) = health::problems(status).first() {
+            let at = status.daemon.mountpoint.display();
+            return Err(Failure::new(Exit::Failed, format!("{at}: {problem}")));
+        }
+    }
+    Ok(Exit::Done)
 }
 
 /// The daemons that are meant, at least one.

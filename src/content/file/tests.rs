@@ -1,7 +1,11 @@
 //! A cache file on a real disk.
 
 use super::super::blocks::BLOCK_SIZE;
+use super::super::buffers::Buffers;
+use super::super::cursor::{Price, Room, Terms};
+use super::super::parts::Parts;
 use super::*;
+use bytes::Bytes;
 
 const SIZE: u64 = 10 * BLOCK_SIZE + 77;
 const WINDOW: Window = Window {
@@ -49,14 +53,24 @@ fn bytes(block: Block) -> Bytes {
     range.map(|offset| (offset % 251) as u8).collect()
 }
 
+impl Fixture {
+    fn read(&self, range: Range<u64>) -> (u64, Bytes) {
+        let mut parts = Parts::default();
+        let read = self
+            .file
+            .read(range, &self.memory, &Buffers::default(), &mut parts);
+        (read.unwrap(), parts.join())
+    }
+}
+
 fn fill(fixture: &Fixture, run: Range<Block>) {
     let flight = fixture.file.state.lock().flights.begin(&run);
     for block in run {
-        let pieces = vec![bytes(block).slice(..10), bytes(block).slice(10..)];
-        let stored = fixture
-            .file
-            .store_block(&flight, &Arrived { block, pieces });
-        assert!(matches!(stored, Stored::Added(n) if n == bytes(block).len() as u64));
+        let bytes = bytes(block);
+        let stored = fixture.file.store(&flight, &[Arrived { block, bytes }]);
+        assert!(
+            matches!(stored, Stored::Added(n) if n == blocks::len_of(&(block..block + 1), SIZE))
+        );
     }
     fixture.file.end_flight(&flight, Progress::Ended);
 }
@@ -67,43 +81,51 @@ fn blocks_are_read_from_disk_and_from_memory() {
     fill(&f, 9..11);
     f.memory.insert(1, 8, bytes(8));
     let start = 8 * BLOCK_SIZE + 5;
-    assert!(f.file.read_whole(&(start..SIZE)).unwrap().is_none());
-    let mut out = BytesMut::new();
-    assert_eq!(
-        f.file.read_some(start..SIZE, &f.memory, &mut out).unwrap(),
-        SIZE
-    );
     let expected = [bytes(8).slice(5..), bytes(9), bytes(10)].concat();
-    assert!(out == expected);
-    let tail = f.file.read_whole(&(SIZE - 80..SIZE)).unwrap().unwrap();
-    assert!(tail == expected[expected.len() - 80..]);
+    assert!(f.read(start..SIZE) == (SIZE, expected.clone().into()));
+    let tail = expected[expected.len() - 80..].to_vec();
+    assert!(f.read(SIZE - 80..SIZE) == (SIZE, tail.into()));
+    assert!(f.read(7 * BLOCK_SIZE..SIZE) == (7 * BLOCK_SIZE, Bytes::new()));
+    f.file.let_go(&(8 * BLOCK_SIZE..SIZE), &f.memory);
+    assert!(f.memory.has(1, 8), "it is nowhere else");
+    fill(&f, 8..9);
+    f.file
+        .let_go(&(8 * BLOCK_SIZE..9 * BLOCK_SIZE - 1), &f.memory);
+    assert!(f.memory.has(1, 8), "it is not at its end");
+    f.file
+        .let_go(&(8 * BLOCK_SIZE + 9..9 * BLOCK_SIZE), &f.memory);
+    assert!(!f.memory.has(1, 8));
+    assert!(f.read(start..SIZE).1 == expected);
 }
 
 #[test]
-fn a_flight_that_was_given_up_adds_nothing() {
+fn a_flight_that_is_given_up_keeps_what_came_and_one_that_ended_adds_nothing() {
     let f = fixture();
-    let flight = f.file.state.lock().flights.begin(&(0..1));
-    f.file.end_flight(&flight, Progress::Ended);
-    let late = Arrived {
-        block: 0,
-        pieces: vec![bytes(0)],
+    let flight = f.file.state.lock().flights.begin(&(0..4));
+    let arrived = |block| {
+        let bytes = bytes(block);
+        [Arrived { block, bytes }]
     };
-    assert!(matches!(
-        f.file.store_block(&flight, &late),
-        Stored::Unwanted
-    ));
-    assert_eq!(f.file.cached_bytes(), 0);
+    flight.landed(1);
+    assert!(f.file.give_up(&flight));
+    assert_eq!(flight.run(), 0..1);
+    let added = f.file.store(&flight, &arrived(0));
+    assert!(matches!(added, Stored::Added(BLOCK_SIZE)));
+    f.file.end_flight(&flight, Progress::Ended);
+    let late = f.file.store(&flight, &arrived(1));
+    assert!(matches!(late, Stored::Unwanted));
+    assert_eq!(f.file.cached_bytes(), BLOCK_SIZE);
 }
 
 #[test]
 fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
     let f = fixture();
     fill(&f, 0..6);
-    f.file.note_read(
-        &(BLOCK_SIZE..2 * BLOCK_SIZE),
-        Met::AtHand,
-        Room::UpTo(u64::MAX),
-    );
+    f.file
+        .note_read(&(BLOCK_SIZE..2 * BLOCK_SIZE), Met::AtHand, || Terms {
+            room: Room::UpTo(u64::MAX),
+            price: Price::Free,
+        });
     let dropped = f.file.punch(2 * BLOCK_SIZE, &[], &f.store).unwrap();
     assert_eq!(dropped, 2 * BLOCK_SIZE);
     assert_eq!(f.file.map.missing(&(0..6)), [0..1, 2..3]);
@@ -117,7 +139,7 @@ fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
     assert!(holes[..BLOCK_SIZE as usize].iter().all(|&b| b == 0));
     assert!(f.file.is_idle());
     fill(&f, 0..1);
-    assert!(f.file.read_whole(&(0..BLOCK_SIZE)).unwrap().unwrap() == bytes(0));
+    assert!(f.read(0..BLOCK_SIZE).1 == bytes(0));
 }
 
 #[test]
@@ -128,7 +150,7 @@ fn a_retired_file_is_not_saved_and_still_reads_right() {
     assert_eq!(f.file.retire(), 0);
     f.file.save(&f.store).unwrap();
     assert!(f.store.read(rows::all).unwrap().is_empty());
-    assert!(f.file.read_whole(&(0..BLOCK_SIZE)).unwrap().unwrap() == bytes(0));
+    assert!(f.read(0..BLOCK_SIZE).1 == bytes(0));
 }
 
 #[test]
@@ -143,4 +165,21 @@ fn a_denial_is_remembered_for_a_while() {
     assert!(matches!(again, Err(ContentError::Gone(_))));
     let later = Instant::now() + DENIAL_KEPT;
     assert!(f.file.plan(&(0..1), &f.memory, 64, later).is_ok());
+}
+
+#[test]
+fn what_comes_beyond_a_flight_that_was_cut_short_is_not_counted_as_here() {
+    let f = fixture();
+    let flight = f.file.state.lock().flights.begin(&(0..4));
+    flight.landed(2);
+    assert!(f.file.give_up(&flight));
+    let came: Vec<Arrived> = (0..3)
+        .map(|block| Arrived {
+            block,
+            bytes: bytes(block),
+        })
+        .collect();
+    let stored = f.file.store(&flight, &came);
+    assert!(matches!(stored, Stored::Added(added) if added == 2 * BLOCK_SIZE));
+    assert_eq!(f.file.map.present_until(&(0..4)), 2);
 }

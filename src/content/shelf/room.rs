@@ -91,14 +91,21 @@ impl Shelf {
         if self.cached_bytes() + len <= limit {
             return;
         }
-        // More than is needed, so that it is not done at every block.
-        let goal = (limit - limit / FREED_PART).saturating_sub(len);
         let files = self.by_use();
         let holdings: Vec<Holding> = files.iter().map(|file| file.holding()).collect();
+        let gives = edges::gives(&holdings, limit);
+        // More than is needed, so that it is not done at every block.
+        let ample = (limit - limit / FREED_PART).saturating_sub(len);
+        self.drop_until(ample, files.iter().zip(gives));
+        // No more than is needed, since it is dear.
+        let needed = limit.saturating_sub(len);
+        self.drop_until(needed, files.iter().map(|file| (file, Gives::Whole)));
+    }
+
+    /// Takes from one file after the other until so many bytes are left in all.
+    fn drop_until<'a>(&self, goal: u64, files: impl Iterator<Item = (&'a Candidate, Gives)>) {
         let line = now_ns().saturating_sub(IN_USE.as_nanos() as u64);
-        let first = files.iter().zip(edges::gives(&holdings, limit));
-        let then = files.iter().map(|file| (file, Gives::Whole));
-        for (file, gives) in first.chain(then) {
+        for (file, gives) in files {
             let excess = self.cached_bytes().saturating_sub(goal);
             if excess == 0 {
                 return;

@@ -84,6 +84,9 @@ impl Controlled for Fake {
             format!("no {}", path.display()),
         ))
     }
+    async fn walk(&self, ask: WalkRequest) -> std::result::Result<WalkProgress, Refusal> {
+        Err(Refusal::failed(ask.path.display()))
+    }
     async fn pin(&self, _path: PathBuf) -> std::result::Result<Pin, Refusal> {
         Err(Refusal::failed("no room"))
     }

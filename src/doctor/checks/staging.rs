@@ -1,9 +1,11 @@
 //! Staged content: all that the journal counts on is there, and nothing else.
 
+use std::path::Path;
+
 use super::super::{Case, Finding};
 use crate::control::protocol::Phase;
 use crate::daemon::DATABASE;
-use crate::staging::health;
+use crate::staging::{health, salvage};
 
 const CHECK: &str = "staging";
 
@@ -37,18 +39,12 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
                 .mend("put them back from a copy of the state directory, or `fichierfs queue list` and write those files anew"),
         );
     }
-    let unclaimed = mismatch.unclaimed.len();
     let is_at_work = case
         .daemon()
         .is_some_and(|status| status.daemon.phase != Phase::Stopping);
-    if unclaimed > 0 && !is_at_work {
-        let what = format!(
-            "{unclaimed} files in {} hold bytes of files that were never closed, from before a crash",
-            dir.display()
-        );
-        found.push(
-            Finding::warning(CHECK, what).mend(format!("look at them: ls -l {}", dir.display())),
-        );
+    // What a daemon has open is not lost.
+    if !is_at_work {
+        found.extend(lost(&dir, &database));
     }
     if found.is_empty() {
         found.push(Finding::ok(
@@ -57,4 +53,23 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
         ));
     }
     found
+}
+
+/// Bytes that were written, but neither closed nor synced, before a crash.
+fn lost(dir: &Path, database: &Path) -> Option<Finding> {
+    let found = match salvage::remains(dir, database) {
+        Ok(found) => found,
+        Err(error) => {
+            let what = format!("what a crash left cannot be looked at: {error}");
+            return Some(Finding::problem(CHECK, what));
+        }
+    };
+    let files = found.remains.len() + found.unreadable.len();
+    if files == 0 {
+        return None;
+    }
+    let bytes: u64 = found.remains.iter().map(|one| one.bytes).sum();
+    let what =
+        format!("a crash left {bytes} bytes of {files} files that were neither closed nor synced");
+    Some(Finding::warning(CHECK, what).mend("fichierfs doctor --restore DIR copies them"))
 }

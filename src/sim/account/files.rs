@@ -1,7 +1,7 @@
 //! What calls do to files.
 
 use super::names::accept;
-use super::{Account, Attributes, File, FileId, Ghost, Refusal, When};
+use super::{Account, Attributes, File, FileId, Ghost, Refusal, Scan, When};
 use crate::sim::content::Content;
 use crate::sim::quirks::{Mixed, Quirks, SameName};
 
@@ -128,6 +128,16 @@ impl Account {
         Ok(())
     }
 
+    /// Remembers a scan.
+    pub fn scanned(&mut self, id: &str, when: When<'_>) {
+        if let Some(file) = self.files.get_mut(id) {
+            file.scanned = Some(Scan {
+                at: when.now,
+                date: when.date,
+            });
+        }
+    }
+
     /// Sets the domain of a file's link and from when it works.
     pub fn set_link(&mut self, id: &str, domain: usize, ready_from: super::SimTime) {
         if let Some(file) = self.files.get_mut(id) {
@@ -157,6 +167,7 @@ impl Account {
             ready_from: when.now,
             listed_from: when.now + when.lag,
             attributes,
+            scanned: None,
         };
         self.files.insert(id.clone(), file);
         if let Some(folder) = self.folders.get_mut(&folder) {

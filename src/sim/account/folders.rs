@@ -4,6 +4,7 @@ use super::names::accept;
 use super::{Account, Folder, FolderView, Ghost, ROOT, Refusal, When};
 use crate::sim::quirks::{Existing, FolderMove, Mixed};
 use rand::RngExt;
+use serde::{Deserialize, Serialize};
 
 /// A folder's public page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,19 @@ pub struct Share {
     pub slug: String,
     /// The password, if any.
     pub pass: Option<String>,
+}
+
+/// Somebody with whom a folder is shared by address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedWith {
+    /// The address.
+    pub email: String,
+    /// May write (0 or 1).
+    #[serde(default)]
+    pub rw: u8,
+    /// Sees no links (0 or 1), and then does not write.
+    #[serde(default)]
+    pub hide_links: u8,
 }
 
 impl Account {
@@ -170,6 +184,18 @@ impl Account {
             pass,
         });
         Ok(Some(slug))
+    }
+
+    /// Shares a folder with these, and with nobody else by address.
+    pub fn share_with(&mut self, id: u64, with: Vec<SharedWith>) -> Result<(), Refusal> {
+        let folder = self.folders.get_mut(&id).ok_or(Refusal::FolderNotFound)?;
+        folder.shared_with = with;
+        for share in &mut folder.shared_with {
+            if share.hide_links == 1 {
+                share.rw = 0;
+            }
+        }
+        Ok(())
     }
 
     /// The folder with that public page.

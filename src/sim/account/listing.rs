@@ -1,6 +1,6 @@
 //! What listings show: the state of a while ago.
 
-use super::{Account, File, Folder, Refusal};
+use super::{Account, File, Folder, Refusal, Share, SharedWith};
 use crate::sim::clock::SimTime;
 use crate::sim::content::Content;
 use jiff::Timestamp;
@@ -12,8 +12,10 @@ pub struct Listing {
     pub name: String,
     /// When it was made; `None` for the root (API notes 5).
     pub created: Option<Timestamp>,
-    /// Address of its public page.
-    pub shared: Option<String>,
+    /// Its public page.
+    pub shared: Option<Share>,
+    /// With whom it is shared by address.
+    pub shared_with: Vec<SharedWith>,
     /// Its files.
     pub files: Vec<FileView>,
     /// Its sub-folders.
@@ -99,7 +101,8 @@ impl Account {
         Ok(Listing {
             name: folder.name.clone(),
             created: (id != super::ROOT).then_some(folder.created),
-            shared: folder.share.as_ref().map(|share| share.slug.clone()),
+            shared: folder.share.clone(),
+            shared_with: folder.shared_with.clone(),
             files: self.shown_files(folder, now).collect(),
             folders,
         })

@@ -11,7 +11,7 @@ mod listing;
 mod names;
 mod refusal;
 
-pub use folders::Share;
+pub use folders::{Share, SharedWith};
 pub use listing::{FileView, FolderView};
 pub use refusal::Refusal;
 
@@ -80,6 +80,17 @@ pub struct File {
     pub listed_from: SimTime,
     /// What `chattr` sets.
     pub attributes: Attributes,
+    /// When it was scanned last.
+    pub scanned: Option<Scan>,
+}
+
+/// A look for viruses whose result is remembered (API notes 2.9).
+#[derive(Debug, Clone, Copy)]
+pub struct Scan {
+    /// When, in simulated time.
+    pub at: SimTime,
+    /// When, as answers say it.
+    pub date: Timestamp,
 }
 
 /// What `file/chattr.cgi` sets (API notes 2.8).
@@ -120,6 +131,8 @@ pub struct Folder {
     pub created: Timestamp,
     /// How it is shared.
     pub share: Option<Share>,
+    /// With whom it is shared by address.
+    pub shared_with: Vec<SharedWith>,
     files: HashSet<FileId>,
     folders: BTreeSet<u64>,
     listed_from: SimTime,
@@ -258,6 +271,7 @@ impl Folder {
             name,
             created,
             share: None,
+            shared_with: Vec::new(),
             files: HashSet::new(),
             folders: BTreeSet::new(),
             listed_from: SimTime::ZERO,

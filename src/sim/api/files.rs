@@ -1,15 +1,18 @@
 //! `file/*`: listing, information, move, copy, rename, removal, attributes, scan.
 
+use super::context::Context;
 use super::error::ApiError;
-use super::reply::{Reply, content_type};
-use super::{Context, Params};
+use super::params::Params;
+use super::reply::Reply;
 use crate::sim::account::{Attributes, File, FileView, Refusal};
 use crate::sim::dates::{from_paris, to_paris};
+use crate::sim::media::content_type;
 use crate::sim::quirks::{Overlong, RmUnknown};
 use crate::sim::report::Offence;
 use crate::sim::world::State;
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// `file/ls.cgi` (API notes 2.1).
 pub fn list(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
@@ -64,21 +67,7 @@ pub fn cut<T>(entries: &mut Vec<T>, state: &mut State) -> Result<(), ApiError> {
 
 /// `file/info.cgi` (API notes 2.3).
 pub fn info(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
-    let params = context.params;
-    let (owner, file) = match params.text("url")? {
-        Some(url) => find(context, state, url)?,
-        None => {
-            let folder = params.folder("folder_id")?.unwrap_or(0);
-            let name = params.text_required("filename")?;
-            let account = state
-                .accounts
-                .get(context.account)
-                .ok_or(ApiError::NoSuchUser)?;
-            let mut named = account.files();
-            let file = named.find(|file| file.folder == folder && file.name == name);
-            (context.account, file.ok_or(Refusal::FileNotFound)?)
-        }
-    };
+    let (owner, file) = target(context, state)?;
     check_access(context, owner, file)?;
     let own = owner == context.account;
     let path = state
@@ -278,6 +267,7 @@ fn set_attributes(
 /// `file/scan.cgi` (API notes 2.9).
 pub fn scan(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     const LARGEST: u64 = 5_000_000_000;
+    const REMEMBERED: Duration = Duration::from_secs(6 * 3_600);
     let url = context.params.text_required("url")?;
     let (owner, file) = find(context, state, url)?;
     if file.content.size() > LARGEST {
@@ -285,14 +275,39 @@ pub fn scan(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError>
     }
     let marker = state.quirks.infected.as_deref();
     let infected = marker.is_some_and(|marker| file.name.contains(marker));
-    let id = file.id.clone();
+    let (id, clock) = (file.id.clone(), &context.world.clock);
+    let known = file
+        .scanned
+        .filter(|scan| clock.now().saturating_sub(scan.at) < REMEMBERED);
     if infected {
-        state.with_account(owner, &context.world.clock, |account, when| {
-            account.remove_file(&id, when)
-        });
+        state.with_account(owner, clock, |account, when| account.remove_file(&id, when));
         return Err(ApiError::Infected);
     }
-    Ok(Reply::ok([("message", "No virus found".into())]))
+    let mut reply = Reply::ok([("message", "No virus found".into())]);
+    match known {
+        Some(scan) => reply.set("date", to_paris(scan.date)),
+        None => {
+            state.with_account(owner, clock, |account, when| account.scanned(&id, when));
+        }
+    }
+    Ok(reply)
+}
+
+/// The file that a call is about: by link, or by folder and name (API notes 2.3, 4.1).
+pub fn target<'a>(context: &Context<'_>, state: &'a State) -> Result<(usize, &'a File), ApiError> {
+    let params = context.params;
+    if let Some(url) = params.text("url")? {
+        return Ok(find(context, state, url)?);
+    }
+    let folder = params.folder("folder_id")?.unwrap_or(0);
+    let name = params.text_required("filename")?;
+    let account = state
+        .accounts
+        .get(context.account)
+        .ok_or(ApiError::NoSuchUser)?;
+    let mut named = account.files();
+    let file = named.find(|file| file.folder == folder && file.name == name);
+    Ok((context.account, file.ok_or(Refusal::FileNotFound)?))
 }
 
 /// The file of a link whose storage is done.

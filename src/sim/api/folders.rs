@@ -1,10 +1,10 @@
 //! `folder/*`: listing, making, moving, removing, sharing.
 
-use super::Context;
+use super::context::Context;
 use super::error::ApiError;
 use super::files::cut;
 use super::reply::Reply;
-use crate::sim::account::{Account, Refusal, When};
+use crate::sim::account::{Account, Refusal, SharedWith, When};
 use crate::sim::dates::to_paris;
 use crate::sim::report::Offence;
 use crate::sim::world::State;
@@ -45,8 +45,12 @@ pub fn list(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError>
     if let Some(created) = listing.created {
         reply.set("create_date", to_paris(created));
     }
-    if let Some(slug) = listing.shared {
-        reply.set("shared", public_url(&slug));
+    if let Some(share) = listing.shared {
+        reply.set("shared", public_url(&share.slug));
+        reply.set("pass", u8::from(share.pass.is_some()));
+    }
+    if !listing.shared_with.is_empty() {
+        reply.set("shares", json!(listing.shared_with));
     }
     if params.flag("files") {
         cut(&mut listing.files, state)?;
@@ -96,8 +100,8 @@ pub fn rm(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     Ok(Reply::ok([]))
 }
 
-/// `folder/share.cgi` (API notes 2.13): the public page. Sharing with other accounts is
-/// accepted and has no effect.
+/// `folder/share.cgi` (API notes 2.13): the public page, and shares by address, which the
+/// owner's listings show and which have no other effect.
 pub fn share(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     let params = context.params;
     let id = params.folder_required("folder_id")?;
@@ -105,15 +109,34 @@ pub fn share(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError
     if pass.is_some_and(|pass| pass.chars().count() < 6) {
         return Err(Refusal::Parameter("pass").into());
     }
-    let public = params.flag("share").then(|| pass.map(str::to_owned));
+    let with = params.get("shares").map(shared_with).transpose()?;
+    // What is not named stays as it is.
+    let public = params
+        .get("share")
+        .map(|_| params.flag("share").then(|| pass.map(str::to_owned)));
     let slug = change(context, state, |account, _| {
-        account.share_folder(id, public)
+        if let Some(with) = with {
+            account.share_with(id, with)?;
+        }
+        match public {
+            Some(public) => account.share_folder(id, public),
+            None => Ok(None),
+        }
     })?;
     let mut reply = Reply::ok([]);
     if let Some(slug) = slug {
         reply.set("url", public_url(&slug));
     }
     Ok(reply)
+}
+
+/// A list of shares; an empty one, or 0, is none.
+fn shared_with(value: &Value) -> Result<Vec<SharedWith>, ApiError> {
+    if value == &json!(0) {
+        return Ok(Vec::new());
+    }
+    let parsed = serde_json::from_value(value.clone());
+    parsed.map_err(|_| Refusal::Parameter("shares").into())
 }
 
 fn public_url(slug: &str) -> String {

@@ -2,6 +2,7 @@
 //! A file per family of endpoints does the work, under the state's lock and
 //! without I/O; listings are hashed and written afterwards.
 
+mod context;
 mod error;
 mod files;
 mod folders;
@@ -16,9 +17,7 @@ use super::limits::{Call, Listing};
 use super::report::Offence;
 use super::world::{State, World};
 use bytes::Bytes;
-pub use reply::content_type;
-pub use transfer::random_id;
-
+use context::Context;
 use error::ApiError;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
@@ -48,16 +47,6 @@ const SCRIPTS: [&str; 16] = [
 ];
 
 const UPLOAD_SERVER: &str = "upload/get_upload_server";
-
-/// The circumstances of one call.
-struct Context<'a> {
-    world: &'a World,
-    peer: &'a Peer,
-    script: &'static str,
-    /// The caller's account; the first one where no key is needed.
-    account: usize,
-    params: &'a Params,
-}
 
 /// Answers a call. `path` is what follows `/v1/`.
 pub async fn serve(

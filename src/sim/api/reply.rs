@@ -4,6 +4,7 @@ use crate::sim::account::FileView;
 use crate::sim::content::Content;
 use crate::sim::dates::to_paris;
 use crate::sim::json::{Style, render};
+use crate::sim::media::content_type;
 use crate::sim::quirks::EmptyLists;
 use crate::sim::world::World;
 use rand::RngExt;
@@ -105,24 +106,4 @@ fn item_json(item: &FileView, hash_up_to: u64) -> Value {
         "acl": u8::from(item.acl),
         "cdn": u8::from(item.cdn),
     })
-}
-
-/// The type that the service would guess from a name.
-pub fn content_type(name: &str) -> &'static str {
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    match extension.to_ascii_lowercase().as_str() {
-        "txt" | "md" | "log" => "text/plain",
-        "html" | "htm" => "text/html",
-        "jpg" | "jpeg" => "image/jpeg",
-        "png" => "image/png",
-        "gif" => "image/gif",
-        "svg" => "image/svg+xml",
-        "mp4" => "video/mp4",
-        "mkv" => "video/x-matroska",
-        "mp3" => "audio/mpeg",
-        "pdf" => "application/pdf",
-        "zip" => "application/zip",
-        "epub" => "application/epub+zip",
-        _ => "application/octet-stream",
-    }
 }

@@ -1,25 +1,21 @@
 //! `download/get_token` and `upload/get_upload_server`.
 
-use super::Context;
+use super::context::Context;
 use super::error::ApiError;
-use super::files::{check_access, find};
+use super::files::{check_access, target};
 use super::reply::Reply;
-use crate::sim::download::Token;
 use crate::sim::http::Origin;
 use crate::sim::report::Offence;
 use crate::sim::tls;
+use crate::sim::token::Token;
+use crate::sim::uploads::random_id;
 use crate::sim::world::{State, World};
 use rand::RngExt;
-use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
-
-const ID_LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// `download/get_token.cgi` (API notes 4.1).
 pub fn token(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     let params = context.params;
     let world = context.world;
-    let url = params.text_required("url")?;
     let profile = state
         .profiles
         .get(context.account)
@@ -27,7 +23,7 @@ pub fn token(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError
     if profile.config.offer == 0 {
         return Err(ApiError::NotCustomer);
     }
-    let (owner, file) = find(context, state, url)?;
+    let (owner, file) = target(context, state)?;
     check_access(context, owner, file)?;
     let inline = params.flag("inline") || file.attributes.inline;
     let token = Token {
@@ -71,12 +67,6 @@ pub fn upload_server(context: &Context<'_>, state: &mut State) -> Result<Reply, 
     };
     state.uploads.open(id.clone());
     Ok(Reply::object([("url", host.into()), ("id", id.into())]))
-}
-
-/// Ten letters and digits.
-pub fn random_id(random: &mut StdRng) -> String {
-    let letter = |_| ID_LETTERS.choose(random).copied().unwrap_or(b'A');
-    (0..10).map(letter).map(char::from).collect()
 }
 
 fn with_port(host: String, world: &World) -> String {

@@ -1,17 +1,40 @@
 //! `user/info.cgi` (API notes 7).
 
-use super::Context;
+use super::context::Context;
 use super::error::ApiError;
 use super::reply::Reply;
 use crate::sim::dates::to_paris;
 use crate::sim::world::{State, now};
 
-/// The account's figures. Options that are sent are accepted and forgotten.
+/// Options that a call may set; texts in the answer, `"0"` before.
+const TEXTS: [&str; 7] = [
+    "ftp_mode",
+    "ftp_report",
+    "ru_report",
+    "default_port",
+    "default_port_files",
+    "use_cdn",
+    "download_menu",
+];
+
+/// The same, as numbers, with what they are before.
+const NUMBERS: [(&str, i64); 3] = [("ftp_did", 0), ("default_domain", 0), ("page_limit", 100)];
+
+/// Texts that are only shown.
+const SHOWN: [&str; 2] = ["mail_rm", "2fa"];
+
+/// Sets the options that were sent, if any, and shows the account's figures.
 pub fn info(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     let profile = state
         .profiles
-        .get(context.account)
+        .get_mut(context.account)
         .ok_or(ApiError::NoSuchUser)?;
+    let settable = TEXTS.into_iter().chain(NUMBERS.map(|(name, _)| name));
+    for name in settable {
+        if let Some(number) = context.params.int(name)? {
+            profile.options.insert(name, number);
+        }
+    }
     let used = state
         .accounts
         .get(context.account)
@@ -34,22 +57,13 @@ pub fn info(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError>
         ("upload_forbidden", u8::from(forbidden).to_string().into()),
         ("stats_date", to_paris(now()).into()),
         ("cdn", "0".into()),
-        ("page_limit", 100.into()),
-        ("default_domain", 0.into()),
-        ("ftp_did", 0.into()),
     ]);
-    for option in [
-        "use_cdn",
-        "mail_rm",
-        "2fa",
-        "ftp_mode",
-        "ftp_report",
-        "ru_report",
-        "default_port",
-        "default_port_files",
-        "download_menu",
-    ] {
-        reply.set(option, "0");
+    let set = |name| profile.options.get(name).copied();
+    for name in TEXTS.into_iter().chain(SHOWN) {
+        reply.set(name, set(name).unwrap_or(0).to_string());
+    }
+    for (name, initial) in NUMBERS {
+        reply.set(name, set(name).unwrap_or(initial));
     }
     Ok(reply)
 }

@@ -1,11 +1,11 @@
 //! The bytes of a download on their way: paced, and spoilt on demand.
 
-use super::Slot;
 use super::range::Range;
+use super::slot::Slot;
 use crate::sim::content::{Content, PIECE};
 use crate::sim::faults::FaultKind;
 use crate::sim::http::{Abort, Body, Peer, flush, seconds_of};
-use crate::sim::shape::Bucket;
+use crate::sim::shape::{Bucket, pass_all};
 use crate::sim::world::World;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
@@ -76,8 +76,7 @@ impl Sending {
                 return Err(Abort);
             }
         };
-        self.own.pass(piece.len()).await;
-        self.world.down.pass(piece.len()).await;
+        pass_all([&self.own, &self.world.down], piece.len()).await;
         let piece = self.spoil(piece);
         self.at += piece.len() as u64;
         let sent = piece.len() as u64;

@@ -3,12 +3,12 @@
 
 mod body;
 mod range;
+mod slot;
 
-use super::account::{File, FileId};
-use super::api::content_type;
-use super::clock::SimTime;
+use super::account::File;
 use super::faults::FaultKind;
 use super::http::{self, Answer, Body, Peer, bearer, strike_early};
+use super::media::content_type;
 use super::quirks::{ExpiredToken, ResumeFrom};
 use super::report::Offence;
 use super::world::{State, World};
@@ -17,28 +17,10 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use range::{Range, Wanted};
+use slot::Slot;
 use std::sync::Arc;
 
 const ROLE: &str = "download";
-
-/// A download URL.
-#[derive(Debug, Clone)]
-pub struct Token {
-    /// The file.
-    pub file: FileId,
-    /// Whose file it is.
-    pub owner: usize,
-    /// Who downloads.
-    pub account: usize,
-    /// Good for one request only.
-    pub single: bool,
-    /// Shown in the browser.
-    pub inline: bool,
-    /// When it was made.
-    pub issued: SimTime,
-    /// When it was opened first.
-    pub first_used: Option<SimTime>,
-}
 
 /// Whether a path is one of a download URL.
 pub fn is_token_path(path: &str) -> bool {
@@ -149,22 +131,6 @@ fn known_file(state: &State, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// One of the transfers that an account may have; given back when dropped.
-pub struct Slot {
-    world: Arc<World>,
-    account: usize,
-    _counted: super::report::GaugeGuard,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut state = self.world.state.lock();
-        if let Some(count) = state.transfers.get_mut(&self.account) {
-            *count = count.saturating_sub(1);
-        }
-    }
-}
-
 /// Uses a token; gives the file, whether it is shown inline, and a slot.
 fn open(
     world: &Arc<World>,
@@ -215,11 +181,7 @@ fn open(
         return Err(Refused::Connections);
     }
     *count += 1;
-    let slot = Slot {
-        world: world.clone(),
-        account: token.account,
-        _counted: world.recorder.transfer(),
-    };
+    let slot = Slot::taken(world, token.account);
     let uses = !is_head || state.quirks.head_uses_single;
     if let Some(token) = state.tokens.get_mut(name)
         && uses

@@ -176,7 +176,33 @@ mod tests {
         assert_eq!(Limits::default().table(), LimitTable::documented());
         let table = LimitTable::documented();
         assert_eq!(table.calls, Some(Rule::strict(3, SECOND)));
-        assert_eq!(table.folder.map(|rule| rule.window), Some(30 * SECOND));
+        assert_eq!(table.folder, Some(Rule::strict(1, 30 * SECOND)));
+        assert_eq!(table.all_files, Some(Rule::strict(1, HOUR)));
+        assert_eq!(table.user_info_ip, Some(Rule::strict(1, MINUTE)));
+        assert_eq!(table.user_info_account, Some(Rule::strict(1, 5 * MINUTE)));
+        assert_eq!(table.connections, Some(30));
+        assert!(table.failing.is_some() && table.location.is_some());
+        assert_eq!(
+            (table.token_start, table.token_resume),
+            (5 * MINUTE, 30 * MINUTE)
+        );
+        assert_eq!(
+            (table.upload_time, table.upload_memory),
+            (4 * HOUR, 2 * HOUR)
+        );
+        assert_eq!(
+            (table.file_bytes, table.request_bytes, table.upload_files),
+            (300_000_000_000, 500_000_000_000, 500)
+        );
+        assert_eq!(table.listing_entries, 5_000);
+    }
+
+    #[test]
+    fn observed_is_two_calls_a_second_and_a_listing_in_three() {
+        let table = Limits::Observed.table();
+        let kept = |rule: Option<Rule>| rule.map(|r| (r.allowed, r.window, r.tolerance > 0));
+        assert_eq!(kept(table.calls), Some((2, SECOND, true)));
+        assert_eq!(kept(table.listings), Some((1, 3 * SECOND, true)));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! `GET /end.pl` (API notes 3.4).
 
-use super::UploadLink;
 use crate::sim::faults::FaultKind;
 use crate::sim::http::{self, Answer, Peer, parameter, seconds_of, strike_early};
 use crate::sim::json::{Style, render};
+use crate::sim::uploads::UploadLink;
 use crate::sim::world::World;
 use hyper::Request;
 use hyper::body::Incoming;

@@ -2,16 +2,15 @@
 
 use super::end::links_json;
 use super::form::{Form, FormReader, Refused};
-use super::{Claim, UploadLink, UploadResult};
 use crate::sim::account::{Account, DOMAINS, File, Refusal};
-use crate::sim::api::random_id;
 use crate::sim::content::Content;
 use crate::sim::faults::FaultKind;
 use crate::sim::http::{
     self, Abort, Answer, Body, Peer, bearer, flush, parameter, seconds_of, strike_early,
 };
-use crate::sim::quirks::EmptyUpload;
+use crate::sim::quirks::{EmptyUpload, UploadAnswer};
 use crate::sim::report::Offence;
+use crate::sim::uploads::{Claim, UploadLink, UploadResult, random_id};
 use crate::sim::world::{State, World};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -51,19 +50,20 @@ pub async fn upload(world: &World, peer: &Peer, request: Request<Incoming>) -> A
         flush().await;
         return Err(peer.reset());
     }
-    if head.headers.contains_key("JSON") {
-        let links = {
-            let mut state = world.state.lock();
-            let answers = state.quirks.upload_answers_json;
-            let life = state.limits.table().upload_memory;
-            let result = state.uploads.result(&xid, world.clock.now(), life);
-            result
-                .filter(|_| answers)
-                .map(|result| result.links.clone())
-        };
-        if let Some(links) = links {
-            return Ok(http::json(200, links_json(world, links, false).await));
-        }
+    let (way, links) = {
+        let mut state = world.state.lock();
+        let way = state.quirks.upload_answer;
+        let life = state.limits.table().upload_memory;
+        let result = state.uploads.result(&xid, world.clock.now(), life);
+        (way, result.map(|result| result.links.clone()))
+    };
+    let links = links.unwrap_or_default();
+    if way == UploadAnswer::Json && head.headers.contains_key("JSON") {
+        return Ok(http::json(200, links_json(world, links, false).await));
+    }
+    if way == UploadAnswer::Page {
+        let links: Vec<&str> = links.iter().map(|link| link.url.as_str()).collect();
+        return Ok(http::page(200, &links.join(" ")));
     }
     Ok(redirect(&xid))
 }

@@ -5,7 +5,7 @@
 //! replaced is never removed first, or for a moment there would be none. A crash between any
 //! two steps leaves nothing to be undone: the refusal comes again, and with it this question.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::Result;
 use super::ready::next_place;
@@ -32,8 +32,8 @@ pub struct Detour {
 pub enum Who {
     /// One that is to be removed.
     Leaving(Removal),
-    /// The one that was refused: it must not have the name that it has where it goes first,
-    /// or another file is yet to leave the place.
+    /// The one that was refused: its name is taken where it goes first, or another file is
+    /// yet to leave the place.
     Itself(Ino),
 }
 
@@ -59,12 +59,10 @@ impl Tree {
                     who: Who::Leaving(removal),
                 }));
             }
-            let mark = format!(".moving-{ino}");
-            let tried = file.place.name.ends_with(&mark);
-            let way = !tried && (next != wanted || is_being_left(c, &node, &next)?);
+            let way = !has_passing_name(&node, &file.place) && is_held(c, &node, &next, &wanted)?;
             Ok(way.then(|| Detour {
                 id: file.id.clone(),
-                name: names::passing(&wanted.name, &mark),
+                name: names::passing(&wanted.name, &mark(ino)),
                 who: Who::Itself(ino),
             }))
         })
@@ -76,16 +74,23 @@ impl Tree {
             .write(|tx| Ok(removals::rename(tx, removal.id, name)?))
     }
 
-    /// What stepped aside for `ino`, and the name that it had: to be given back if `ino` does
-    /// not take it after all.
-    pub fn aside_for(&self, ino: Ino) -> Result<Option<Detour>> {
+    /// What has a passing name since `ino` was to take its place, and the name that it is to
+    /// have if `ino` does not take it after all.
+    pub fn detour_back(&self, ino: Ino) -> Result<Option<Detour>> {
         self.store.read(|c| {
             let Some(node) = rows::by_ino(c, ino)? else {
                 return Ok(None);
             };
-            let Some(wanted) = wanted_place(c, &node)? else {
+            let (Remote::File(file), Some(wanted)) = (&node.remote, wanted_place(c, &node)?) else {
                 return Ok(None);
             };
+            if has_passing_name(&node, &file.place) {
+                return Ok(Some(Detour {
+                    id: file.id.clone(),
+                    name: wanted.name,
+                    who: Who::Itself(ino),
+                }));
+            }
             let aside = removals::waiting_for(c, ino)?.into_iter().find(|removal| {
                 let mark = format!(".replaced-{}", removal.id);
                 removal.place.folder == wanted.folder && removal.place.name.ends_with(&mark)
@@ -102,21 +107,35 @@ impl Tree {
     }
 }
 
-/// Whether another file holds this place that is about to leave it.
-fn is_being_left(c: &Connection, node: &Node, place: &RemotePlace) -> rusqlite::Result<bool> {
+fn mark(ino: Ino) -> String {
+    format!(".moving-{ino}")
+}
+
+fn has_passing_name(node: &Node, there: &RemotePlace) -> bool {
+    there.name.ends_with(&mark(node.ino))
+}
+
+/// Whether another file holds the place where a file goes next: on its way any, at its
+/// end one that is about to leave.
+fn is_held(
+    c: &Connection,
+    node: &Node,
+    next: &RemotePlace,
+    wanted: &RemotePlace,
+) -> rusqlite::Result<bool> {
     c.prepare_cached(
-        "SELECT 1 FROM node WHERE rparent = ?1 AND coalesce(rname, CAST(name AS TEXT)) = ?2 AND parent IS NOT NULL
-             AND ino <> ?3 AND kind <> ?4 AND pending & 2",
+        "SELECT EXISTS (SELECT 1 FROM node
+             WHERE rparent = ?1 AND coalesce(rname, CAST(name AS TEXT)) = ?2
+                 AND parent IS NOT NULL AND ino <> ?3 AND kind <> ?4 AND (pending & 2 OR ?5))",
     )?
     .query_row(
         params![
-            int(place.folder.0),
-            place.name,
+            int(next.folder.0),
+            next.name,
             int(node.ino.0),
-            rows::kind_number(Kind::Folder)
+            rows::kind_number(Kind::Folder),
+            next != wanted
         ],
-        |_| Ok(()),
+        |row| row.get(0),
     )
-    .optional()
-    .map(|held| held.is_some())
 }

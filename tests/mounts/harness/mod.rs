@@ -7,6 +7,8 @@
 //! written. When a world goes, its daemons are killed and its mounts taken away,
 //! and if the test failed, their logs are printed first.
 
+#[path = "../../common/guard.rs"]
+mod guard;
 mod mounted;
 pub mod sample;
 pub mod shell;
@@ -21,11 +23,22 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take before it counts as hanging. No test depends on how
 /// fast something is, only on its coming to an end.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub fn patience() -> Duration {
+    let usual = Duration::from_secs(120);
+    match f64::from(world::SCALE) / world::speed() {
+        slower if slower > 1.0 => usual.mul_f64(slower),
+        _ => usual,
+    }
+}
+
+/// The same for the queue, as an argument: it gives up first, and says what is left.
+pub fn patience_of_the_queue() -> String {
+    format!("{}s", patience().as_secs() * 5 / 6)
+}
 
 /// Waits for something that another process or thread does.
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience();
     while !done() {
         assert!(Instant::now() < end, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(20));

@@ -1,6 +1,6 @@
 //! The program, mounted.
 
-use super::{World, eventually, shell};
+use super::{World, eventually, patience_of_the_queue, shell};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
@@ -79,7 +79,7 @@ impl<'w> Mounted<'w> {
 
     /// Waits until the service has confirmed everything.
     pub fn drain(&self) {
-        let output = self.verb(&["queue", "wait", "--timeout", "100s"]);
+        let output = self.verb(&["queue", "wait", "--timeout", &patience_of_the_queue()]);
         if !output.status.success() {
             let list = self.verb(&["queue", "list"]);
             panic!(
@@ -92,7 +92,7 @@ impl<'w> Mounted<'w> {
 
     /// Unmounts after the queue is worked off.
     pub fn unmount(mut self) {
-        let output = self.verb(&["unmount", "--drain-timeout", "100s"]);
+        let output = self.verb(&["unmount", "--drain-timeout", &patience_of_the_queue()]);
         assert!(output.status.success(), "unmount: {}", shell::show(&output));
         assert!(!is_mounted(&self.point), "unmount left the mount");
         let status = self.wait_for_end();

@@ -1,6 +1,6 @@
 //! Commands that end in time, and what they said.
 
-use super::{PATIENCE, World};
+use super::{World, patience, patience_of_the_queue};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -26,7 +26,7 @@ pub fn need(programs: &[&str]) {
 pub fn output(command: &mut Command) -> Output {
     let mut timed = Command::new("timeout");
     timed
-        .args(["--kill-after=5", &PATIENCE.as_secs().to_string()])
+        .args(["--kill-after=5", &patience().as_secs().to_string()])
         .arg(command.get_program())
         .args(command.get_args())
         .env_clear()
@@ -62,7 +62,8 @@ pub fn script(world: &World, text: &str, variables: &[(&str, &Path)]) -> Result<
             .env(format!("GIT_{role}_EMAIL"), "somebody@example.org")
             .env(format!("GIT_{role}_DATE"), "2026-01-02T03:04:05Z");
     }
-    bash.env("FICHIERFS", env!("CARGO_BIN_EXE_fichierfs"));
+    bash.env("FICHIERFS", env!("CARGO_BIN_EXE_fichierfs"))
+        .env("PATIENCE", patience_of_the_queue());
     for (name, path) in variables {
         bash.env(name, path);
     }

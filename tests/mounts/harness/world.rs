@@ -1,6 +1,7 @@
 //! A simulated service and a user's machine.
 
 use super::Mounted;
+use super::guard::Guard;
 use fichierfs::sim::{AccountHandle, Limits, Report, SimConfig, Simulator};
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,16 +12,26 @@ use tokio::runtime::Runtime;
 /// How many times as fast as the real service the simulator runs in most tests.
 pub const SCALE: u32 = 50;
 
-/// A service at the documented limits that runs [`SCALE`] times as fast.
+/// How many times as fast it is this time: [`SCALE`], or what the environment says.
+/// `FICHIERFS_SPEED=1 cargo test --test mounts workflows` works at the real pace, for an hour or so.
+pub fn speed() -> f64 {
+    let asked = std::env::var("FICHIERFS_SPEED").ok();
+    asked.map_or(f64::from(SCALE), |speed| {
+        speed.parse().expect("FICHIERFS_SPEED is a number")
+    })
+}
+
+/// A service at the documented limits that runs [`speed`] times as fast.
 pub fn scaled() -> SimConfig {
     SimConfig {
-        time_scale: f64::from(SCALE),
+        time_scale: speed(),
         ..SimConfig::default()
     }
 }
 
 /// See the module above.
 pub struct World {
+    _guard: Guard,
     // Before the runtime, which it runs on.
     simulator: Simulator,
     _runtime: Runtime,
@@ -52,6 +63,7 @@ impl World {
             .tempdir()
             .unwrap();
         let world = World {
+            _guard: Guard::of(dir.path()),
             simulator,
             _runtime: runtime,
             dir,

@@ -212,3 +212,59 @@ fn tail_sees_a_rotated_log() {
     shell::script(&world, script, &variables).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(text(mounted.join("log.1")), "first\nsecond\n");
 }
+
+#[test]
+fn in_a_folder_of_very_many_files_new_names_can_be_made_once_it_was_seen_whole() {
+    let world = World::new();
+    let start: jiff::Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+    let files = (0..5_200_i64).map(|n| {
+        let date = start + jiff::SignedDuration::from_secs(n);
+        (format!("file-{n:04}"), date)
+    });
+    world.account().add_dated("big", files).unwrap();
+    let mounted = world.mount();
+    let big = mounted.join("big");
+    // The kernel looks for the name before it asks to make it. One slice is left, and it
+    // comes within the deadline.
+    fs::write(big.join("new"), "1").unwrap();
+    fs::create_dir(big.join("sub")).unwrap();
+    fs::write(mounted.join("moved"), "2").unwrap();
+    fs::rename(mounted.join("moved"), big.join("moved")).unwrap();
+    assert_eq!(names(&big).len(), 5_203);
+    mounted.drain();
+    let there = world.account().file_paths();
+    for made in ["big/new", "big/moved"] {
+        assert!(
+            there
+                .iter()
+                .any(|path| path.trim_start_matches('/') == made),
+            "{made}"
+        );
+    }
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+#[test]
+fn a_refresh_of_a_whole_tree_shows_what_others_changed_below() {
+    let world = World::new();
+    let account = world.account();
+    account.add_file("a/b/old", b"1").unwrap();
+    let mounted = world.mount();
+    assert_eq!(names(mounted.join("a/b")), ["old"]);
+    account.delete("a/b/old").unwrap();
+    account.add_file("a/b/new", b"2").unwrap();
+    account.add_file("a/c/d/far", b"3").unwrap();
+    let mut refresh = world.fichierfs();
+    let output = shell::output(refresh.args(["refresh", "-r"]).arg(mounted.path()));
+    assert!(output.status.success(), "{}", shell::show(&output));
+    assert!(shell::show(&output).contains("5 folders listed"));
+    let calls = world.report().api_calls;
+    assert_eq!(names(mounted.join("a/b")), ["new"]);
+    assert_eq!(text(mounted.join("a/b/new")), "2");
+    assert_eq!(names(mounted.join("a/c/d")), ["far"]);
+    // All that the walk saw is known; the file's link is the one call.
+    assert_eq!(world.report().api_calls, calls + 1);
+    mounted.unmount();
+    world.assert_well_behaved();
+}

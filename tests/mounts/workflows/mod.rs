@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 
 const ON_DISK: &str = "drain() { :; }\n";
-const IN_MOUNT: &str = r#"drain() { "$FICHIERFS" queue wait --timeout 100s "$M"; }
+const IN_MOUNT: &str = r#"drain() { "$FICHIERFS" queue wait --timeout "$PATIENCE" "$M"; }
 "#;
 
 /// What git and SQLite write differently at each run.
