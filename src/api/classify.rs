@@ -52,6 +52,7 @@ const TEXTS: &[(&str, Class)] = &[
     ("resource not found", ApiError::NotFound),
     ("resource not allowed", ApiError::NotAllowed),
     ("no file has been renamed", ApiError::Unchanged),
+    ("no file has been moved", ApiError::Unchanged),
     // From here on the wording is not recorded (API notes 10): likely words.
     ("non-empty", ApiError::NotEmpty),
     ("not empty", ApiError::NotEmpty),
@@ -151,6 +152,7 @@ mod tests {
             ),
             ("Invalid password. Resource not allowed #1", 403, "Password"),
             ("No file has been renamed #312", 200, "Unchanged"),
+            ("No file has been moved #287", 200, "Unchanged"),
             ("Content-Type not JSON #24", 400, "Refused"),
             ("Can't remove non-empty dir", 200, "NotEmpty"),
             ("Quota exceeded", 200, "Quota"),

@@ -637,11 +637,15 @@ fn restore_place(tree: &Tree, ino: Ino) -> Result<Vec<Change>> {
         let Some(folder) = rows::by_folder_id(tx, there.folder)? else {
             return Ok(Vec::new());
         };
+        // A passing name is nobody's wish: what it was called before is asked for again
+        // (a very long name without its end, which the passing one had no room for).
+        let passing = names::before_moving(&there.name, ino);
+        let called = passing.unwrap_or(&there.name);
         let shown = match node.kind {
-            Kind::Symlink => there.name.strip_suffix(names::LINK_SUFFIX),
+            Kind::Symlink => called.strip_suffix(names::LINK_SUFFIX),
             Kind::File | Kind::Folder => None,
         };
-        let display = names::display(shown.unwrap_or(&there.name));
+        let display = names::display(shown.unwrap_or(called));
         let taken = |name: &OsStr| -> rusqlite::Result<bool> {
             Ok(rows::by_name(tx, folder.ino, name)?.is_some_and(|n| n.ino != ino))
         };
@@ -655,16 +659,19 @@ fn restore_place(tree: &Tree, ino: Ino) -> Result<Vec<Change>> {
             parent: folder.ino,
             name,
         };
+        if passing.is_some() && node.place.as_ref() == Some(&place) {
+            return Ok(Vec::new()); // That was the way back already.
+        }
         stop_replacing(tx, ino)?;
         rows::set_place(tx, ino, Some(&place))?;
-        rows::set_pending(
-            tx,
-            ino,
-            Pending {
-                place: false,
-                ..node.pending
-            },
-        )?;
+        let pending = Pending {
+            place: passing.is_some(),
+            ..node.pending
+        };
+        rows::set_pending(tx, ino, pending)?;
+        if pending.place {
+            attempts::clear_attempt(tx, ino)?;
+        }
         Ok([node.place.as_ref(), Some(&place)]
             .into_iter()
             .flatten()

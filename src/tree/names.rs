@@ -9,6 +9,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use crate::ids::Ino;
+
 /// Characters that a name may have on the service.
 pub const MAX_CHARS: usize = 250;
 /// Bytes that a name may have, here and on the service.
@@ -77,6 +79,21 @@ pub fn passing(name: &str, ending: &str) -> String {
     let chars = MAX_CHARS.saturating_sub(ending.chars().count());
     let kept = name.get(..bytes).unwrap_or_default().chars().take(chars);
     kept.chain(ending.chars()).collect()
+}
+
+/// The passing name of a file or folder that makes way, after what it was called.
+pub fn moving(name: &str, ino: Ino) -> String {
+    passing(name, &mark(ino))
+}
+
+/// What it was called before [`moving`]; `None` if this is no such name.
+pub fn before_moving(name: &str, ino: Ino) -> Option<&str> {
+    name.strip_suffix(&mark(ino))
+        .filter(|name| !name.is_empty())
+}
+
+fn mark(ino: Ino) -> String {
+    format!(".moving-{ino}")
 }
 
 fn substitute_all(bytes: &[u8]) -> String {
@@ -254,7 +271,9 @@ mod tests {
 
     #[test]
     fn a_passing_name_keeps_to_the_limits() {
-        assert_eq!(passing("a.txt", ".moving-7"), "a.txt.moving-7");
+        assert_eq!(moving("a.txt", Ino(7)), "a.txt.moving-7");
+        assert_eq!(before_moving("a.txt.moving-7", Ino(7)), Some("a.txt"));
+        assert_eq!(before_moving("a.txt.moving-7", Ino(8)), None);
         for long in ["n".repeat(250), "é".repeat(127), "😀".repeat(63)] {
             let name = passing(&long, ".moving-7");
             assert!(name.len() <= MAX_BYTES && name.chars().count() <= MAX_CHARS);

@@ -418,7 +418,7 @@ fn what_is_replaced_steps_aside_where_the_service_refuses_and_can_come_back() {
     bench.tree.stepped_aside(&removal, &detour.name).unwrap();
     assert_eq!(bench.tree.detour(new).unwrap(), None);
     assert_eq!(bench.todo(), ["rename file2 to old"]);
-    let back = bench.tree.detour_back(new).unwrap().unwrap();
+    let back = bench.tree.aside_for(new).unwrap().unwrap();
     assert_eq!((back.id, back.name.as_str()), (file_id(1), "old"));
     bench.tree.renamed(new, "old", bench.now).unwrap();
     assert_eq!(bench.todo(), ["remove file1"]);
@@ -440,8 +440,19 @@ fn files_that_swap_names_get_out_of_each_others_way_once() {
     bench.tree.renamed(a, &detour.name, bench.now).unwrap();
     assert_eq!(bench.tree.detour(a).unwrap(), None);
     assert_eq!(bench.names(ROOT), ["a", "b"]);
-    let back = bench.tree.detour_back(a).unwrap().unwrap();
-    assert_eq!((back.id, back.name.as_str()), (file_id(1), "b"));
+    // Should the rest be refused, the passing name is not what people see.
+    bench.tree.restore_place(a).unwrap();
+    assert_eq!(
+        bench.names(ROOT),
+        ["a", "a (file1)"],
+        "the other one wants to be `a`"
+    );
+    assert_eq!(
+        bench.todo(),
+        ["rename file1 to a (file1)", "rename file2 to a"]
+    );
+    // Refused once more, it is not asked for without end.
+    assert!(bench.tree.restore_place(a).unwrap().is_empty());
 }
 
 #[test]

@@ -268,8 +268,12 @@ impl Context {
                 path = %self.path(ino),
                 "not moved or renamed on the service, shown where it is: {e}"
             );
-            self.give_names_back(ino).await?;
+            self.give_name_back(ino).await?;
             let changes = self.tree.restore_place(ino)?;
+            if changes.is_empty() && self.tree.node(ino)?.is_some_and(|n| n.pending.place) {
+                // Not even the way back from a passing name is open: for the user to mend.
+                self.tree.park(ino, &format!("{e}. {}", e.advice()))?;
+            }
             self.tell(changes);
             if let Some(place) = node.place {
                 self.refresher.again(place.parent);
@@ -295,16 +299,10 @@ impl Context {
         Ok(true)
     }
 
-    /// Nothing keeps a passing name: neither what stepped aside for `ino` nor itself.
-    async fn give_names_back(&self, ino: Ino) -> Result<(), UploadError> {
-        while let Some(back) = self.tree.detour_back(ino)? {
-            if !self.step(&back).await? {
-                break;
-            }
-            match &back.who {
-                Who::Leaving(removal) => self.tree.stepped_aside(removal, &back.name)?,
-                Who::Itself(ino) => self.tree.renamed(*ino, &back.name, Time::now())?,
-            }
+    /// The file that stepped aside for `ino` gets its name again: it stays.
+    async fn give_name_back(&self, ino: Ino) -> Result<(), UploadError> {
+        if let Some(back) = self.tree.aside_for(ino)? {
+            self.step(&back).await?;
         }
         Ok(())
     }

@@ -161,6 +161,23 @@ fn a_name_that_somebody_else_took_is_left_to_both() {
     assert_eq!(text(mounted.join("a")), "ours");
     assert_eq!(text(mounted.join("b")), "theirs");
     assert_account_is(&world, mounted.path());
+
+    // Nor does it keep the name that it had on the way.
+    fs::create_dir(mounted.join("d")).unwrap();
+    fs::write(mounted.join("d/a"), "ours too").unwrap();
+    mounted.drain();
+    world.account().add_file("d/c", b"theirs").unwrap();
+    fs::rename(mounted.join("a"), mounted.join("d/c")).unwrap();
+    mounted.drain();
+    eventually("all three are shown", || {
+        names(mounted.join("d")).len() == 3
+    });
+    let kept = world.account().file_paths();
+    assert_eq!(kept.iter().filter(|path| path.starts_with("d/")).count(), 3);
+    assert!(!kept.iter().any(|path| path.contains("moving")), "{kept:?}");
+    let shown = names(mounted.join("d"));
+    assert!(shown[1].starts_with("a ("), "{shown:?}");
+    assert_eq!(text(mounted.join("d").join(&shown[1])), "ours");
     mounted.unmount();
 }
 

@@ -59,10 +59,11 @@ impl Tree {
                     who: Who::Leaving(removal),
                 }));
             }
-            let way = !has_passing_name(&node, &file.place) && is_held(c, &node, &next, &wanted)?;
+            let tried = names::before_moving(&file.place.name, ino).is_some();
+            let way = !tried && is_held(c, &node, &next, &wanted)?;
             Ok(way.then(|| Detour {
                 id: file.id.clone(),
-                name: names::passing(&wanted.name, &mark(ino)),
+                name: names::moving(&file.place.name, ino),
                 who: Who::Itself(ino),
             }))
         })
@@ -74,23 +75,16 @@ impl Tree {
             .write(|tx| Ok(removals::rename(tx, removal.id, name)?))
     }
 
-    /// What has a passing name since `ino` was to take its place, and the name that it is to
-    /// have if `ino` does not take it after all.
-    pub fn detour_back(&self, ino: Ino) -> Result<Option<Detour>> {
+    /// What stepped aside for `ino`, and the name that it had: to be given back if `ino` does
+    /// not take it after all.
+    pub fn aside_for(&self, ino: Ino) -> Result<Option<Detour>> {
         self.store.read(|c| {
             let Some(node) = rows::by_ino(c, ino)? else {
                 return Ok(None);
             };
-            let (Remote::File(file), Some(wanted)) = (&node.remote, wanted_place(c, &node)?) else {
+            let Some(wanted) = wanted_place(c, &node)? else {
                 return Ok(None);
             };
-            if has_passing_name(&node, &file.place) {
-                return Ok(Some(Detour {
-                    id: file.id.clone(),
-                    name: wanted.name,
-                    who: Who::Itself(ino),
-                }));
-            }
             let aside = removals::waiting_for(c, ino)?.into_iter().find(|removal| {
                 let mark = format!(".replaced-{}", removal.id);
                 removal.place.folder == wanted.folder && removal.place.name.ends_with(&mark)
@@ -105,14 +99,6 @@ impl Tree {
             }))
         })
     }
-}
-
-fn mark(ino: Ino) -> String {
-    format!(".moving-{ino}")
-}
-
-fn has_passing_name(node: &Node, there: &RemotePlace) -> bool {
-    there.name.ends_with(&mark(node.ino))
 }
 
 /// Whether another file holds the place where a file goes next: on its way any, at its

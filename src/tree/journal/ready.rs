@@ -212,7 +212,7 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
         let aside = Task::Rename {
             ino,
             object,
-            name: names::passing(&there.name, &format!(".moving-{ino}")),
+            name: names::moving(&there.name, ino),
         };
         return Ok(Step::HeldUp(aside));
     }
