@@ -147,14 +147,39 @@ fn without_fuse_it_says_where_fuse_comes_from() {
     let world = World::new();
     prepare(&world, "a");
     let mount = mount_command(&world, "a", &[]);
-    // A private view of the system, in which /dev is empty.
+    let without_dev = r#"mount -t tmpfs none /dev && exec "$@""#;
+    assert_refused(elsewhere(&world, without_dev, &mount), 1, "modprobe fuse");
+}
+
+#[test]
+fn without_its_helper_an_ordinary_user_is_told_the_package() {
+    shell::need(&["unshare", "mount"]);
+    let world = World::new();
+    prepare(&world, "a");
+    let mount = mount_command(&world, "a", &[]);
+    // All programs of the system but this one; then nobody in particular runs it.
+    let programs = world.folder("programs");
+    let without_helper = format!(
+        r#"
+        mount -t tmpfs none /usr/local/bin && mount --bind /usr/bin {at} && mount -t tmpfs none /usr/bin
+        {at}/ln -s {at}/* /usr/bin/ && rm /usr/bin/fusermount3
+        exec unshare --user "$@"
+        "#,
+        at = programs.display()
+    );
+    let advice = "apt-get install fuse3";
+    assert_refused(elsewhere(&world, &without_helper, &mount), 1, advice);
+}
+
+/// The command in a private view of the system's files, which `change` makes.
+fn elsewhere(world: &World, change: &str, command: &Command) -> Command {
     let mut elsewhere = world.at_home(Command::new("unshare"));
     elsewhere
         .arg(if geteuid().is_root() { "-m" } else { "-rm" })
-        .args(["sh", "-c", r#"mount -t tmpfs none /dev && exec "$@""#, "sh"])
-        .arg(mount.get_program())
-        .args(mount.get_args());
-    assert_refused(elsewhere, 1, "modprobe fuse");
+        .args(["sh", "-ec", change, "sh"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    elsewhere
 }
 
 #[test]
