@@ -2,7 +2,8 @@
 
 use super::Result;
 use super::outcome::Outcome;
-use super::rows::{FAMILIES, Row};
+use super::row::Row;
+use super::rows::FAMILIES;
 use super::table;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

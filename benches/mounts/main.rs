@@ -30,6 +30,7 @@ mod peer;
 mod peers;
 mod rclone;
 mod read;
+mod row;
 mod rows;
 mod service;
 mod shell;

@@ -1,22 +1,7 @@
 //! All rows, in the order of the tables.
 
-use super::bench::Bench;
-use super::outcome::Outcome;
+use super::row::{Family, Row};
 use super::{Result, read, tree, write};
-
-/// A piece of work that is measured.
-pub struct Row {
-    pub name: &'static str,
-    /// In words, for the table.
-    pub work: &'static str,
-    pub run: fn(&Bench) -> Result<Outcome>,
-}
-
-/// A family of rows and its title.
-pub struct Family {
-    pub title: &'static str,
-    pub rows: &'static [Row],
-}
 
 pub const FAMILIES: &[Family] = &[read::ROWS, write::ROWS, tree::ROWS];
 

@@ -1,7 +1,7 @@
 //! Results as Markdown.
 
 use super::outcome::{Cost, Outcome, mib, number};
-use super::rows::Row;
+use super::row::Row;
 use std::fmt::Write;
 
 /// A row's name and work.

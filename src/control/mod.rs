@@ -13,6 +13,7 @@
 pub mod client;
 mod error;
 pub mod health;
+mod listener;
 mod metrics;
 pub mod protocol;
 mod scrape;

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
 use super::error::ControlError;
-use super::server::Checked;
+use super::listener::Checked;
 use super::{Controlled, health, metrics, socket};
 use crate::config::Listen;
 

@@ -9,10 +9,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::sync::Notify;
 
 use super::error::{ControlError, Refusal, RefusalKind};
+use super::listener::Checked;
 use super::protocol::{
     CancelRequest, Count, PathRequest, StopRequest, Stopping, WaitRequest, WalkRequest,
 };
@@ -77,37 +78,6 @@ impl Drop for Server {
         self.task.abort();
         // Gone already, or the next daemon removes it.
         let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// A listener that hangs up on strangers.
-pub(super) struct Checked(pub UnixListener);
-
-impl axum::serve::Listener for Checked {
-    type Io = UnixStream;
-    type Addr = ();
-
-    async fn accept(&mut self) -> (UnixStream, ()) {
-        loop {
-            match self.0.accept().await {
-                Ok((stream, _)) => match stream.peer_cred() {
-                    Ok(peer) if socket::may_command(peer.uid()) => return (stream, ()),
-                    Ok(peer) => tracing::warn!(
-                        uid = peer.uid(),
-                        "another user tried the control socket; hung up"
-                    ),
-                    Err(error) => tracing::debug!(%error, "who called cannot be known; hung up"),
-                },
-                Err(error) => {
-                    tracing::warn!(%error, "control socket: cannot accept, trying again");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

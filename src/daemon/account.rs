@@ -72,6 +72,15 @@ pub(super) fn trust(store: &Store, print: &str) -> Result<(), StoreError> {
     put(store, &[(KEY_PRINT, print)])
 }
 
+/// Whether somebody made sure that a new key is that of the same account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NewKey {
+    /// Yes: `init` asked the service.
+    IsChecked,
+    /// No: the service is asked, if it allows that now.
+    MayBeAnyones,
+}
+
 /// What is known of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Bond {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::account::{self, NewKey};
 use super::places::{self, NoPlace};
-use super::reload::NewKey;
-use super::{GLANCE, Shared, Wish, account};
+use super::{GLANCE, Shared, Wish};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
     Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Pin, Pins, Queue, Reloaded,

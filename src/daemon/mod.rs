@@ -49,13 +49,14 @@ use crate::fuse::{
     self, Deadlines, FuseOptions, Mount, MountError, MountOptions, Mountpoint, News, Session, Ttl,
 };
 
+pub use account::NewKey;
 pub use answers::Handle;
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartError;
 pub use lock::while_idle;
 use parts::{Below, Parts};
 pub use parts::{DATABASE, api};
-pub use reload::{Fresh, NewKey, Reread};
+pub use reload::{Fresh, Reread};
 
 /// What a mount is made of.
 pub struct Setup {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::account::{self, Bond};
+use super::account::{self, Bond, NewKey};
 use super::answers::Handle;
 use super::{Shared, service};
 use crate::config::{ApiKey, Change, KeyStore, OptionSpec, Settings};
@@ -13,15 +13,6 @@ use crate::control::{Refusal, RefusalKind};
 /// Reads the configuration as the start did, with everything that was given then. An
 /// error is a line for people. It may block for as long as a command for the key takes.
 pub type Reread = Arc<dyn Fn() -> Result<Fresh, String> + Send + Sync>;
-
-/// Whether somebody made sure that a new key is that of the same account.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NewKey {
-    /// Yes: `init` asked the service.
-    IsChecked,
-    /// No: the service is asked, if it allows that now.
-    MayBeAnyones,
-}
 
 /// A configuration that was just read.
 pub struct Fresh {

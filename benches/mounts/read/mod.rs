@@ -7,7 +7,7 @@ mod jumps;
 mod scan;
 mod streams;
 
-use super::rows::{Family, Row};
+use super::row::{Family, Row};
 
 pub use scan::{FILM, look};
 

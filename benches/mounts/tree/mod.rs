@@ -4,7 +4,7 @@ mod days;
 mod large;
 mod walks;
 
-use super::rows::{Family, Row};
+use super::row::{Family, Row};
 
 pub const ROWS: Family = Family {
     title: "The tree",

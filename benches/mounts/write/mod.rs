@@ -5,7 +5,7 @@ mod large;
 mod queue;
 mod small;
 
-use super::rows::{Family, Row};
+use super::row::{Family, Row};
 
 pub const ROWS: Family = Family {
     title: "Writing",
