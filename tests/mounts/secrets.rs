@@ -1,8 +1,8 @@
 //! The key and download links are in no output and no file but the one that the key
 //! is kept in, even where all is logged and everything goes wrong.
 
-use crate::harness::{Mounted, World, names, patience, sample, shell};
-use fichierfs::sim::{Fault, FaultKind};
+use crate::harness::{Mounted, World, names, patience, sample, scaled, shell};
+use fichierfs::sim::{AccountConfig, Fault, FaultKind, SimConfig};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -261,19 +261,8 @@ fn neither_the_key_nor_a_download_link_is_told() {
     mounted.unmount();
     assert_eq!(world.report().key_leaks, 0);
 
-    // The log, the state and the cache lie below the place, and last longer than it.
-    let mut files = 0;
-    for entry in walkdir::WalkDir::new(world.path("a")) {
-        let entry = entry.unwrap();
-        if entry.file_type().is_file() {
-            files += 1;
-            let bytes = fs::read(entry.path()).unwrap();
-            told.push_str(&format!("\n{}\n", entry.path().display()));
-            told.push_str(&String::from_utf8_lossy(&bytes));
-        }
-    }
-    assert!(files > 2, "nothing was looked at");
-    for form in ["TRACE", "\"level\":\"TRACE\"", "uses it from now on"] {
+    told.push_str(&left_behind(&world));
+    for form in ["\"level\":\"TRACE\"", "uses it from now on"] {
         assert!(told.contains(form), "{form} is missing");
     }
     let link = format!("{}/p", world.simulator().site_url());
@@ -282,10 +271,110 @@ fn neither_the_key_nor_a_download_link_is_told() {
     let parts = (0..=key.len() - PART).map(|from| &key[from..from + PART]);
     let links = [link.as_str(), link.trim_start_matches("http://")];
     for secret in parts.chain(links) {
-        if let Some(at) = told.find(secret) {
-            let from = told.floor_char_boundary(at.saturating_sub(300));
-            let to = told.ceil_char_boundary((at + 300).min(told.len()));
-            panic!("told {secret}: …{}…", &told[from..to]);
+        assert_untold(&told, secret);
+    }
+}
+
+/// All files of the place: the log, the state and the cache, which last longer than the mount.
+fn left_behind(world: &World) -> String {
+    let mut text = String::new();
+    let mut files = 0;
+    for entry in walkdir::WalkDir::new(world.path("a")) {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() {
+            files += 1;
+            let bytes = fs::read(entry.path()).unwrap();
+            text.push_str(&format!("\n{}\n", entry.path().display()));
+            text.push_str(&String::from_utf8_lossy(&bytes));
         }
     }
+    assert!(files > 2 && text.contains("TRACE"), "nothing was looked at");
+    text
+}
+
+fn assert_untold(told: &str, secret: &str) {
+    if let Some(at) = told.find(secret) {
+        let from = told.floor_char_boundary(at.saturating_sub(300));
+        let to = told.ceil_char_boundary((at + 300).min(told.len()));
+        panic!("told {secret}: …{}…", &told[from..to]);
+    }
+}
+
+#[test]
+fn no_password_of_what_others_share_is_told() {
+    const FOLDER: &str = "sesame-of-the-folder";
+    const FILE: &str = "sesame-of-the-file";
+    let stranger = AccountConfig {
+        key: "f".repeat(32),
+        email: "friend@example.org".to_owned(),
+        ..AccountConfig::default()
+    };
+    let world = World::with(SimConfig {
+        accounts: vec![AccountConfig::default(), stranger],
+        ..scaled()
+    });
+    let friend = world.simulator().account_number(1).unwrap();
+    friend.add_file("pub/a", b"12345").unwrap();
+    friend.add_file("pub/b", b"67890").unwrap();
+    friend.set_password("pub/a", Some(FILE)).unwrap();
+    friend.set_password("pub/b", Some("another")).unwrap();
+    let link = friend.share("pub", Some(FOLDER)).unwrap();
+    let config = fs::read_to_string(world.config_file()).unwrap();
+    world.write_config(&format!("{config}file_password = \"{FILE}\"\n"));
+    // As people keep theirs: the command does not show it.
+    let kept = world.path("kept");
+    fs::write(&kept, format!("{FOLDER}\n")).unwrap();
+    let command = format!("cat {}", kept.display());
+    let metrics = world.path("a/metrics.sock");
+    fs::create_dir_all(world.path("a")).unwrap();
+    let mounted = world.mount_with(
+        "a",
+        &[
+            "--log-level",
+            "trace",
+            "--metrics",
+            metrics.to_str().unwrap(),
+            "--share",
+            &format!("https://1fichier.com/dir/{link}"),
+            "--share-password-command",
+            &command,
+        ],
+    );
+    assert_eq!(fs::read(mounted.join("a")).unwrap(), b"12345");
+    assert!(fs::read(mounted.join("b")).is_err(), "that has another");
+    for kind in [
+        FaultKind::CorruptJson,
+        FaultKind::Status { status: 500 },
+        FaultKind::LoseAnswer,
+    ] {
+        world
+            .simulator()
+            .faults()
+            .add(Fault::new("site", kind).times(1));
+        let _ = mounted.verb(&["refresh"]);
+    }
+    let mut told = String::new();
+    for words in [
+        &["status"][..],
+        &["status", "--json"],
+        &["account"],
+        &["queue", "list"],
+    ] {
+        told.push_str(&shell::show(&mounted.verb(words)));
+    }
+    let mut doctor = world.fichierfs();
+    doctor
+        .args(["doctor", "--report"])
+        .arg(world.path("a/report"));
+    told.push_str(&shell::show(&shell::output(&mut doctor)));
+    for socket in sockets(&world) {
+        for path in ["/metrics", "/status", "/hello"] {
+            told.push_str(&asked(&socket, path));
+        }
+    }
+    told.push_str(&told_of_process(mounted.pid()));
+    mounted.unmount();
+    told.push_str(&left_behind(&world));
+    assert_untold(&told, FOLDER);
+    assert_untold(&told, FILE);
 }

@@ -14,7 +14,7 @@ use super::signals::Signals;
 use super::{Outcome, log, mount};
 use crate::config::{ApiKey, Layers, LogFormat, LogLevel, Paths, resolve};
 use crate::control::protocol::Parting;
-use crate::daemon::{self, Ended, Running, Setup};
+use crate::daemon::{self, Ended, Running, Secrets, Setup};
 use crate::sim::{Shape, SimConfig, Simulator};
 
 /// Where to mount if nobody says.
@@ -88,7 +88,12 @@ fn setup(simulator: &Simulator, scratch: &Path, mountpoint: &Path) -> Result<Set
     let settings = resolve(&layers)?.settings;
     Ok(Setup {
         paths: Paths::new(&settings, None)?,
-        key: ApiKey::new(simulator.key().to_owned()).map_err(|error| Failure::of(&error))?,
+        secrets: Secrets {
+            key: Some(
+                ApiKey::new(simulator.key().to_owned()).map_err(|error| Failure::of(&error))?,
+            ),
+            ..Secrets::default()
+        },
         mountpoint: mountpoint.to_owned(),
         settings,
         kernel_options: Vec::new(),
