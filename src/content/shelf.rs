@@ -6,6 +6,9 @@
 //! disagrees at the start is dropped, so a wiped or half written folder just
 //! means "nothing cached".
 //!
+//! One process has the folder: another one's files would be strays to it, and their rows speak
+//! of other bytes.
+//!
 //! The size is kept continuously: room is made before a block is written.
 //! Files that were not used for longest go first, their edges last ([`super::edges`]).
 //! Of files in use only blocks away from readers go. Where that is not enough, the
@@ -18,14 +21,16 @@ mod opening;
 mod room;
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use parking_lot::{Mutex, RwLock};
 
 use super::RemoteFile;
@@ -44,6 +49,12 @@ const USE_TOLERANCE: Duration = Duration::from_secs(60);
 /// Every so many bytes of the limit are freed at a time.
 const FREED_PART: u64 = 16;
 
+/// How long another process is waited for that has the folder.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether it still does.
+const GLANCE: Duration = Duration::from_millis(20);
+
 /// What the cache may keep.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keep {
@@ -58,6 +69,8 @@ pub(super) struct Keep {
 /// The cache folder.
 pub(super) struct Shelf {
     dir: PathBuf,
+    /// The right to the folder; `None` where the file system has no locks.
+    _held: Option<Flock<File>>,
     store: Store,
     keep: Keep,
     /// Bytes that may be on disk now: the size limit, or less on a disk that is
@@ -104,10 +117,12 @@ impl Shelf {
         window: Window,
         counters: Arc<Counters>,
     ) -> Result<Shelf, ContentError> {
-        let numbers = prepare(dir).map_err(|source| ContentError::Folder {
+        let unusable = |source| ContentError::Folder {
             path: dir.to_owned(),
             source: Arc::new(source),
-        })?;
+        };
+        let held = take(dir, PATIENCE).map_err(unusable)?;
+        let numbers = list(dir).map_err(unusable)?;
         let on_disk = |id: &str, number| numbers.get(&file_name(id, number)) == Some(&number);
         let dropped = store.write(|tx| rows::retain(tx, on_disk))?;
         let mut index = HashMap::new();
@@ -144,6 +159,7 @@ impl Shelf {
         }
         let shelf = Shelf {
             dir: dir.to_owned(),
+            _held: held,
             store,
             keep,
             ceiling: AtomicU64::new(keep.size),
@@ -200,6 +216,11 @@ impl Shelf {
         if let Some(entry) = entry {
             self.bury(id, entry);
         }
+    }
+
+    /// The files of which something is cached.
+    pub(super) fn ids(&self) -> Vec<FileId> {
+        self.index.read().keys().cloned().collect()
     }
 
     /// Where the cache files are.
@@ -330,12 +351,34 @@ fn file_name(id: &str, number: u64) -> String {
     format!("{id}.{number}")
 }
 
-/// Makes the folder, private, and lists the cache files in it by name.
-fn prepare(dir: &Path) -> io::Result<HashMap<String, u64>> {
+/// Makes the folder, private, and takes the right to it, for as long as the result lives. Who
+/// is just ending is waited for.
+fn take(dir: &Path, patience: Duration) -> io::Result<Option<Flock<File>>> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)?;
+    let until = Instant::now() + patience;
+    let mut folder = File::open(dir)?;
+    loop {
+        folder = match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => return Ok(Some(held)),
+            Err((_, Errno::EWOULDBLOCK)) if Instant::now() >= until => {
+                let taken = "another mount uses it; give each its own cache_dir";
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, taken));
+            }
+            Err((folder, Errno::EWOULDBLOCK)) => folder,
+            Err((_, error)) => {
+                tracing::debug!(%error, "the cache folder cannot be locked");
+                return Ok(None);
+            }
+        };
+        std::thread::sleep(GLANCE);
+    }
+}
+
+/// Lists the cache files by name.
+fn list(dir: &Path) -> io::Result<HashMap<String, u64>> {
     let mut numbers = HashMap::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
@@ -358,5 +401,21 @@ fn remove_file(path: &Path) {
         && error.kind() != io::ErrorKind::NotFound
     {
         tracing::debug!(path = %path.display(), %error, "a cache file could not be removed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_one_processs_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = take(dir.path(), Duration::ZERO).unwrap();
+        assert!(held.is_some());
+        let refused = take(dir.path(), Duration::ZERO).unwrap_err();
+        assert!(refused.to_string().contains("cache_dir"), "{refused}");
+        drop(held);
+        assert!(take(dir.path(), Duration::ZERO).unwrap().is_some());
     }
 }

@@ -4,8 +4,9 @@
 //! the map speaks of it, and compared when the block first comes back from the disk: once
 //! while it stays there and the file is open. 4 bytes for each block follow the content from
 //! the next multiple of a page on; the tail is sparse, and 0 means that no
-//! checksum is known. That is so for files that came to the cache whole, after their upload:
-//! their checksums are taken when they are first read.
+//! checksum is known. That is so for files that came to the cache whole, after their upload,
+//! until somebody has looked at them. Zeros without a checksum are not believed: holes
+//! read like that, whose bytes never came.
 
 use std::fs::File;
 use std::io;
@@ -25,6 +26,8 @@ const SUM: u64 = 4;
 /// The checksums of one cache file.
 pub(super) struct Sums {
     size: u64,
+    /// The file came whole in this process, so that zeros are its content.
+    whole: bool,
     /// Blocks that need no look any more.
     checked: BlockMap,
 }
@@ -34,7 +37,16 @@ impl Sums {
     pub(super) fn new(size: u64) -> Sums {
         Sums {
             size,
+            whole: false,
             checked: BlockMap::empty(size),
+        }
+    }
+
+    /// Those of a file of `size` bytes that was just taken over whole.
+    pub(super) fn of_whole(size: u64) -> Sums {
+        Sums {
+            whole: true,
+            ..Sums::new(size)
         }
     }
 
@@ -72,18 +84,20 @@ impl Sums {
                 continue;
             }
             let whole = blocks::bytes_of(&(block..block + 1), self.size);
-            let sum = if range.start <= whole.start && whole.end <= range.end {
+            let read;
+            let content = if range.start <= whole.start && whole.end <= range.end {
                 // Within `bytes`, which is in memory.
-                let at = (whole.start - offset) as usize..(whole.end - offset) as usize;
-                crc32c::crc32c(&bytes[at])
+                &bytes[(whole.start - offset) as usize..(whole.end - offset) as usize]
             } else {
-                let mut block = vec![0; (whole.end - whole.start) as usize];
-                disk.read_exact_at(&mut block, whole.start)?;
-                crc32c::crc32c(&block)
+                let mut all = vec![0; (whole.end - whole.start) as usize];
+                disk.read_exact_at(&mut all, whole.start)?;
+                read = all;
+                &read[..]
             };
+            let sum = crc32c::crc32c(content);
             let mut known = [0; SUM as usize];
             disk.read_exact_at(&mut known, place(self.size, block))?;
-            if known == [0; SUM as usize] {
+            if known == [0; SUM as usize] && (self.whole || content.iter().any(|&byte| byte != 0)) {
                 learnt.push(Learnt { block, sum });
             } else if known == encode(sum) {
                 self.checked.insert(&(block..block + 1));
@@ -177,9 +191,12 @@ mod tests {
         assert_eq!(bad_block(&lost), Some(0));
 
         let last = 2 * BLOCK_SIZE;
-        let learnt = later.check(&disk, last, &[0; 10]).unwrap();
+        let hole = later.check(&disk, last, &[0; 10]).unwrap_err();
+        assert_eq!(bad_block(&hole), Some(2), "it never came");
+        let whole = Sums::of_whole(size);
+        let learnt = whole.check(&disk, last, &[0; 10]).unwrap();
         assert_eq!(learnt.len(), 1, "nobody knew it");
-        later.learn(&disk, &learnt);
+        whole.learn(&disk, &learnt);
         assert!(later.check(&disk, last, &[0; 10]).unwrap().is_empty());
         disk.write_all_at(&[1], last + 9).unwrap();
         let later = Sums::new(size);

@@ -28,7 +28,7 @@ const NEWS: Duration = Duration::from_secs(10);
 pub(super) async fn run(
     shared: Arc<Shared>,
     (server, scrape): (Server, Option<Scrape>),
-    keepers: [JoinHandle<()>; 5],
+    keepers: [JoinHandle<()>; 6],
     lock: StateLock,
 ) -> Ended {
     service::ready(&shared.mountpoint);

@@ -31,6 +31,7 @@ mod places;
 mod rates;
 mod reload;
 mod service;
+mod sweep;
 mod verify;
 mod walks;
 
@@ -160,11 +161,12 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let socket = socket::path_for(&setup.paths.runtime_dir()?, &state_dir);
 
     let lock = lock::acquire(&state_dir, &socket).await?;
-    let (changes, mut news) = mpsc::unbounded_channel();
+    let (changes, mut changed) = mpsc::unbounded_channel();
+    let (differing, mut differed) = mpsc::unbounded_channel();
+    let news = parts::News { changes, differing };
     let settings = setup.settings.clone();
     let (paths, here) = (setup.paths, runtime.clone());
-    let below =
-        blocking(move || Below::build(&settings, &paths, setup.key, changes, &here)).await?;
+    let below = blocking(move || Below::build(&settings, &paths, setup.key, news, &here)).await?;
     account::bind(&below.store, &below.api).await?;
     let root = places::root(&below, &setup.settings).await?;
     let parts = below.with_vfs(&setup.settings, root)?;
@@ -173,8 +175,20 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let (notifier, queue) = fuse::notifier();
     let tell = notifier.clone();
     tokio::spawn(async move {
-        while let Some(change) = news.recv().await {
+        while let Some(change) = changed.recv().await {
             tell.tell(parts::for_kernel(change));
+        }
+    });
+    let (tell, tree) = (notifier.clone(), parts.below.tree.clone());
+    tokio::spawn(async move {
+        while let Some(id) = differed.recv().await {
+            match tree.by_file_id(&id) {
+                Ok(Some(node)) => tell.tell(fuse::Change::Content(node.ino)),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(file = %id, %error, "wrong bytes of a file may still be shown")
+                }
+            }
         }
     });
     let options = mount_options(&setup.settings, &setup.kernel_options);
@@ -224,13 +238,14 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let pins = tokio::spawn(shared.pins.clone().keep(shared.parts.below.clone()));
     let long = shared.settings.flush_open_after;
     let open = tokio::spawn(open_files::keep(shared.parts.vfs.clone(), long));
+    let sweep = tokio::spawn(sweep::keep(shared.parts.below.clone()));
     let refresher = shared.parts.below.refresher.clone();
     let at_start = shared.settings.refresh_at_start.then_some(root);
     let walk = tokio::spawn(walks::at_start(refresher, at_start));
     let life = tokio::spawn(life::run(
         shared,
         (server, scrape),
-        [account, looks, pins, open, walk],
+        [account, looks, pins, open, sweep, walk],
         lock,
     ));
     Ok(Running { handle, life })

@@ -128,7 +128,10 @@ impl Shelf {
                     .and_then(|disk| disk.set_len(Sums::file_len(file.size)).map(|()| disk));
                 made.inspect_err(|error| {
                     tracing::warn!(%error, "cannot make a cache file: reading without the cache");
-                    remove_file(&path);
+                    // What is there already is not ours.
+                    if error.kind() != std::io::ErrorKind::AlreadyExists {
+                        remove_file(&path);
+                    }
                 })
                 .ok()
             })
@@ -206,9 +209,7 @@ impl Shelf {
             cached: file.size,
             used: now_ns(),
         };
-        let map = BlockMap::full(file.size);
-        let adopted = Arc::new(CacheFile::new(row, target, Some(data), map, self.window));
-        adopted.mark_unsaved();
+        let adopted = Arc::new(CacheFile::adopted(row, target, data, self.window));
         let entry = Entry {
             size: file.size,
             number,
