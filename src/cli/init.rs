@@ -94,7 +94,7 @@ enum Checked {
 }
 
 async fn check(loaded: &Loaded, key: &ApiKey) -> Result<Checked, Failure> {
-    let api = daemon::api(&loaded.settings, &loaded.paths, key.clone())?;
+    let api = daemon::api(&loaded.settings, &loaded.paths, Some(key.clone()))?;
     let ask = Ask::until(Class::Interactive, Instant::now() + PATIENCE);
     match api.account(ask).await {
         Ok(account) => {

@@ -48,7 +48,7 @@ pub struct Cli {
 pub enum Verb {
     /// Mount the account on an empty folder
     #[command(
-        after_help = "Example:\n  fichierfs mount ~/1fichier\n  fichierfs mount --background --ro -o allow_other,umask=027 /mnt/1fichier"
+        after_help = "Example:\n  fichierfs mount ~/1fichier\n  fichierfs mount --background --ro -o allow_other,umask=027 /mnt/1fichier\n  fichierfs mount --share https://1fichier.com/dir/Ab3dEfGh ~/shared"
     )]
     Mount(Box<MountArgs>),
     /// Take a mount away, after its queue is worked off
