@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fichierfs::config::{ApiKey, Layers, Paths, resolve};
 use fichierfs::control::protocol::{Parting, Phase};
 use fichierfs::control::{Controlled, RefusalKind};
-use fichierfs::daemon::{self, Running, Setup, StartError};
+use fichierfs::daemon::{self, Running, Secrets, Setup, StartError};
 use fichierfs::fuse::{MountError, mountinfo};
 use fichierfs::sim::{Fault, FaultKind, SimConfig, Simulator};
 
@@ -66,7 +66,10 @@ impl House {
         Setup {
             paths: Paths::new(&settings, None).unwrap(),
             settings,
-            key: ApiKey::new(self.simulator.key().to_owned()).unwrap(),
+            secrets: Secrets {
+                key: Some(ApiKey::new(self.simulator.key().to_owned()).unwrap()),
+                ..Secrets::default()
+            },
             mountpoint: self.at(mountpoint),
             kernel_options: Vec::new(),
             reread: None,
@@ -223,6 +226,20 @@ async fn a_second_daemon_is_refused_while_the_first_is_mounted() {
     );
     assert!(error.to_string().contains("fichierfs unmount"));
     assert!(!house.is_mounted("two"));
+    running.stop(Parting::Leave).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_is_one_mounts_at_a_time() {
+    let house = House::new().await;
+    let mut running = house.start("one").await;
+    let state = house.at("other state");
+    let other = [("state_dir", state.to_str().unwrap())];
+    let refusal = house.refusal(house.setup("two", &other)).await;
+    assert!(matches!(refusal, StartError::CacheTaken(_)), "{refusal}");
+    assert!(!house.is_mounted("two"));
+    running.stop(Parting::Leave).await.unwrap();
+    let mut running = daemon::start(house.setup("two", &other)).await.unwrap();
     running.stop(Parting::Leave).await.unwrap();
 }
 

@@ -1,13 +1,12 @@
 //! The cache folder: which files are in it, and what must go to keep its size.
 //!
 //! Each cache file is named `<file id>.<number>`, and a number is never used
-//! again while the process lives: a row in the database and a file on disk
-//! speak of the same bytes only if both the id and the number agree. Whatever
+//! again, by this process, a later one or that of another state: numbers begin at the time
+//! of the start. A row in the database and a file on disk speak of the same bytes only if
+//! both the id and the number agree. Whatever
 //! disagrees at the start is dropped, so a wiped or half written folder just
-//! means "nothing cached".
-//!
-//! One process has the folder: another one's files would be strays to it, and their rows speak
-//! of other bytes.
+//! means "nothing cached". That no two processes have the folder at the same time, the
+//! daemon sees to.
 //!
 //! The size is kept continuously: room is made before a block is written.
 //! Files that were not used for longest go first, their edges last ([`super::edges`]).
@@ -21,22 +20,20 @@ mod opening;
 mod room;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use parking_lot::{Mutex, RwLock};
 
 use super::RemoteFile;
 use super::cursor::Window;
 use super::error::ContentError;
-use super::file::CacheFile;
+use super::file::{CacheFile, now_ns};
 use super::rows;
 use super::stats::Counters;
 use super::sums;
@@ -48,12 +45,6 @@ const USE_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// Every so many bytes of the limit are freed at a time.
 const FREED_PART: u64 = 16;
-
-/// How long another process is waited for that has the folder.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How often it is looked whether it still does.
-const GLANCE: Duration = Duration::from_millis(20);
 
 /// What the cache may keep.
 #[derive(Clone, Copy, Debug)]
@@ -69,8 +60,6 @@ pub(super) struct Keep {
 /// The cache folder.
 pub(super) struct Shelf {
     dir: PathBuf,
-    /// The right to the folder; `None` where the file system has no locks.
-    _held: Option<Flock<File>>,
     store: Store,
     keep: Keep,
     /// Bytes that may be on disk now: the size limit, or less on a disk that is
@@ -117,12 +106,10 @@ impl Shelf {
         window: Window,
         counters: Arc<Counters>,
     ) -> Result<Shelf, ContentError> {
-        let unusable = |source| ContentError::Folder {
+        let numbers = prepare(dir).map_err(|source| ContentError::Folder {
             path: dir.to_owned(),
             source: Arc::new(source),
-        };
-        let held = take(dir, PATIENCE).map_err(unusable)?;
-        let numbers = list(dir).map_err(unusable)?;
+        })?;
         let on_disk = |id: &str, number| numbers.get(&file_name(id, number)) == Some(&number);
         let dropped = store.write(|tx| rows::retain(tx, on_disk))?;
         let mut index = HashMap::new();
@@ -159,7 +146,6 @@ impl Shelf {
         }
         let shelf = Shelf {
             dir: dir.to_owned(),
-            _held: held,
             store,
             keep,
             ceiling: AtomicU64::new(keep.size),
@@ -167,7 +153,7 @@ impl Shelf {
             index: RwLock::new(index),
             kept: RwLock::default(),
             total: AtomicU64::new(total),
-            next_number: AtomicU64::new(last + 1),
+            next_number: AtomicU64::new(now_ns().max(last + 1)),
             opening: Mutex::new(()),
             evicting: Mutex::new(()),
             counters,
@@ -351,34 +337,12 @@ fn file_name(id: &str, number: u64) -> String {
     format!("{id}.{number}")
 }
 
-/// Makes the folder, private, and takes the right to it, for as long as the result lives. Who
-/// is just ending is waited for.
-fn take(dir: &Path, patience: Duration) -> io::Result<Option<Flock<File>>> {
+/// Makes the folder, private, and lists the cache files in it by name.
+fn prepare(dir: &Path) -> io::Result<HashMap<String, u64>> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)?;
-    let until = Instant::now() + patience;
-    let mut folder = File::open(dir)?;
-    loop {
-        folder = match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => return Ok(Some(held)),
-            Err((_, Errno::EWOULDBLOCK)) if Instant::now() >= until => {
-                let taken = "another mount uses it; give each its own cache_dir";
-                return Err(io::Error::new(io::ErrorKind::ResourceBusy, taken));
-            }
-            Err((folder, Errno::EWOULDBLOCK)) => folder,
-            Err((_, error)) => {
-                tracing::debug!(%error, "the cache folder cannot be locked");
-                return Ok(None);
-            }
-        };
-        std::thread::sleep(GLANCE);
-    }
-}
-
-/// Lists the cache files by name.
-fn list(dir: &Path) -> io::Result<HashMap<String, u64>> {
     let mut numbers = HashMap::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
@@ -401,21 +365,5 @@ fn remove_file(path: &Path) {
         && error.kind() != io::ErrorKind::NotFound
     {
         tracing::debug!(path = %path.display(), %error, "a cache file could not be removed");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_is_one_processs_at_a_time() {
-        let dir = tempfile::tempdir().unwrap();
-        let held = take(dir.path(), Duration::ZERO).unwrap();
-        assert!(held.is_some());
-        let refused = take(dir.path(), Duration::ZERO).unwrap_err();
-        assert!(refused.to_string().contains("cache_dir"), "{refused}");
-        drop(held);
-        assert!(take(dir.path(), Duration::ZERO).unwrap().is_some());
     }
 }

@@ -5,13 +5,16 @@
 //! while it stays there and the file is open. 4 bytes for each block follow the content from
 //! the next multiple of a page on; the tail is sparse, and 0 means that no
 //! checksum is known. That is so for files that came to the cache whole, after their upload,
-//! until somebody has looked at them. Zeros without a checksum are not believed: holes
-//! read like that, whose bytes never came.
+//! until somebody has looked at them. A block that was never written has
+//! none either, and reads as zeros: it is known by its place on disk, which is a hole.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
 
 use super::assemble::Arrived;
 use super::blocks::{self, Block, BlockMap};
@@ -26,7 +29,7 @@ const SUM: u64 = 4;
 /// The checksums of one cache file.
 pub(super) struct Sums {
     size: u64,
-    /// The file came whole in this process, so that zeros are its content.
+    /// The file came whole in this process, so that its holes are its content.
     whole: bool,
     /// Blocks that need no look any more.
     checked: BlockMap,
@@ -84,23 +87,21 @@ impl Sums {
                 continue;
             }
             let whole = blocks::bytes_of(&(block..block + 1), self.size);
-            let read;
-            let content = if range.start <= whole.start && whole.end <= range.end {
+            let sum = if range.start <= whole.start && whole.end <= range.end {
                 // Within `bytes`, which is in memory.
-                &bytes[(whole.start - offset) as usize..(whole.end - offset) as usize]
+                let at = (whole.start - offset) as usize..(whole.end - offset) as usize;
+                crc32c::crc32c(&bytes[at])
             } else {
-                let mut all = vec![0; (whole.end - whole.start) as usize];
-                disk.read_exact_at(&mut all, whole.start)?;
-                read = all;
-                &read[..]
+                let mut block = vec![0; (whole.end - whole.start) as usize];
+                disk.read_exact_at(&mut block, whole.start)?;
+                crc32c::crc32c(&block)
             };
-            let sum = crc32c::crc32c(content);
             let mut known = [0; SUM as usize];
             disk.read_exact_at(&mut known, place(self.size, block))?;
-            if known == [0; SUM as usize] && (self.whole || content.iter().any(|&byte| byte != 0)) {
-                learnt.push(Learnt { block, sum });
-            } else if known == encode(sum) {
+            if known == encode(sum) {
                 self.checked.insert(&(block..block + 1));
+            } else if known == [0; SUM as usize] && (self.whole || !is_hole(disk, &whole)) {
+                learnt.push(Learnt { block, sum });
             } else {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, BadBlock(block)));
             }
@@ -128,6 +129,19 @@ impl Sums {
                 Err(error) => tracing::debug!(%error, "a checksum could not be written"),
             }
         }
+    }
+}
+
+/// Whether nothing was ever written to `bytes`, as far as the file system can tell. Some
+/// keep zeros that were written as a hole: such a block is fetched once more.
+fn is_hole(disk: &File, bytes: &Range<u64>) -> bool {
+    let Ok(start) = bytes.start.try_into() else {
+        return false;
+    };
+    match lseek(disk, start, Whence::SeekData) {
+        Ok(data) => u64::try_from(data).is_ok_and(|data| data >= bytes.end),
+        Err(Errno::ENXIO) => true,
+        Err(_) => false,
     }
 }
 
@@ -191,12 +205,14 @@ mod tests {
         assert_eq!(bad_block(&lost), Some(0));
 
         let last = 2 * BLOCK_SIZE;
-        let hole = later.check(&disk, last, &[0; 10]).unwrap_err();
-        assert_eq!(bad_block(&hole), Some(2), "it never came");
+        let lost = later.check(&disk, last, &[0; 10]).unwrap_err();
+        assert_eq!(bad_block(&lost), Some(2), "nobody wrote it");
         let whole = Sums::of_whole(size);
-        let learnt = whole.check(&disk, last, &[0; 10]).unwrap();
+        assert_eq!(whole.check(&disk, last, &[0; 10]).unwrap().len(), 1);
+        disk.write_all_at(&[0; 10], last).unwrap();
+        let learnt = later.check(&disk, last, &[0; 10]).unwrap();
         assert_eq!(learnt.len(), 1, "nobody knew it");
-        whole.learn(&disk, &learnt);
+        later.learn(&disk, &learnt);
         assert!(later.check(&disk, last, &[0; 10]).unwrap().is_empty());
         disk.write_all_at(&[1], last + 9).unwrap();
         let later = Sums::new(size);

@@ -4,7 +4,7 @@
 //! is what is then alive; `cli` and tests call these and little else.
 //!
 //! ```text
-//! lock (one daemon for a state directory)  -> store -> api -> content -> staging -> tree
+//! locks (one daemon for a state directory, one for a cache)  -> store -> api -> content -> staging -> tree
 //!   -> refresher -> vfs -> mount and session -> uploader -> control socket -> life
 //! ```
 //!
@@ -12,7 +12,7 @@
 //! queue is still worked off ([`life`]). The lock is held until the very end,
 //! so that a new mount waits for its turn or asks for it ([`lock`]).
 //!
-//! Invariants: nothing of the state directory is touched without the lock; the mount is
+//! Invariants: nothing of the state directory or the cache is touched without its lock; the mount is
 //! up before the network is asked anything, but for a `root_folder` that is not known yet; nothing
 //! here touches a path inside the mount.
 
@@ -31,6 +31,7 @@ mod places;
 mod rates;
 mod reload;
 mod service;
+mod shown;
 mod sweep;
 mod verify;
 mod walks;
@@ -43,7 +44,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::{ApiKey, Paths, Settings};
+use crate::config::{ApiKey, Passwords, Paths, Settings};
 use crate::control::protocol::{Backlog, Parting, Phase};
 use crate::control::{Scrape, server::Server, socket};
 use crate::fuse::{
@@ -65,14 +66,23 @@ pub struct Setup {
     pub settings: Settings,
     /// Where things are kept.
     pub paths: Paths,
-    /// The key.
-    pub key: ApiKey,
+    /// The key and passwords.
+    pub secrets: Secrets,
     /// An empty folder.
     pub mountpoint: PathBuf,
     /// Options of mount(8) that are the kernel's.
     pub kernel_options: Vec<String>,
     /// Reads the configuration anew; `None` where there is none to read.
     pub reread: Option<Reread>,
+}
+
+/// What nobody may see.
+#[derive(Default)]
+pub struct Secrets {
+    /// The key, without which only a public folder can be shown.
+    pub key: Option<ApiKey>,
+    /// Passwords of what others share.
+    pub passwords: Passwords,
 }
 
 /// What all who answer for the daemon share.
@@ -161,13 +171,15 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let socket = socket::path_for(&setup.paths.runtime_dir()?, &state_dir);
 
     let lock = lock::acquire(&state_dir, &socket).await?;
+    let cache_lock = lock::hold_cache(&setup.paths.cache_dir()?).await?;
     let (changes, mut changed) = mpsc::unbounded_channel();
     let (differing, mut differed) = mpsc::unbounded_channel();
     let news = parts::News { changes, differing };
     let settings = setup.settings.clone();
     let (paths, here) = (setup.paths, runtime.clone());
-    let below = blocking(move || Below::build(&settings, &paths, setup.key, news, &here)).await?;
-    account::bind(&below.store, &below.api).await?;
+    let below =
+        blocking(move || Below::build(&settings, &paths, setup.secrets, news, &here)).await?;
+    shown::bind(&below, &setup.settings).await?;
     let root = places::root(&below, &setup.settings).await?;
     let parts = below.with_vfs(&setup.settings, root)?;
     account::show(&parts)?;
@@ -232,7 +244,10 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         Some(at) => Some(Scrape::start(at, handle.clone()).await?),
         None => None,
     };
-    let account = tokio::spawn(account::keep(shared.parts.clone()));
+    let account = tokio::spawn(shown::keep_figures(
+        shared.parts.clone(),
+        shared.settings.clone(),
+    ));
     let content = shared.parts.below.content.clone();
     let looks = tokio::spawn(shared.rates.clone().keep(content));
     let pins = tokio::spawn(shared.pins.clone().keep(shared.parts.below.clone()));
@@ -246,7 +261,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         shared,
         (server, scrape),
         [account, looks, pins, open, sweep, walk],
-        lock,
+        (cache_lock, lock),
     ));
     Ok(Running { handle, life })
 }
@@ -262,7 +277,7 @@ pub fn check_mountpoint(path: &Path, paths: &Paths) -> Result<Mountpoint, StartE
 
 fn mount_options(settings: &Settings, kernel: &[String]) -> MountOptions {
     MountOptions {
-        read_only: settings.ro,
+        read_only: settings.is_read_only(),
         allow_other: settings.allow_other,
         no_exec: kernel.iter().any(|option| option == "noexec"),
     }
