@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Secrets, StartError, shown};
-use crate::api::{Api, ApiConfig, Endpoints, Limits, Pace};
+use crate::api::{Api, ApiConfig, Endpoints, Pace};
 use crate::config::{ApiKey, Fsync, KeyStore, Paths, Settings};
 use crate::content::{Content, ContentOptions};
 use crate::fuse;
@@ -67,15 +67,10 @@ struct Uploads {
 /// Addresses that cannot be used, and folders that cannot be made.
 pub fn api(settings: &Settings, paths: &Paths, key: Option<ApiKey>) -> Result<Api, StartError> {
     let endpoints = Endpoints::new(&settings.api_url, &settings.site_url)?;
-    let simulated = endpoints.is_loopback();
-    let scale = settings.limits_scale.0;
-    if scale != 1.0 && !simulated {
-        return Err(StartError::Scaled(settings.api_url.clone()));
-    }
-    let limits = Limits::scaled(scale);
-    let path = match simulated {
-        true => paths.simulator_pace_file()?,
-        false => paths.pace_file()?,
+    let limits = endpoints.limits(settings.limits_scale.0)?;
+    let path = match endpoints.simulator() {
+        Some(address) => paths.simulator_pace_file(address)?,
+        None => paths.pace_file()?,
     };
     let pace =
         Pace::open(&path, limits.clone()).map_err(|source| StartError::File { path, source })?;
