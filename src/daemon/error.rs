@@ -20,9 +20,6 @@ pub enum StartError {
     /// An address in the configuration cannot be used.
     #[error(transparent)]
     Endpoint(#[from] BadEndpoint),
-    /// Limits of the real service were to be scaled.
-    #[error("limits_scale is for a simulator on a loopback address; leave it out for {0}")]
-    Scaled(String),
     /// The mount could not be made.
     #[error(transparent)]
     Mount(#[from] MountError),
@@ -48,6 +45,12 @@ pub enum StartError {
         /// What the lock file says.
         pid: String,
     },
+    /// The mount of another state has this cache.
+    #[error(
+        "the cache in {} is in use by another mount; give each its own `cache_dir`, or none: then each profile has a folder below the user's cache directory",
+        .0.display()
+    )]
+    CacheTaken(PathBuf),
     /// The account's figures or files cannot be asked for.
     #[error("{error}. {advice}", error = .0, advice = .0.advice())]
     Api(#[from] ApiError),
@@ -145,7 +148,6 @@ impl StartError {
             self,
             StartError::Config(_)
                 | StartError::Endpoint(_)
-                | StartError::Scaled(_)
                 | StartError::StateOfShare(_)
                 | StartError::StateOfAccount
                 | StartError::NoRootFolder(_)
