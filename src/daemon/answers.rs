@@ -11,7 +11,7 @@ use super::{GLANCE, Shared, Wish};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
     Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Pin, Pins, Queue, Reloaded,
-    SCHEMA, Status, Verification, WalkProgress, WalkRequest, Work,
+    SCHEMA, Status, Verification, VerifyRequest, WalkProgress, WalkRequest, Work,
 };
 use crate::control::{Controlled, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
@@ -350,8 +350,8 @@ impl Controlled for Handle {
         self.unpin_node(&self.find(&path).await?)
     }
 
-    async fn verify(&self, path: PathBuf) -> Result<Verification, Refusal> {
-        self.verify_node(&self.find(&path).await?)
+    async fn verify(&self, ask: VerifyRequest) -> Result<Verification, Refusal> {
+        self.verify_node(&self.find(&ask.path).await?, ask.begin)
     }
 
     async fn pins(&self) -> Result<Pins, Refusal> {
