@@ -197,7 +197,11 @@ impl Content {
     ) -> Result<Content, ContentError> {
         let origin = service.into();
         let limits = origin.api().limits();
-        let life = LinkLife::new(limits.link_opens, limits.link_resumes);
+        let life = LinkLife::new(
+            limits.link_opens,
+            limits.link_resumes,
+            limits.failing_window,
+        );
         Content::over(Arc::new(origin), life, store, dir, options, runtime)
     }
 
@@ -218,6 +222,7 @@ impl Content {
                 .max(2 * BLOCK_SIZE),
             attention: options.attention,
         };
+        let remembered = store.clone();
         let core = Arc::new(Core {
             checks: Checks::open(store.clone())?,
             shelf: Shelf::open(
@@ -233,7 +238,7 @@ impl Content {
             )?,
             memory: MemoryTier::new(MEMORY),
             buffers: Buffers::default(),
-            links: Links::new(life, origin, Arc::clone(&counters)),
+            links: Links::new(life, origin, remembered, Arc::clone(&counters)),
             lines: Lines::new(options.connections.min(MOST_CONNECTIONS)),
             pins: Pins::default(),
             counters,
