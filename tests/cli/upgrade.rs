@@ -1,6 +1,6 @@
 //! A state of another version of the program.
 
-use crate::user::{User, assert_line};
+use crate::user::{User, assert_line, wait_until};
 
 #[test]
 fn a_state_of_a_newer_version_is_refused_and_left_alone() {
@@ -9,6 +9,10 @@ fn a_state_of_a_newer_version_is_refused_and_left_alone() {
     std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
     assert_eq!(user.run(&["unmount"]).code, 0);
     let path = user.path(".local/share/fichierfs/default/fichierfs.db");
+    // The last one who has it open brings its log into it.
+    wait_until("the end of the daemon", || {
+        !path.with_extension("db-wal").exists()
+    });
     let set = |version: i64| {
         let database = rusqlite::Connection::open(&path).unwrap();
         let old: i64 = database
