@@ -183,7 +183,7 @@ impl Links {
                 if let Fault::Final(error @ (ContentError::Gone(_) | ContentError::Refused(_))) =
                     &fault
                 {
-                    self.refused.insert(id.clone(), error.clone()).await;
+                    self.denied(id, error.clone()).await;
                 }
                 return Err(fault);
             }
@@ -239,6 +239,11 @@ impl Links {
         if nth > 1 && !self.are_single() {
             self.worn.lock().links = 0;
         }
+    }
+
+    /// The service does not have this file: for a while no link of it is asked for.
+    pub(super) async fn denied(&self, id: &FileId, error: ContentError) {
+        self.refused.insert(id.clone(), error).await;
     }
 
     /// A request, the `nth` of its link, was refused: the link is forgotten.

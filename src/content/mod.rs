@@ -63,7 +63,7 @@ pub use pins::Pinned;
 pub use stats::ContentStats;
 pub use verify::{AtWork, Verdict};
 
-use crate::api::Api;
+use crate::api::{Api, ApiError};
 use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
 use crate::throttle::Throttle;
@@ -304,6 +304,13 @@ impl Content {
     /// Whether somebody reads the file.
     pub fn is_pinned(&self, id: &FileId) -> bool {
         self.core.pins.is_pinned(id)
+    }
+
+    /// The service said on another occasion that it does not have this file: what is not cached
+    /// of it fails, without a call that would fail too.
+    pub async fn is_not_there(&self, id: &FileId, said: &ApiError) {
+        let gone = ContentError::Gone(Reason::new(said, said.advice()));
+        self.core.links.denied(id, gone).await;
     }
 
     /// Takes over the bytes of a file that was sent, as its cached content:

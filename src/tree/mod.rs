@@ -43,7 +43,7 @@ mod pins;
 pub mod refresh;
 pub mod removals;
 mod rows;
-mod slices;
+pub(crate) mod slices;
 pub mod state;
 #[cfg(test)]
 mod tests;
