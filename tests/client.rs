@@ -8,7 +8,7 @@ use fichierfs::api::{
     AddressFamily, Api, ApiConfig, ApiError, Ask, Attributes, Class, DateWindow, Endpoints, Fate,
     Offer, Pace, Share, UploadForm, UploadOutcome, UploadPart, UploadTicket,
 };
-use fichierfs::config::{ApiKey, KeyStore};
+use fichierfs::config::{ApiKey, KeyStore, Password, Value};
 use fichierfs::ids::{FileId, FolderId};
 use fichierfs::sim::{self, Limits, SimConfig, Simulator, SyntheticTree};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -230,9 +230,10 @@ async fn windows_of_dates_the_account_and_public_folders() {
     let locked = api.public_folder(public, None, patient()).await;
     assert!(matches!(locked, Err(ApiError::Password(_))), "{locked:?}");
     let files = api
-        .public_folder(public, Some("secret6"), patient())
+        .public_folder(public, Password::read("secret6").as_ref(), patient())
         .await
-        .unwrap();
+        .unwrap()
+        .files;
     assert_eq!((files[0].name.as_str(), files[0].size), ("a", 1));
     world.blameless();
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fichierfs::config::{ApiKey, Layers, Paths, resolve};
 use fichierfs::control::protocol::{Parting, Phase};
 use fichierfs::control::{Controlled, RefusalKind};
-use fichierfs::daemon::{self, Running, Setup, StartError};
+use fichierfs::daemon::{self, Running, Secrets, Setup, StartError};
 use fichierfs::fuse::{MountError, mountinfo};
 use fichierfs::sim::{Fault, FaultKind, SimConfig, Simulator};
 
@@ -66,7 +66,10 @@ impl House {
         Setup {
             paths: Paths::new(&settings, None).unwrap(),
             settings,
-            key: ApiKey::new(self.simulator.key().to_owned()).unwrap(),
+            secrets: Secrets {
+                key: Some(ApiKey::new(self.simulator.key().to_owned()).unwrap()),
+                ..Secrets::default()
+            },
             mountpoint: self.at(mountpoint),
             kernel_options: Vec::new(),
             reread: None,

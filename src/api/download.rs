@@ -19,6 +19,7 @@ use url::Url;
 
 use super::classify::Form;
 use super::{Api, ApiError, Ask, Call, LinkFault, Said, Script, http, wire};
+use crate::config::Password;
 use crate::ids::FileId;
 
 /// The bytes of a range, in order; ends with an error unless all of them came.
@@ -44,9 +45,35 @@ impl fmt::Debug for DownloadUrl {
     }
 }
 
+/// How a file is asked for.
+#[derive(Clone, Debug)]
+pub struct Address {
+    file: FileId,
+    password: Option<Password>,
+}
+
+impl From<&FileId> for Address {
+    /// By its link alone.
+    fn from(file: &FileId) -> Address {
+        Address {
+            file: file.clone(),
+            password: None,
+        }
+    }
+}
+
+impl Address {
+    /// Of a file behind a password.
+    pub fn with_password(self, password: Option<Password>) -> Address {
+        Address { password, ..self }
+    }
+}
+
 #[derive(Serialize)]
-struct Body {
+struct Body<'a> {
     url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -59,10 +86,14 @@ impl Api {
     /// A link for many ranges of a file.
     pub async fn download_token(
         &self,
-        id: &FileId,
+        file: impl Into<Address>,
         ask: impl Into<Ask>,
     ) -> Result<DownloadUrl, ApiError> {
-        let body = Body { url: id.link() };
+        let Address { file, password } = file.into();
+        let body = Body {
+            url: file.link(),
+            pass: password.as_ref().map(Password::expose),
+        };
         let token: Token = self
             .call(Call::of(Script::Token), ask.into(), &body)
             .await?;

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub use account::{Account, Offer};
 pub use dates::{clock as clock_of, is_repeated};
-pub use download::{ByteStream, DownloadUrl};
+pub use download::{Address, ByteStream, DownloadUrl};
 pub use error::{ApiError, FloodScope, LinkFault, Said};
 pub use files::{Acl, Attributes, Copied, FileInfo, Renamed, Scan};
 pub use folders::{Share, ShareWith};
@@ -39,7 +39,6 @@ pub use hosts::{BadEndpoint, Endpoints};
 pub use limits::Limits;
 pub use listing::{DateWindow, FileItem, FileListing, FolderItem, Listing};
 pub use pace::{Ask, Call, Class, LockStatus, Pace, PaceStatus, Script, Subject, Why};
-pub use public::PublicFile;
 pub use upload::{Fate, UploadFailure, UploadNode, UploadOutcome, UploadTicket, UploadedFile};
 pub use upload_body::{PartStream, UploadForm, UploadPart};
 

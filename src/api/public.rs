@@ -5,21 +5,10 @@ use serde::Deserialize;
 
 use super::call::{Answer, page_title};
 use super::classify::{Form, class_of};
-use super::{Api, ApiError, Ask, Call, Said, Script, wire};
+use super::limits::LISTING_CAP;
+use super::{Api, ApiError, Ask, Call, FileItem, FileListing, Said, Script, Subject, wire};
+use crate::config::Password;
 use crate::ids::FileId;
-
-/// A file in a public folder.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PublicFile {
-    /// Its id.
-    pub id: FileId,
-    /// Its name.
-    pub name: String,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Whether a password protects it.
-    pub protected: bool,
-}
 
 #[derive(Deserialize)]
 struct WirePublic {
@@ -30,17 +19,19 @@ struct WirePublic {
     size: Option<u64>,
     #[serde(default, deserialize_with = "wire::flag")]
     password: bool,
+    #[serde(default, deserialize_with = "wire::flag")]
+    acl: bool,
 }
 
 impl Api {
-    /// The files of a public folder, `https://1fichier.com/dir/<id>`. Sub-folders do
-    /// not show.
+    /// The files of a public folder, `https://1fichier.com/dir/<id>`, without dates and
+    /// checksums, which it does not tell. Sub-folders do not show. No key is needed.
     pub async fn public_folder(
         &self,
         id: &str,
-        password: Option<&str>,
+        password: Option<&Password>,
         ask: impl Into<Ask>,
-    ) -> Result<Vec<PublicFile>, ApiError> {
+    ) -> Result<FileListing, ApiError> {
         if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(ApiError::Misuse("not the id of a public folder"));
         }
@@ -51,9 +42,9 @@ impl Api {
                 self.shared.http.api.get(url)
             }
             Some(password) => {
-                let form: String = url::form_urlencoded::Serializer::new(String::new())
+                let form = url::form_urlencoded::Serializer::new(String::new())
                     .append_pair("json", "1")
-                    .append_pair("pass", password)
+                    .append_pair("pass", password.expose())
                     .finish();
                 self.shared
                     .http
@@ -63,13 +54,13 @@ impl Api {
                     .body(form)
             }
         };
-        let call = Call::of(Script::PublicFolder);
+        let call = Call::listing(Script::PublicFolder, Subject::public(id));
         self.paced(call, ask.into(), None, request, |answer| read(&answer))
             .await
     }
 }
 
-fn read(answer: &Answer) -> Result<Vec<PublicFile>, ApiError> {
+fn read(answer: &Answer) -> Result<FileListing, ApiError> {
     let said = |text: &str| Said::new(Some(answer.status), text);
     match (answer.status, answer.form) {
         (200, Form::Json) => {}
@@ -82,23 +73,31 @@ fn read(answer: &Answer) -> Result<Vec<PublicFile>, ApiError> {
     }
     let files: Vec<WirePublic> = serde_json::from_slice(&answer.body)
         .map_err(|error| ApiError::Unparsable(said(&error.to_string())))?;
-    files
-        .into_iter()
-        .map(|file| {
-            let id = FileId::from_link(&file.link).ok();
-            match (id, file.filename, file.size) {
-                (Some(id), Some(name), Some(size)) => Ok(PublicFile {
-                    id,
-                    name,
-                    size,
-                    protected: file.password,
-                }),
-                _ => Err(ApiError::Unparsable(said(
-                    "a file without id, name or size",
-                ))),
-            }
-        })
-        .collect()
+    let files: Vec<FileItem> = files.into_iter().map(item).collect::<Result<_, _>>()?;
+    Ok(FileListing {
+        // Whether the page has a cap is not known.
+        truncated: files.len() >= LISTING_CAP,
+        files,
+    })
+}
+
+fn item(file: WirePublic) -> Result<FileItem, ApiError> {
+    let id = FileId::from_link(&file.link).ok();
+    let (Some(id), Some(name), Some(size)) = (id, file.filename, file.size) else {
+        let text = "a file without id, name or size";
+        return Err(ApiError::Unparsable(Said::ours(text)));
+    };
+    Ok(FileItem {
+        id,
+        name,
+        size,
+        date: None,
+        checksum: None,
+        content_type: String::new(),
+        protected: file.password,
+        restricted: file.acl,
+        cdn: false,
+    })
 }
 
 fn has_password_field(page: &[u8]) -> bool {
@@ -110,12 +109,13 @@ fn has_password_field(page: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn judge(status: u16, form: Form, body: &str) -> Result<Vec<PublicFile>, ApiError> {
+    fn judge(status: u16, form: Form, body: &str) -> Result<Vec<FileItem>, ApiError> {
         read(&Answer {
             status,
             form,
             body: bytes::Bytes::copy_from_slice(body.as_bytes()),
         })
+        .map(|listing| listing.files)
     }
 
     #[test]

@@ -287,11 +287,10 @@ fn is_id(id: &str) -> Result<(), ApiError> {
 fn refusal(answer: &Answer) -> Option<UploadFailure> {
     let failure = |error, fate| Some(UploadFailure { error, fate });
     let page = String::from_utf8_lossy(&answer.body);
+    if told(answer).is_some() {
+        return None;
+    }
     if answer.form == Form::Json {
-        let links = serde_json::from_slice::<WireResult>(&answer.body).ok();
-        if answer.status == 200 && links.is_some_and(|result| result.links.is_some()) {
-            return None;
-        }
         let error = match super::call::json::<WireResult>(answer) {
             Err(error) => error,
             Ok(_) => ApiError::Unparsable(Said::ours("an upload without result")),
@@ -362,8 +361,21 @@ fn refused(words: &str) -> ApiError {
     ApiError::Refused(said)
 }
 
+/// The links that a node tells. The body alone decides: which content type a node gives
+/// it is not recorded.
+fn told(answer: &Answer) -> Option<Vec<WireUploaded>> {
+    let result = serde_json::from_slice::<WireResult>(&answer.body).ok()?;
+    (answer.status == 200).then_some(result.links).flatten()
+}
+
 /// What an answer of `end.pl` means (API notes 3.4).
 fn outcome(answer: &Answer) -> Result<UploadOutcome, ApiError> {
+    if let Some(links) = told(answer)
+        && !links.is_empty()
+    {
+        let files = links.into_iter().map(uploaded).collect::<Result<_, _>>()?;
+        return Ok(UploadOutcome::Links(files));
+    }
     let Answer { status, form, body } = answer;
     match (status, form) {
         (200, Form::Json) => {}
@@ -379,13 +391,7 @@ fn outcome(answer: &Answer) -> Result<UploadOutcome, ApiError> {
         (404 | 410, _) => return Ok(UploadOutcome::Untold),
         _ => return Err(class_of(*status, *form, &page_title(body))),
     }
-    let result: WireResult = super::call::json(answer)?;
-    let links = result.links.unwrap_or_default();
-    if links.is_empty() {
-        return Ok(UploadOutcome::Untold);
-    }
-    let files = links.into_iter().map(uploaded).collect::<Result<_, _>>()?;
-    Ok(UploadOutcome::Links(files))
+    super::call::json::<WireResult>(answer).map(|_| UploadOutcome::Untold)
 }
 
 fn uploaded(link: WireUploaded) -> Result<UploadedFile, ApiError> {
@@ -437,6 +443,7 @@ mod tests {
     fn an_answer_that_may_be_a_success_is_never_called_a_failure() {
         let fate = |status, form, body| refusal(&answer(status, form, body)).map(|f| f.fate);
         assert_eq!(fate(200, Form::Json, r#"{"links":[]}"#), None);
+        assert_eq!(fate(200, Form::Other, r#"{"links":[]}"#), None);
         assert_eq!(
             fate(200, Form::Html, "<a href=\"https://1fichier.com/?abcde\">"),
             Some(Fate::Unknown)
@@ -457,11 +464,13 @@ mod tests {
             "remove":"","size":"1234","whirlpool":"{}"}}]}}"#,
             "0a".repeat(64)
         );
-        let UploadOutcome::Links(files) = read(Form::Json, &links) else {
-            panic!("no links");
-        };
-        assert_eq!((files[0].size, files[0].name.as_str()), (1234, "a.bin"));
-        assert!(files[0].checksum.is_some());
+        for label in [Form::Json, Form::Html, Form::Other] {
+            let UploadOutcome::Links(files) = read(label, &links) else {
+                panic!("no links");
+            };
+            assert_eq!((files[0].size, files[0].name.as_str()), (1234, "a.bin"));
+            assert!(files[0].checksum.is_some());
+        }
         assert_eq!(
             read(Form::Html, "<h1>Veuillez patienter</h1>"),
             UploadOutcome::Pending

@@ -124,7 +124,7 @@ async fn key(loaded: &Loaded, daemons: &[Status], offline: bool) -> KeyAnswer {
     if offline {
         return KeyAnswer::NotAsked("--offline".to_owned());
     }
-    let api = match daemon::api(&loaded.settings, &loaded.paths, key) {
+    let api = match daemon::api(&loaded.settings, &loaded.paths, Some(key)) {
         Ok(api) => api,
         Err(error) => return KeyAnswer::NotAsked(super::exit::chain(&error)),
     };

@@ -22,26 +22,6 @@ const WHERE: &str = "\
 The API key is on https://1fichier.com/console/params.pl, for Premium and Access accounts.
 Take one for fichierfs alone: a program that shares it can get it locked.";
 
-/// What `init --help` says beyond its options.
-pub(super) const ABOUT: &str = "\
-Ask for the API key, check it with one call, and store it.
-
-Where to find it: https://1fichier.com/console/params.pl, for Premium and Access accounts. There the key can
-also be restricted to your address at home: whoever steals it can then use it only from there (uploads are not
-restricted by it). Take one key for each program: a program that shares one can get it locked for all.
-
-init stores the key in the configuration file (mode 0600), which keeps it from other users of the machine, not
-from programs of your own nor from who has the disk. Other places, by what they protect from:
-  --store desktop  the desktop's keyring: also from who has the disk or a backup, while you are not logged in
-  --store keyring  the kernel's keyring, in memory alone: also from who has the disk; it has to be given again after
-                   each restart of the machine; works without a desktop
-  api_key_command  a password manager or vault, by a command of yours: as that protects it
-  systemd credential fichierfs-api-key (systemd-creds encrypt): also from who has the disk
-  api_key_file     a file of its own, closed to others: keeps the key out of copies of the configuration
-  FICHIERFS_API_KEY  in the environment: for containers; programs of your own can read it
-
---rotate: make a new key on the site, run this, and running mounts use it from their next call on.";
-
 pub(super) async fn run(args: &InitArgs) -> Outcome {
     let loaded = load::load(&args.config, NamedFile::MayBeNew, &args.options, &[])?;
     let key = ask_for_key()?;
@@ -114,7 +94,7 @@ enum Checked {
 }
 
 async fn check(loaded: &Loaded, key: &ApiKey) -> Result<Checked, Failure> {
-    let api = daemon::api(&loaded.settings, &loaded.paths, key.clone())?;
+    let api = daemon::api(&loaded.settings, &loaded.paths, Some(key.clone()))?;
     let ask = Ask::until(Class::Interactive, Instant::now() + PATIENCE);
     match api.account(ask).await {
         Ok(account) => {

@@ -8,6 +8,7 @@ use crate::config::{
     self, ApiKey, ConfigError, Layers, Paths, Settings, config_file, read_config, resolve,
 };
 use crate::control::{Client, ControlError};
+use crate::daemon::Secrets;
 
 /// The configuration as it holds.
 pub struct Loaded {
@@ -113,6 +114,16 @@ fn missing(path: &Path) -> ConfigError {
 /// The key from wherever it is kept.
 pub fn key(settings: &Settings) -> Result<ApiKey, Failure> {
     Ok(config::find_key(settings, |name| std::env::var(name).ok())?)
+}
+
+/// The key and passwords for a mount. A public folder can be shown without a key.
+pub fn secrets(settings: &Settings) -> Result<Secrets, Failure> {
+    let key = match config::find_key(settings, |name| std::env::var(name).ok()) {
+        Err(ConfigError::NoKey) if settings.share.is_some() => None,
+        found => Some(found?),
+    };
+    let passwords = config::find_passwords(settings)?;
+    Ok(Secrets { key, passwords })
 }
 
 /// Where the sockets of this user's daemons are: also those that were started

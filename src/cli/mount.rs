@@ -57,7 +57,7 @@ fn serve(
         tracing::warn!("{name} is in the environment, but there is no such option");
     }
     let setup = Setup {
-        key: load::key(&loaded.settings)?,
+        secrets: load::secrets(&loaded.settings)?,
         mountpoint: mountpoint.clone(),
         settings: loaded.settings,
         paths: loaded.paths,
@@ -94,11 +94,11 @@ fn reread(args: &MountArgs, set_level: SetLevel) -> Result<Reread, Failure> {
     Ok(Arc::new(move || {
         let loaded = load::load(&config, load::NamedFile::Exists, &flags, &options);
         let loaded = loaded.map_err(|failure| failure.line)?;
-        let key = load::key(&loaded.settings).map_err(|failure| failure.line)?;
+        let secrets = load::secrets(&loaded.settings).map_err(|failure| failure.line)?;
         set_level(loaded.settings.log_level);
         Ok(Fresh {
             settings: loaded.settings,
-            key,
+            key: secrets.key,
         })
     }))
 }

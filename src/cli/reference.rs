@@ -108,12 +108,11 @@ fn kind_of(root: &Value, schema: &Value) -> String {
 
 /// A text of the code's documentation as one cell.
 fn plain(text: &str) -> String {
-    text.replace(
-        "[`SCHEMA`]",
-        &format!("The version of the schema: {SCHEMA}"),
-    )
-    .replace('\n', " ")
-    .replace('|', "\\|")
+    let version = format!("The version of the schema: {SCHEMA}");
+    text.replace("[`SCHEMA`](super::SCHEMA)", &version)
+        .replace("[`SCHEMA`]", &version)
+        .replace('\n', " ")
+        .replace('|', "\\|")
 }
 
 /// `UPDATE_DOCS=1 cargo test --lib cli::reference` writes the file anew.

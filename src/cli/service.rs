@@ -42,7 +42,7 @@ pub(super) fn run(verb: ServiceVerb) -> Outcome {
             let systemctl = systemctl(wanted.manager);
             let unit = instance(&at);
             show::print(&format!(
-                "{}Next, if it runs or is enabled:\n  {systemctl} disable --now 'fichierfs@{unit}.service'\n  {systemctl} daemon-reload\n",
+                "{}Next:\n  {systemctl} stop 'fichierfs@{unit}.service'\n  {systemctl} daemon-reload\n",
                 listed(&changes),
             ))?;
         }

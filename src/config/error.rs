@@ -112,9 +112,14 @@ pub enum ConfigError {
         #[source]
         error: BadKey,
     },
-    /// The command for the key failed.
-    #[error("api_key_command failed: {0}")]
-    KeyCommand(String),
+    /// A command that was to print a secret failed.
+    #[error("{option} failed: {why}")]
+    Command {
+        /// The option that gives it.
+        option: &'static str,
+        /// Why.
+        why: String,
+    },
     /// The kernel's keyring.
     #[error(
         "api_key_keyring: {name:?} in the kernel's keyring: {why}; after a restart of the machine run `fichierfs init --store keyring` again"

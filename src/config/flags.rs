@@ -32,6 +32,7 @@ fn argument(option: &'static OptionSpec) -> Arg {
             Kind::Count | Kind::Factor | Kind::Octal => "N",
             Kind::Timetable => "LIMIT",
             Kind::Listen => "PLACE",
+            Kind::PublicFolder => "LINK",
             Kind::Patterns => "NAMES",
             Kind::Text | Kind::Secret => "TEXT",
         });

@@ -97,9 +97,9 @@ impl fmt::Debug for ApiKey {
 pub struct KeyStore(Arc<RwLock<Option<ApiKey>>>);
 
 impl KeyStore {
-    /// A store with a key in it.
-    pub fn new(key: ApiKey) -> KeyStore {
-        KeyStore(Arc::new(RwLock::new(Some(key))))
+    /// A store with a key in it, or with none yet.
+    pub fn new(key: impl Into<Option<ApiKey>>) -> KeyStore {
+        KeyStore(Arc::new(RwLock::new(key.into())))
     }
 
     /// The key in use.

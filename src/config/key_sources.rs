@@ -42,7 +42,7 @@ pub fn find_key(
         }
     }
     if let Some(command) = &settings.api_key_command {
-        let text = run(command, COMMAND_PATIENCE)?;
+        let text = run("api_key_command", command)?;
         return parse("api_key_command".to_owned(), text.as_str().to_owned());
     }
     if let Some(path) = &settings.api_key_file {
@@ -65,8 +65,17 @@ fn missing(path: &Path) -> ConfigError {
 }
 
 /// Runs a command and gives what it prints; what it says of errors goes to ours.
-fn run(command: &str, patience: Duration) -> Result<Zeroizing<String>, ConfigError> {
-    let failed = |error: std::io::Error| ConfigError::KeyCommand(error.to_string());
+pub(super) fn run(option: &'static str, command: &str) -> Result<Zeroizing<String>, ConfigError> {
+    run_for(option, command, COMMAND_PATIENCE)
+}
+
+fn run_for(
+    option: &'static str,
+    command: &str,
+    patience: Duration,
+) -> Result<Zeroizing<String>, ConfigError> {
+    let because = |why: String| ConfigError::Command { option, why };
+    let failed = |error: std::io::Error| because(error.to_string());
     let mut child = Command::new("/bin/sh")
         .arg("-c")
         .arg(command)
@@ -86,10 +95,10 @@ fn run(command: &str, patience: Duration) -> Result<Zeroizing<String>, ConfigErr
     let status = wait(&mut child, patience).map_err(failed)?;
     match status {
         Some(status) if status.success() => {}
-        Some(status) => return Err(ConfigError::KeyCommand(status.to_string())),
+        Some(status) => return Err(because(status.to_string())),
         None => {
             let seconds = patience.as_secs();
-            return Err(ConfigError::KeyCommand(format!("no end after {seconds} s")));
+            return Err(because(format!("no end after {seconds} s")));
         }
     }
     // It has ended, and so has its output, unless it left a child behind that
@@ -109,9 +118,7 @@ fn run(command: &str, patience: Duration) -> Result<Zeroizing<String>, ConfigErr
     match text {
         Some(Ok(text)) => Ok(text),
         Some(Err(error)) => Err(failed(error)),
-        None => Err(ConfigError::KeyCommand(
-            "its output does not end".to_owned(),
-        )),
+        None => Err(because("its output does not end".to_owned())),
     }
 }
 
@@ -214,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_command_without_end_is_ended() {
-        let error = run("exec sleep 600", Duration::from_millis(50)).unwrap_err();
+        let error = run_for("x", "exec sleep 600", Duration::from_millis(50)).unwrap_err();
         assert!(error.to_string().contains("no end after"));
     }
 }

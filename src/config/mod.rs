@@ -1,4 +1,5 @@
-//! The configuration: one table of options, and the sources of the key.
+//! The configuration: one table of options, and the sources of the key and of
+//! passwords.
 //!
 //! An option exists because it has a line in [`OPTIONS`]; its flag, its variable, its key in the
 //! file, its `-o` form and its text in the manual all come from that line. [`resolve`] puts the
@@ -16,7 +17,9 @@ mod key;
 mod key_sources;
 mod keyring;
 mod options;
+mod password;
 mod paths;
+mod public;
 #[cfg(test)]
 pub(crate) mod reference;
 mod resolve;
@@ -32,7 +35,9 @@ pub use key::{ApiKey, BadKey, KeyStore};
 pub use key_sources::find_key;
 pub use keyring::store as store_in_keyring;
 pub use options::{Change, OPTIONS, OptionSpec, Scope, Settings};
+pub use password::{Password, Passwords, find_passwords};
 pub use paths::{Paths, config_file};
+pub use public::PublicFolder;
 pub use resolve::{Layer, Layers, Resolved, resolve};
 pub use timetable::Timetable;
 pub use value::{

@@ -9,7 +9,7 @@ use super::timetable::Timetable;
 use super::value::{
     AddressFamily, Factor, Fsync, Kind, Listen, LogFormat, LogLevel, Patterns, Size, Umask, Value,
 };
-use super::{ApiKey, ConfigError};
+use super::{ApiKey, ConfigError, Password, PublicFolder};
 
 /// What an option is about, for grouping it in help texts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +61,13 @@ macro_rules! change {
     (Now) => {
         Change::Now
     };
+}
+
+impl Settings {
+    /// Whether the mount takes no changes: asked for, or because nobody may change what it shows.
+    pub fn is_read_only(&self) -> bool {
+        self.ro || self.share.is_some()
+    }
 }
 
 impl OptionSpec {
@@ -166,6 +173,16 @@ options! {
     /// after a restart of the machine.
     api_key_keyring: Option<String> = "", Key, Now;
 
+    /// A shell command that prints the password of the public folder that `share` names.
+    share_password_command: Option<String> = "", Key;
+    /// The password of files that the service gives only to who knows one: sent for these alone.
+    file_password: Option<Password> = "", Key;
+    /// A shell command that prints that password.
+    file_password_command: Option<String> = "", Key;
+
+    /// Show this public folder instead of the account, for reading only. Names and sizes need no
+    /// account; the service gives the bytes only to who has the key of one.
+    share: Option<PublicFolder> = "", Mount;
     /// Refuse all changes.
     ro: bool = "false", Mount;
     /// Let other users see the mount.

@@ -8,7 +8,10 @@ use super::{ConfigError, Settings, private_folder};
 /// The name of the mount's folders if no profile gives one.
 const NO_PROFILE: &str = "default";
 
-/// The places of one account. Nothing is made before it is asked for.
+/// What the name of a public folder's places begins with.
+const SHARE: &str = "share-";
+
+/// The places of one account, or of one public folder. Nothing is made before it is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Paths {
     state: PathBuf,
@@ -24,9 +27,13 @@ pub fn config_file() -> Result<PathBuf, ConfigError> {
 }
 
 impl Paths {
-    /// The places for a profile, as the settings say or below the user's folders.
+    /// The places for a profile, or for a public folder that is shown instead of an account, as
+    /// the settings say or below the user's folders.
     pub fn new(settings: &Settings, profile: Option<&str>) -> Result<Paths, ConfigError> {
-        let name = folder_name(profile.unwrap_or(NO_PROFILE));
+        let name = match &settings.share {
+            Some(folder) => format!("{SHARE}{}", folder.id()),
+            None => folder_name(profile.unwrap_or(NO_PROFILE)),
+        };
         let data = || dirs::data_local_dir().ok_or(ConfigError::NoHome);
         let state = match &settings.state_dir {
             Some(path) => path.clone(),
@@ -126,6 +133,22 @@ mod tests {
             paths.simulator_pace_file().unwrap(),
             dir.path().join("s/t/pace.json")
         );
+    }
+
+    #[test]
+    fn a_public_folder_has_places_of_its_own_under_any_profile() {
+        let layers = Layers {
+            flags: vec![("share", "https://1fichier.com/dir/Ab3dEfGh".to_owned())],
+            ..Layers::default()
+        };
+        let settings = resolve(&layers).unwrap().settings;
+        for profile in [None, Some("work")] {
+            let paths = Paths::new(&settings, profile).unwrap();
+            let [state, cache, _] = paths.all();
+            assert!(state.ends_with("fichierfs/share-Ab3dEfGh"));
+            assert!(cache.ends_with("fichierfs/share-Ab3dEfGh"));
+        }
+        assert!(settings.is_read_only());
     }
 
     #[test]

@@ -44,7 +44,7 @@ fn takes(option: &OptionSpec) -> String {
             let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
             words.join(", ")
         }
-        Kind::Secret => "an API key; not as an argument".to_owned(),
+        Kind::Secret => "a secret; not as an argument".to_owned(),
         kind => kind.expects(),
     }
 }

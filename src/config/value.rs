@@ -32,6 +32,8 @@ pub enum Kind {
     Patterns,
     /// A place to listen at: the path of a unix socket, or a loopback address with a port.
     Listen,
+    /// A public folder of the service, by its link.
+    PublicFolder,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A secret: never shown, never taken from the command line.
@@ -63,7 +65,10 @@ impl Kind {
                     .to_owned()
             }
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
-            Kind::Secret => "an API key".to_owned(),
+            Kind::PublicFolder => {
+                "the link of a public folder such as https://1fichier.com/dir/Ab3dEfGh".to_owned()
+            }
+            Kind::Secret => "a key or password of one line".to_owned(),
         }
     }
 }

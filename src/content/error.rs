@@ -47,6 +47,9 @@ pub enum ContentError {
     /// The service does not give this file to this account.
     #[error("the service refuses this file: {0}")]
     Refused(Reason),
+    /// There is no API key to ask with.
+    #[error("the service gives bytes only to who has the key of an account: {0}")]
+    NoKey(Reason),
     /// Nothing may be asked of the service now: a lock, our own pace, the key.
     #[error("the service cannot be asked now: {0}")]
     Held(Reason),

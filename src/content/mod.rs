@@ -60,10 +60,11 @@ use tokio::time::{Instant, timeout_at};
 pub use blocks::BLOCK_SIZE;
 pub use error::{ContentError, Reason};
 pub use pins::Pinned;
+pub use service::{Addresses, Service};
 pub use stats::ContentStats;
 pub use verify::{AtWork, Verdict};
 
-use crate::api::{Api, ApiError};
+use crate::api::ApiError;
 use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
 use crate::throttle::Throttle;
@@ -182,15 +183,16 @@ impl Content {
     /// # Errors
     /// The folder or the database cannot be used.
     pub fn open(
-        api: Api,
+        service: impl Into<Service>,
         store: Store,
         dir: &Path,
         options: ContentOptions,
         runtime: Handle,
     ) -> Result<Content, ContentError> {
-        let limits = api.limits();
+        let origin = service.into();
+        let limits = origin.api().limits();
         let life = LinkLife::new(limits.link_opens, limits.link_resumes);
-        Content::over(Arc::new(api), life, store, dir, options, runtime)
+        Content::over(Arc::new(origin), life, store, dir, options, runtime)
     }
 
     fn over(

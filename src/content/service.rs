@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 
 use super::error::{ContentError, Reason};
 use super::origin::{Chunks, Fault, Link, Need, Origin};
-use crate::api::{Api, ApiError, Ask, Class, DownloadUrl, LinkFault};
+use crate::api::{Address, Api, ApiError, Ask, Class, DownloadUrl, LinkFault};
 use crate::ids::FileId;
 
 /// A link of the service, with the client that can open it.
@@ -19,21 +19,49 @@ struct ServiceLink {
     url: DownloadUrl,
 }
 
-impl Origin for Api {
+/// How a file is asked for; looked up once for each link.
+pub type Addresses = Arc<dyn Fn(&FileId) -> Address + Send + Sync>;
+
+/// The service, as the origin of bytes.
+pub struct Service {
+    api: Api,
+    addresses: Addresses,
+}
+
+impl Service {
+    /// Where files are asked for in other ways than by their links.
+    pub fn with_addresses(api: Api, addresses: Addresses) -> Service {
+        Service { api, addresses }
+    }
+
+    /// The client that is asked.
+    pub(super) fn api(&self) -> &Api {
+        &self.api
+    }
+}
+
+impl From<Api> for Service {
+    /// Every file is asked for by its link.
+    fn from(api: Api) -> Service {
+        Service::with_addresses(api, Arc::new(|file| file.into()))
+    }
+}
+
+impl Origin for Service {
     fn link(
         &self,
         id: &FileId,
         need: Need,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
-        let (api, id) = (self.clone(), id.clone());
+        let (api, address) = (self.api.clone(), (self.addresses)(id));
         let class = match need {
             Need::Now => Class::Interactive,
             Need::Soon => Class::Background,
         };
         async move {
             let url = api
-                .download_token(&id, Ask::until(class, deadline))
+                .download_token(address, Ask::until(class, deadline))
                 .await
                 .map_err(fault_of_link)?;
             Ok(Arc::new(ServiceLink { api, url }) as Arc<dyn Link>)
@@ -66,6 +94,7 @@ fn fault_of_link(error: ApiError) -> Fault {
         | ApiError::Host(_)
         | ApiError::Refused(_)
         | ApiError::Misuse(_) => Fault::Final(ContentError::Refused(reason)),
+        ApiError::NoKey => Fault::Final(ContentError::NoKey(reason)),
         ApiError::Transient(_) | ApiError::Unparsable(_) | ApiError::Link(_) => {
             Fault::Again(reason)
         }
@@ -110,7 +139,7 @@ mod tests {
     fn what_stops_all_calls_ends_the_wait() {
         assert!(matches!(
             fault_of_link(ApiError::NoKey),
-            Fault::Final(ContentError::Held(_))
+            Fault::Final(ContentError::NoKey(_))
         ));
     }
 }

@@ -45,7 +45,7 @@ fn save(store: &Store, account: &api::Account, print: &str) -> Result<Account, S
     Ok(told)
 }
 
-fn put(store: &Store, rows: &[(&str, &str)]) -> Result<(), StoreError> {
+pub(super) fn put(store: &Store, rows: &[(&str, &str)]) -> Result<(), StoreError> {
     store.write(|tx| {
         for (key, value) in rows {
             tx.execute(
@@ -58,7 +58,7 @@ fn put(store: &Store, rows: &[(&str, &str)]) -> Result<(), StoreError> {
     })
 }
 
-fn get(store: &Store, key: &str) -> Result<Option<String>, StoreError> {
+pub(super) fn get(store: &Store, key: &str) -> Result<Option<String>, StoreError> {
     store.read(|c| Ok::<_, StoreError>(read(c, key)?))
 }
 

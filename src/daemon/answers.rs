@@ -359,6 +359,10 @@ impl Controlled for Handle {
 
     async fn account(&self) -> Result<Account, Refusal> {
         let parts = &self.shared.parts;
+        if self.shared.settings.share.is_some() {
+            let line = "a public folder is mounted there: it has no account";
+            return Err(Refusal::new(RefusalKind::NotNow, line));
+        }
         if let Some(account) = account::load(&parts.below.store).map_err(Refusal::failed)? {
             return Ok(account);
         }

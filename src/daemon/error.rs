@@ -71,6 +71,24 @@ pub enum StartError {
         /// Why not.
         why: String,
     },
+    /// The state is of a public folder, and something else was to be shown.
+    #[error("this state directory is of the public folder {0}; give another one with --state-dir")]
+    StateOfShare(String),
+    /// The state is of an account, and a public folder was to be shown.
+    #[error(
+        "this state directory is of an account, not of a public folder; give another one with --state-dir"
+    )]
+    StateOfAccount,
+    /// A public folder that cannot be shown.
+    #[error("the public folder {id} cannot be shown: {error}. {advice}")]
+    Share {
+        /// Its id.
+        id: String,
+        /// Why.
+        error: ApiError,
+        /// What to do about it.
+        advice: &'static str,
+    },
     /// `root_folder` is no folder of the account.
     #[error("root_folder {0:?} is no folder of the account")]
     NoRootFolder(String),
@@ -121,6 +139,8 @@ impl StartError {
             StartError::Config(_)
                 | StartError::Endpoint(_)
                 | StartError::Scaled(_)
+                | StartError::StateOfShare(_)
+                | StartError::StateOfAccount
                 | StartError::NoRootFolder(_)
         )
     }

@@ -31,6 +31,7 @@ mod places;
 mod rates;
 mod reload;
 mod service;
+mod shown;
 mod verify;
 mod walks;
 
@@ -42,7 +43,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::{ApiKey, Paths, Settings};
+use crate::config::{ApiKey, Passwords, Paths, Settings};
 use crate::control::protocol::{Backlog, Parting, Phase};
 use crate::control::{Scrape, server::Server, socket};
 use crate::fuse::{
@@ -64,14 +65,23 @@ pub struct Setup {
     pub settings: Settings,
     /// Where things are kept.
     pub paths: Paths,
-    /// The key.
-    pub key: ApiKey,
+    /// The key and passwords.
+    pub secrets: Secrets,
     /// An empty folder.
     pub mountpoint: PathBuf,
     /// Options of mount(8) that are the kernel's.
     pub kernel_options: Vec<String>,
     /// Reads the configuration anew; `None` where there is none to read.
     pub reread: Option<Reread>,
+}
+
+/// What nobody may see.
+#[derive(Default)]
+pub struct Secrets {
+    /// The key, without which only a public folder can be shown.
+    pub key: Option<ApiKey>,
+    /// Passwords of what others share.
+    pub passwords: Passwords,
 }
 
 /// What all who answer for the daemon share.
@@ -164,8 +174,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let settings = setup.settings.clone();
     let (paths, here) = (setup.paths, runtime.clone());
     let below =
-        blocking(move || Below::build(&settings, &paths, setup.key, changes, &here)).await?;
-    account::bind(&below.store, &below.api).await?;
+        blocking(move || Below::build(&settings, &paths, setup.secrets, changes, &here)).await?;
+    shown::bind(&below, &setup.settings).await?;
     let root = places::root(&below, &setup.settings).await?;
     let parts = below.with_vfs(&setup.settings, root)?;
     account::show(&parts)?;
@@ -218,7 +228,10 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         Some(at) => Some(Scrape::start(at, handle.clone()).await?),
         None => None,
     };
-    let account = tokio::spawn(account::keep(shared.parts.clone()));
+    let account = tokio::spawn(shown::keep_figures(
+        shared.parts.clone(),
+        shared.settings.clone(),
+    ));
     let content = shared.parts.below.content.clone();
     let looks = tokio::spawn(shared.rates.clone().keep(content));
     let pins = tokio::spawn(shared.pins.clone().keep(shared.parts.below.clone()));
@@ -247,7 +260,7 @@ pub fn check_mountpoint(path: &Path, paths: &Paths) -> Result<Mountpoint, StartE
 
 fn mount_options(settings: &Settings, kernel: &[String]) -> MountOptions {
     MountOptions {
-        read_only: settings.ro,
+        read_only: settings.is_read_only(),
         allow_other: settings.allow_other,
         no_exec: kernel.iter().any(|option| option == "noexec"),
     }

@@ -7,7 +7,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::StartError;
+use super::{Secrets, StartError, shown};
 use crate::api::{Api, ApiConfig, Endpoints, Limits, Pace};
 use crate::config::{ApiKey, Fsync, KeyStore, Paths, Settings};
 use crate::content::{Content, ContentOptions};
@@ -57,7 +57,7 @@ struct Uploads {
 ///
 /// # Errors
 /// Addresses that cannot be used, and folders that cannot be made.
-pub fn api(settings: &Settings, paths: &Paths, key: ApiKey) -> Result<Api, StartError> {
+pub fn api(settings: &Settings, paths: &Paths, key: Option<ApiKey>) -> Result<Api, StartError> {
     let endpoints = Endpoints::new(&settings.api_url, &settings.site_url)?;
     let simulated = endpoints.is_loopback();
     let scale = settings.limits_scale.0;
@@ -94,16 +94,19 @@ impl Below {
     pub fn build(
         settings: &Settings,
         paths: &Paths,
-        key: ApiKey,
+        secrets: Secrets,
         changes: UnboundedSender<tree::Change>,
         runtime: &Runtime,
     ) -> Result<Below, StartError> {
         let state = paths.state_dir()?;
         let store = Store::open(&state.join(DATABASE))?;
-        let api = api(settings, paths, key)?;
+        let api = api(settings, paths, secrets.key)?;
+        let tree = Tree::new(store.clone(), api.limits().listing_lag);
+        tree.keep_here(&settings.local_names.0)?;
+        let (source, service) = shown::origins(settings, &api, &tree, secrets.passwords);
         let downlink = Throttle::new(settings.download_limit.clone());
         let content = Content::open(
-            api.clone(),
+            service,
             store.clone(),
             &paths.cache_dir()?,
             ContentOptions {
@@ -125,11 +128,9 @@ impl Below {
                 budget: settings.staging_budget.0,
             },
         )?;
-        let tree = Tree::new(store.clone(), api.limits().listing_lag);
-        tree.keep_here(&settings.local_names.0)?;
         let refresher = Refresher::new(
             tree.clone(),
-            api.clone(),
+            source,
             settings.dir_cache_time,
             changes.clone(),
             runtime.clone(),
@@ -162,7 +163,7 @@ impl Below {
             uid: settings.uid.unwrap_or(nix::unistd::geteuid().as_raw()),
             gid: settings.gid.unwrap_or(nix::unistd::getegid().as_raw()),
             umask: settings.umask.0,
-            access: match settings.ro {
+            access: match settings.is_read_only() {
                 true => Access::ReadOnly,
                 false => Access::ReadWrite,
             },

@@ -19,8 +19,8 @@ pub struct Fresh {
     /// The options. Whoever read them has put into effect what is not the daemon's, as the
     /// level of the log.
     pub settings: Settings,
-    /// The key.
-    pub key: ApiKey,
+    /// The key, if there is one.
+    pub key: Option<ApiKey>,
 }
 
 impl Handle {
@@ -49,7 +49,11 @@ impl Handle {
             mut applied,
             mut later,
         } = self.shared.follow(&fresh.settings);
-        match self.take_key(fresh.key, new_key).await {
+        let change = match fresh.key {
+            Some(key) => self.take_key(key, new_key).await,
+            None => KeyChange::None,
+        };
+        match change {
             KeyChange::None => {}
             KeyChange::Taken => applied.push("api_key".to_owned()),
             KeyChange::Stays(why) => {

@@ -76,8 +76,8 @@ pub fn install(
     Ok(changes)
 }
 
-/// Takes away the files of a service: those of one instance, and what all share once no
-/// other instance has a file here or is enabled.
+/// Takes away the files of a service: those of one instance, also the links that enabled it,
+/// and what all share once no other instance has a file here or is enabled.
 ///
 /// # Errors
 /// As for [`install`].
@@ -93,7 +93,11 @@ pub fn uninstall(
     if last {
         check(&template, edited)?;
     }
-    let mut changes = remove(own.clone())?;
+    let mut changes = Vec::new();
+    for link in enabled(&place.units, &instance(mountpoint))? {
+        changes.extend(remove(link)?);
+    }
+    changes.extend(remove(own.clone())?);
     if let Some(folder) = own.parent() {
         // Only if nothing else is in it.
         let _ = fs::remove_dir(folder);
@@ -111,13 +115,39 @@ pub fn uninstall(
 }
 
 fn drop_in_file(place: &Place, mountpoint: &Path) -> PathBuf {
-    let folder = format!("fichierfs@{}.service.d", instance(mountpoint));
+    let folder = format!("{}.d", unit_name(&instance(mountpoint)));
     place.units.join(folder).join("profile.conf")
+}
+
+fn unit_name(instance: &str) -> String {
+    format!("fichierfs@{instance}.service")
+}
+
+/// The links by which targets want an instance: what `systemctl enable` made.
+fn enabled(units: &Path, instance: &str) -> Result<Vec<PathBuf>, ServiceError> {
+    let name = unit_name(instance);
+    let mut links = Vec::new();
+    let entries = match fs::read_dir(units) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(links),
+        Err(error) => return Err(ServiceError::file(units)(error)),
+    };
+    for entry in entries {
+        let folder = entry.map_err(ServiceError::file(units))?.path();
+        let wants = folder
+            .extension()
+            .is_some_and(|end| end == "wants" || end == "requires");
+        let link = folder.join(&name);
+        if wants && link.is_symlink() {
+            links.push(link);
+        }
+    }
+    Ok(links)
 }
 
 /// Whether another instance has a drop-in here or is wanted by a target.
 fn others(units: &Path, instance: &str) -> Result<bool, ServiceError> {
-    let own = format!("fichierfs@{instance}.service");
+    let own = unit_name(instance);
     let mut folders = vec![units.to_owned()];
     while let Some(folder) = folders.pop() {
         let entries = match fs::read_dir(&folder) {
@@ -243,8 +273,15 @@ mod tests {
         let again = put(&place, "/mnt/a", Edited::Stay).unwrap();
         assert!(again.iter().all(|change| matches!(change, Change::Kept(_))));
         put(&place, "/mnt/b", Edited::Stay).unwrap();
+        // As `systemctl enable` does.
+        let wants = place.units.join("multi-user.target.wants");
+        fs::create_dir(&wants).unwrap();
+        let link = wants.join("fichierfs@mnt-a.service");
+        std::os::unix::fs::symlink(place.units.join(TEMPLATE), &link).unwrap();
         let gone = uninstall(&place, "/mnt/a".as_ref(), Edited::Stay).unwrap();
-        assert_eq!(gone.len(), 1, "{gone:?}");
+        assert_eq!(gone.len(), 2, "{gone:?}");
+        assert!(!link.is_symlink());
+        fs::remove_dir(&wants).unwrap();
         assert!(place.units.join(TEMPLATE).exists());
         let gone = uninstall(&place, "/mnt/b".as_ref(), Edited::Stay).unwrap();
         assert_eq!(gone.len(), 3, "{gone:?}");

@@ -75,11 +75,11 @@ pub(super) async fn run(
         inner.progress(folder, Progress { files, left });
         let now = Time::now();
         let ask = Ask::until(Class::Background, Instant::now() + PATIENCE);
-        let answer = match inner.api.list_files(id, window, ask).await {
+        let answer = match inner.source.slice(id, window, ask).await {
             Ok(answer) => answer,
             Err(error) if error.is_passing() => {
                 plan.put_back(slice);
-                let pause = pause(&error, inner.api.limits().folder_gap);
+                let pause = pause(&error, inner.source.api().limits().folder_gap);
                 tracing::debug!(%folder, %error, "the next slice waits");
                 tokio::time::sleep(pause).await;
                 continue;

@@ -15,6 +15,7 @@
 //! - `local`: files that stay here.
 //! - [`state`]: how far a file has come; pure.
 //! - [`refresh`]: fetches listings, one at a time for a folder.
+//! - [`source`]: where listings come from.
 //! - [`walk`]: lists all below a folder anew.
 //! - `complete`, `slices`: folders of more files than a listing holds.
 //!
@@ -44,6 +45,7 @@ pub mod refresh;
 pub mod removals;
 mod rows;
 pub(crate) mod slices;
+pub mod source;
 pub mod state;
 #[cfg(test)]
 mod tests;

@@ -22,9 +22,10 @@ use super::complete::{self, Progress, Seen};
 use super::events::Change;
 use super::merge::{Extent, ListedFile, ListedFolder, Listing};
 use super::node::{Kind, Known, Node};
+use super::source::Source;
 use super::{Tree, TreeError};
 use crate::api::limits::LISTING_CAP;
-use crate::api::{self, Api, ApiError, Ask, Class};
+use crate::api::{self, ApiError, Ask, Class};
 use crate::ids::{FileId, FolderId, Ino, Time};
 
 /// How long a doubted answer is left before the folder is asked for again; the
@@ -65,7 +66,7 @@ pub struct Refresher {
 
 pub(super) struct Inner {
     pub(super) tree: Tree,
-    pub(super) api: Api,
+    pub(super) source: Source,
     /// A listing older than this is fetched again when somebody looks.
     max_age: Duration,
     changes: UnboundedSender<Change>,
@@ -134,11 +135,11 @@ impl State {
 }
 
 impl Refresher {
-    /// Fetches for `tree` through `api`; listings older than `max_age` are
+    /// Fetches for `tree` from `source`; listings older than `max_age` are
     /// refreshed when looked at. What changed is sent to `changes`.
     pub fn new(
         tree: Tree,
-        api: Api,
+        source: impl Into<Source>,
         max_age: Duration,
         changes: UnboundedSender<Change>,
         runtime: Handle,
@@ -146,7 +147,7 @@ impl Refresher {
         Refresher {
             inner: Arc::new(Inner {
                 tree,
-                api,
+                source: source.into(),
                 max_age,
                 changes,
                 runtime,
@@ -250,7 +251,7 @@ impl Refresher {
 
     /// The folder is listed again soon, and nobody waits for it.
     pub fn again(&self, folder: Ino) {
-        let deadline = Instant::now() + self.inner.api.limits().folder_gap * 4;
+        let deadline = Instant::now() + self.inner.source.api().limits().folder_gap * 4;
         drop(self.fly(folder, Ask::until(Class::Refresh, deadline)));
     }
 
@@ -266,7 +267,7 @@ impl Refresher {
     /// The service does not give `entry`, which the folder lists: it is listed again as
     /// soon as its floor allows, once for each entry.
     pub fn doubt(&self, folder: Ino, entry: Ino) {
-        let window = self.inner.api.limits().failing_window;
+        let window = self.inner.source.api().limits().failing_window;
         {
             let mut state = self.inner.state.lock();
             if state.refused(folder).is_some() || !state.doubts(entry, window) {
@@ -338,7 +339,7 @@ impl Inner {
         let Some(id) = node.folder_id() else {
             return Ok(asked); // Not on the service: nothing there to be seen.
         };
-        let listing = match self.api.list_folder(id, ask).await {
+        let listing = match self.source.list(id, ask).await {
             Ok(listing) => listing,
             Err(error) => {
                 if let (ApiError::NotFound(_), Some(place)) = (&error, &node.place) {
@@ -348,8 +349,9 @@ impl Inner {
                 return Err(error.into());
             }
         };
-        let first = listing.truncated.then(|| complete::First::of(&listing));
-        let begins = listing.truncated && self.begin_completing(folder);
+        let sliced = listing.truncated && self.source.has_slices();
+        let first = sliced.then(|| complete::First::of(&listing));
+        let begins = sliced && self.begin_completing(folder);
         self.seen(folder, &listing.files);
         match self
             .tree
@@ -375,7 +377,7 @@ impl Inner {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
                 // One question at least.
-                let expected = Instant::now().checked_add(self.api.limits().folder_gap);
+                let expected = Instant::now().checked_add(self.source.api().limits().folder_gap);
                 place.insert(Completing {
                     expected,
                     ..Completing::default()
@@ -393,7 +395,7 @@ impl Inner {
             let rest = match &outcome {
                 Ok(Seen::Whole) => None,
                 // There is nothing to be learnt from asking all of that again soon.
-                Ok(Seen::Never) => Some(inner.api.limits().all_files_gap),
+                Ok(Seen::Never) => Some(inner.source.api().limits().all_files_gap),
                 Err(error) => {
                     tracing::warn!(%folder, %error, "a folder of very many files is not seen whole");
                     Some(inner.rest_after(error))
@@ -412,7 +414,7 @@ impl Inner {
         if let Some(completing) = self.state.lock().completing.get_mut(&folder) {
             completing.progress = progress;
             let left = u32::try_from(progress.left).unwrap_or(u32::MAX);
-            let wait = self.api.limits().folder_gap.checked_mul(left);
+            let wait = self.source.api().limits().folder_gap.checked_mul(left);
             completing.expected = wait.and_then(|wait| Instant::now().checked_add(wait));
         }
     }
@@ -461,7 +463,7 @@ impl Inner {
     /// How long a folder is left alone after its listing failed: what the service
     /// refuses, it is not asked for again soon, since it bans who keeps failing.
     fn rest_after(&self, error: &RefreshError) -> Duration {
-        let limits = self.api.limits();
+        let limits = self.source.api().limits();
         match refusal(error) {
             Some(_) => limits.failing_window,
             None => limits.folder_gap * 2,

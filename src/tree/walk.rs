@@ -99,7 +99,7 @@ impl Refresher {
                 RefreshError::TimedOut => Duration::ZERO,
                 RefreshError::Api(api) if api.is_passing() && tries + 1 < TRIES => {
                     tries += 1;
-                    self.inner.api.limits().folder_gap * 2
+                    self.inner.source.api().limits().folder_gap * 2
                 }
                 _ => return Err(error),
             };

@@ -53,7 +53,7 @@ impl From<StagingError> for Error {
             StagingError::TooBig => ErrorKind::TooBig,
             StagingError::Content(e) => match e {
                 ContentError::Gone(_) => ErrorKind::Stale,
-                ContentError::Refused(_) => ErrorKind::Access,
+                ContentError::Refused(_) | ContentError::NoKey(_) => ErrorKind::Access,
                 ContentError::Timeout(_) => ErrorKind::TimedOut,
                 _ => ErrorKind::Io,
             },

@@ -6,9 +6,11 @@ mod doctor;
 #[path = "../common/guard.rs"]
 mod guard;
 mod json;
+mod machine;
 mod observed;
 mod options;
 mod ordinary;
+mod profiles;
 mod restore;
 mod running;
 mod service;

@@ -20,10 +20,10 @@ cd "$HOME"
 fichierfs --help > help
 for verb in init mount status doctor unmount service demo; do grep -q "^  $verb " help; done
 
-fichierfs demo > demo & demo=$!
+env -u XDG_RUNTIME_DIR fichierfs demo > demo & demo=$!
 until grep -q fuse.fichierfs /proc/self/mountinfo && ls 1fichier-demo | grep -q .; do sleep 0.1; done
 kill -INT $demo && wait $demo
-! [ -e 1fichier-demo ]
+! [ -e 1fichier-demo ] && ! [ -e .local ] && ! [ -e .cache ] && ! [ -e .config ]
 
 printf '%s\n' "$KEY" | fichierfs init > said
 grep -q 'Next: mkdir -p ~/1fichier && fichierfs mount ~/1fichier' said

@@ -15,6 +15,7 @@ mod pinning;
 mod reading;
 mod secrets;
 mod semantics;
+mod shares;
 mod sharing;
 mod workflows;
 mod writing;

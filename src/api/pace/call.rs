@@ -93,6 +93,8 @@ pub enum Subject {
     Folder(FolderId),
     /// All files of the account.
     AllFiles,
+    /// A public folder, by a number of its own.
+    Public(u64),
     /// Not a listing.
     Other,
 }
@@ -104,6 +106,14 @@ pub struct Call {
     pub script: Script,
     /// What is listed.
     pub subject: Subject,
+}
+
+impl Subject {
+    /// A public folder, by the id in its link.
+    pub(in crate::api) fn public(id: &str) -> Subject {
+        let digit = |number: u64, byte: u8| number.wrapping_mul(131).wrapping_add(byte.into());
+        Subject::Public(id.bytes().fold(0, digit))
+    }
 }
 
 impl Call {

@@ -191,8 +191,8 @@ pub(super) fn decide(
         }
     }
     match call.subject {
-        Subject::Folder(id) => {
-            if let Some(listed) = state.folders.get(&id.0) {
+        Subject::Folder(_) | Subject::Public(_) => {
+            if let Some(listed) = state.folders.get(&number(call.subject)) {
                 not_before(listed + micros(limits.folder_gap), Why::SameFolder);
             }
         }
@@ -243,6 +243,16 @@ pub(super) fn decide(
     }
 }
 
+/// The number by which a folder's last listing is noted; public folders have theirs apart
+/// from those of accounts.
+fn number(subject: Subject) -> u64 {
+    match subject {
+        Subject::Folder(id) => id.0,
+        Subject::Public(number) => number | 1 << 63,
+        Subject::AllFiles | Subject::Other => 0,
+    }
+}
+
 /// When a call counts no more for the burst. For one without an answer yet it is
 /// the time to look again.
 fn leaves_burst(call: &Recent, limits: &Limits, now: Micros) -> Micros {
@@ -272,8 +282,8 @@ pub(super) fn grant(state: &mut State, call: &Call) {
     });
     state.quiet_calls += 1;
     match call.subject {
-        Subject::Folder(id) => {
-            state.folders.insert(id.0, now);
+        Subject::Folder(_) | Subject::Public(_) => {
+            state.folders.insert(number(call.subject), now);
         }
         Subject::AllFiles => state.all_files = Some(now),
         Subject::Other => {}
@@ -363,11 +373,11 @@ fn arrived(state: &mut State, call: &Call, sent: Micros, verdict: Verdict) {
     }
     let counted = (verdict != Verdict::NotSent).then_some(now);
     match (call.subject, counted) {
-        (Subject::Folder(id), Some(now)) => {
-            state.folders.insert(id.0, now);
+        (Subject::Folder(_) | Subject::Public(_), Some(now)) => {
+            state.folders.insert(number(call.subject), now);
         }
-        (Subject::Folder(id), None) => {
-            state.folders.remove(&id.0);
+        (Subject::Folder(_) | Subject::Public(_), None) => {
+            state.folders.remove(&number(call.subject));
         }
         (Subject::AllFiles, counted) => state.all_files = counted,
         (Subject::Other, _) => {}

@@ -14,7 +14,7 @@ use super::signals::Signals;
 use super::{Outcome, log, mount};
 use crate::config::{ApiKey, Layers, LogFormat, LogLevel, Paths, resolve};
 use crate::control::protocol::Parting;
-use crate::daemon::{self, Ended, Running, Setup};
+use crate::daemon::{self, Ended, Running, Secrets, Setup};
 use crate::sim::{Shape, SimConfig, Simulator};
 
 /// Where to mount if nobody says.
@@ -27,8 +27,8 @@ pub(super) async fn run(mountpoint: Option<PathBuf>) -> Outcome {
     let _ = log::start(LogLevel::Warn, LogFormat::Text, log::Target::Stderr)?;
     let mut signals = Signals::new()?;
     let mountpoint = std::path::absolute(mountpoint.unwrap_or_else(|| PLACE.into()))?;
-    let made = Made::folder(&mountpoint)?;
     let scratch = Scratch::new()?;
+    let made = Made::folder(&mountpoint)?;
     let simulator = Simulator::start(SimConfig {
         shape: Shape {
             api_latency: LATENCY,
@@ -38,7 +38,10 @@ pub(super) async fn run(mountpoint: Option<PathBuf>) -> Outcome {
     })
     .await?;
     files::fill(&simulator.account()).map_err(|error| Failure::of(&error))?;
-    let mut running = daemon::start(setup(&simulator, scratch.path(), &mountpoint)?).await?;
+    let setup = setup(&simulator, scratch.path(), &mountpoint)?;
+    let [.., sockets] = setup.paths.all();
+    let sockets = Made::folder(sockets)?;
+    let mut running = daemon::start(setup).await?;
     show::print(&invitation(&mountpoint, Paint::for_stdout()))?;
 
     let ended = tokio::select! {
@@ -47,7 +50,7 @@ pub(super) async fn run(mountpoint: Option<PathBuf>) -> Outcome {
     };
     simulator.stop().await;
     drop(scratch);
-    drop(made);
+    drop((made, sockets));
     match ended.failure {
         Some(_) => mount::outcome(ended),
         None => {
@@ -85,7 +88,12 @@ fn setup(simulator: &Simulator, scratch: &Path, mountpoint: &Path) -> Result<Set
     let settings = resolve(&layers)?.settings;
     Ok(Setup {
         paths: Paths::new(&settings, None)?,
-        key: ApiKey::new(simulator.key().to_owned()).map_err(|error| Failure::of(&error))?,
+        secrets: Secrets {
+            key: Some(
+                ApiKey::new(simulator.key().to_owned()).map_err(|error| Failure::of(&error))?,
+            ),
+            ..Secrets::default()
+        },
         mountpoint: mountpoint.to_owned(),
         settings,
         kernel_options: Vec::new(),
@@ -115,24 +123,36 @@ Nothing leaves this machine. Ctrl-C here unmounts and removes everything.
     )
 }
 
-/// A mountpoint that we made goes when it is no longer needed.
-struct Made(Option<PathBuf>);
+/// Folders that we made go when they are no longer needed, the deepest first.
+struct Made(Vec<PathBuf>);
 
 impl Made {
+    /// Makes a folder, for the user alone, with those above it that are missing. Whether one
+    /// that was there serves is for the mount to say.
     fn folder(path: &Path) -> std::io::Result<Made> {
-        match std::fs::create_dir(path) {
-            Ok(()) => Ok(Made(Some(path.to_owned()))),
-            // Whether it serves is for the mount to say.
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(Made(None)),
-            Err(e) => Err(e),
-        }
+        use std::os::unix::fs::DirBuilderExt;
+        let missing = path.ancestors().take_while(|folder| !folder.exists());
+        let made = Made(missing.map(Path::to_owned).collect());
+        let mut folders = std::fs::DirBuilder::new();
+        folders
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .or_else(|error| {
+                // As a dead mount, which cannot be looked at.
+                match error.kind() {
+                    std::io::ErrorKind::AlreadyExists => Ok(()),
+                    _ => Err(error),
+                }
+            })?;
+        Ok(made)
     }
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            // Empty, or somebody put something there: then it stays.
+        for path in &self.0 {
+            // Empty, or somebody put something there: then it stays, with those above it.
             let _ = std::fs::remove_dir(path);
         }
     }

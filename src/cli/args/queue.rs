@@ -1,0 +1,64 @@
+//! `queue`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::common::{MountpointArg, duration};
+
+/// `queue`.
+#[derive(Args, Debug)]
+pub struct QueueArgs {
+    #[command(subcommand)]
+    pub(in crate::cli) verb: QueueVerb,
+}
+
+/// What to do with the queue.
+#[derive(Subcommand, Debug)]
+pub enum QueueVerb {
+    /// List what is queued
+    List {
+        /// As JSON; the schema is versioned
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        mount: MountpointArg,
+    },
+    /// Wait until everything is confirmed on the service
+    Wait {
+        /// How long to wait; for ever if left out
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        timeout: Option<Duration>,
+        #[command(flatten)]
+        mount: MountpointArg,
+    },
+    /// Begin now: end write-back delays and waits after failures
+    Flush {
+        /// A file of a mount, or the mount for all that is queued
+        path: Option<PathBuf>,
+    },
+    /// Give up what is queued: files become what the service has of them
+    ///
+    /// What the service has nothing of is removed. Where bytes exist here alone, nothing
+    /// is done without --force; what would be lost is listed.
+    #[command(
+        after_help = "Examples:\n  fichierfs queue cancel ~/1fichier/film.mkv\n  fichierfs queue cancel --force ~/1fichier/old"
+    )]
+    Cancel {
+        /// A file of a mount, or a folder with all that is queued in it; all that failed
+        /// if left out
+        path: Option<PathBuf>,
+        /// Also where bytes are lost
+        #[arg(long)]
+        force: bool,
+        /// As JSON; the schema is versioned
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take up again what failed for good
+    Retry {
+        /// A file of a mount, or the mount for all that failed
+        path: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,119 @@
+//! What a mount shows: the account, or a public folder of anybody (`share`). All that
+//! differs between the two is here: where listings come from, how files are asked for, whose the
+//! state is, and whether there are figures of an account.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::StartError;
+use super::account;
+use super::parts::{Below, Parts};
+use crate::api::{Address, Api, ApiError};
+use crate::config::{Passwords, PublicFolder, Settings};
+use crate::content::Service;
+use crate::ids::FileId;
+use crate::store::Store;
+use crate::tree::journal;
+use crate::tree::refresh::RefreshError;
+use crate::tree::source::Source;
+use crate::tree::{Known, ROOT, Tree};
+
+/// The row of the table `setting` with the public folder that a state is of.
+const KEY: &str = "share";
+
+/// Where listings and bytes come from.
+pub(super) fn origins(
+    settings: &Settings,
+    api: &Api,
+    tree: &Tree,
+    passwords: Passwords,
+) -> (Source, Service) {
+    let Some(folder) = &settings.share else {
+        // The owner of a file needs no password for it.
+        return (Source::from(api.clone()), Service::from(api.clone()));
+    };
+    let source = Source::public(api.clone(), folder.id().to_owned(), passwords.share);
+    let tree = tree.clone();
+    let addresses = move |file: &FileId| {
+        let node = tree.by_file_id(file).ok().flatten();
+        let needs_one = node.is_some_and(|node| node.protected);
+        Address::from(file).with_password(passwords.file.clone().filter(|_| needs_one))
+    };
+    let service = Service::with_addresses(api.clone(), Arc::new(addresses));
+    (source, service)
+}
+
+/// Makes sure, before anything else is asked, that the state is of what is to be shown.
+///
+/// # Errors
+/// It is of something else; or the public folder was never seen, and the service says
+/// that it does not show it.
+pub(super) async fn bind(below: &Below, settings: &Settings) -> Result<(), StartError> {
+    let known = account::get(&below.store, KEY)?;
+    match (&settings.share, known) {
+        (None, None) => account::bind(&below.store, &below.api).await.map(drop),
+        (None, Some(id)) => Err(StartError::StateOfShare(id)),
+        (Some(folder), Some(id)) if folder.id() != id => Err(StartError::StateOfShare(id)),
+        (Some(folder), Some(_)) => look(below, settings, folder).await,
+        (Some(_), None) if is_used(below)? => Err(StartError::StateOfAccount),
+        (Some(folder), None) => {
+            look(below, settings, folder).await?;
+            Ok(note(&below.store, folder)?)
+        }
+    }
+}
+
+fn note(store: &Store, folder: &PublicFolder) -> Result<(), crate::store::StoreError> {
+    account::put(store, &[(KEY, folder.id())])
+}
+
+/// Whether an account was ever shown from this state, or changed in it.
+fn is_used(below: &Below) -> Result<bool, StartError> {
+    let seen = below.tree.node(ROOT)?.map(|root| root.known);
+    Ok(seen.is_some_and(|known| known != Known::Never)
+        || account::load(&below.store)?.is_some()
+        || below.tree.backlog()? != journal::Backlog::default())
+}
+
+/// A public folder that was never seen is looked at before it is mounted: a wrong link or
+/// password is told to who gave it. What will pass does not stop the mount.
+async fn look(below: &Below, settings: &Settings, folder: &PublicFolder) -> Result<(), StartError> {
+    if below.api.keys().get().is_none() {
+        tracing::warn!(
+            "without an API key names and sizes show, but no file can be read: the service gives \
+             the bytes to programs only with the key of a paying account; run `fichierfs init`"
+        );
+    }
+    if below
+        .tree
+        .node(ROOT)?
+        .is_some_and(|root| root.known != Known::Never)
+    {
+        return Ok(());
+    }
+    let deadline = Instant::now() + settings.metadata_deadline;
+    match below.refresher.ensure_known(ROOT, deadline).await {
+        Ok(()) => Ok(()),
+        Err(RefreshError::Api(error)) if !error.is_passing() => Err(StartError::Share {
+            id: folder.id().to_owned(),
+            advice: match error {
+                ApiError::Password(_) => "Give its password with --share-password-command.",
+                ApiError::NotFound(_) => "Look at its link: it may have been withdrawn.",
+                _ => error.advice(),
+            },
+            error,
+        }),
+        Err(error) => {
+            tracing::warn!(%error, "the public folder cannot be looked at now; it is tried again when somebody looks into the mount");
+            Ok(())
+        }
+    }
+}
+
+/// Keeps the figures of the account fresh, where one is shown.
+pub(super) async fn keep_figures(parts: Parts, settings: Settings) {
+    match settings.share {
+        None => account::keep(parts).await,
+        Some(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,180 @@
+//! What others share: public folders without an account, and behind passwords.
+
+use crate::harness::{
+    World, errno, eventually, mount_command, names, prepare, sample, scaled, shell, text,
+};
+use fichierfs::sim::{AccountConfig, AccountHandle, SimConfig};
+use std::fs;
+
+/// The friend's number among the accounts of [`friends`].
+const FRIEND: usize = 1;
+
+/// A world with somebody else, whose folder `pub` has a file, one behind a password and a folder.
+fn friends() -> World {
+    let other = AccountConfig {
+        key: "f".repeat(32),
+        email: "friend@example.org".to_owned(),
+        ..AccountConfig::default()
+    };
+    let world = World::with(SimConfig {
+        accounts: vec![AccountConfig::default(), other],
+        ..scaled()
+    });
+    let friend = friend(&world);
+    friend.add_file("pub/a.txt", b"for all\n").unwrap();
+    friend.add_file("pub/secret.txt", b"for some\n").unwrap();
+    friend
+        .set_password("pub/secret.txt", Some("opensesame"))
+        .unwrap();
+    friend.add_file("pub/below/b.txt", b"deeper\n").unwrap();
+    world
+}
+
+fn friend(world: &World) -> AccountHandle {
+    world.simulator().account_number(FRIEND).unwrap()
+}
+
+/// Shares the friend's folder; gives its link.
+fn share(world: &World, password: Option<&str>) -> String {
+    let id = friend(world).share("pub", password).unwrap();
+    format!("https://1fichier.com/dir/{id}")
+}
+
+/// The configuration of somebody who has no key.
+fn without_key(world: &World) {
+    let config = fs::read_to_string(world.config_file()).unwrap();
+    let lines = config.lines().filter(|line| !line.starts_with("api_key"));
+    world.write_config(&lines.map(|line| format!("{line}\n")).collect::<String>());
+}
+
+#[test]
+fn a_public_folder_is_shown_without_a_key_and_read_with_one() {
+    let world = friends();
+    let with_key = fs::read_to_string(world.config_file()).unwrap();
+    let link = share(&world, None);
+    let flags = ["--share", link.as_str(), "--dir-cache-time", "1h"];
+    without_key(&world);
+    let mounted = world.mount_with("a", &flags);
+    // Folders within do not show there.
+    assert_eq!(names(mounted.path()), ["a.txt", "secret.txt"]);
+    let file = mounted.join("a.txt");
+    assert_eq!(fs::metadata(&file).unwrap().len(), 8);
+    assert_eq!(errno(fs::read(&file)), libc::EACCES);
+    assert!(
+        mounted.log().contains("without an API key"),
+        "nobody is told"
+    );
+    for change in [
+        fs::write(mounted.join("new"), "x"),
+        fs::remove_file(&file),
+        fs::create_dir(mounted.join("new")),
+        fs::rename(&file, mounted.join("b.txt")),
+    ] {
+        assert_eq!(errno(change), libc::EROFS);
+    }
+    let account = shell::show(&mounted.verb(&["account"]));
+    assert!(account.contains("has no account"), "{account}");
+
+    friend(&world).add_file("pub/c.txt", b"new\n").unwrap();
+    assert!(mounted.verb(&["refresh"]).status.success());
+    assert_eq!(names(mounted.path()), ["a.txt", "c.txt", "secret.txt"]);
+    mounted.unmount();
+
+    let report = world.report();
+    assert_eq!(report.calls_of("site"), 2, "{report:#?}");
+    assert_eq!(report.calls_of("user/info"), 0);
+    world.write_config(&with_key);
+    let mounted = world.mount_with("a", &flags);
+    // Known from before: nobody is asked.
+    assert_eq!(names(mounted.path()), ["a.txt", "c.txt", "secret.txt"]);
+    assert_eq!(text(mounted.join("a.txt")), "for all\n");
+    assert_eq!(world.report().calls_of("site"), 2);
+    // Without its password.
+    assert_eq!(errno(fs::read(mounted.join("secret.txt"))), libc::EACCES);
+    mounted.unmount();
+    assert_eq!(world.report().calls_of("user/info"), 0);
+    assert_eq!(world.report().key_leaks, 0);
+}
+
+#[test]
+fn a_public_folder_behind_a_password_is_shown_to_who_has_it() {
+    let world = friends();
+    let link = share(&world, Some("sesame42"));
+    let refused = |place: &str, more: &[&str]| {
+        prepare(&world, place);
+        let flags = [&["--share", &link][..], more].concat();
+        let output = shell::output(&mut mount_command(&world, place, &flags));
+        assert_eq!(output.status.code(), Some(1), "{}", shell::show(&output));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("--share-password-command"), "{said}");
+    };
+    refused("a", &[]);
+    refused("b", &["--share-password-command", "echo wrong one"]);
+    let command = "echo sesame42";
+    let flags = ["--share", &link, "--share-password-command", command];
+    let mounted = world.mount_with("c", &flags);
+    assert_eq!(names(mounted.path()), ["a.txt", "secret.txt"]);
+    assert_eq!(text(mounted.join("a.txt")), "for all\n");
+    mounted.unmount();
+}
+
+#[test]
+fn files_behind_a_password_open_with_it_and_others_are_asked_for_without() {
+    let world = friends();
+    let link = share(&world, None);
+    let config = fs::read_to_string(world.config_file()).unwrap();
+    world.write_config(&format!("{config}file_password = \"opensesame\"\n"));
+    let mounted = world.mount_with("a", &["--share", &link]);
+    assert_eq!(text(mounted.join("secret.txt")), "for some\n");
+    assert_eq!(text(mounted.join("a.txt")), "for all\n");
+    mounted.unmount();
+    world.write_config(&format!(
+        "{config}file_password_command = \"echo wrong one\"\n"
+    ));
+    let mounted = world.mount_with("b", &["--share", &link]);
+    assert_eq!(errno(fs::read(mounted.join("secret.txt"))), libc::EACCES);
+    assert_eq!(text(mounted.join("a.txt")), "for all\n");
+    mounted.unmount();
+}
+
+#[test]
+fn a_public_folder_that_is_gone_or_was_never_there_is_told_at_the_mount() {
+    let world = friends();
+    prepare(&world, "a");
+    let mut command = mount_command(
+        &world,
+        "a",
+        &["--share", "https://1fichier.com/dir/Nowhere1"],
+    );
+    let output = shell::output(&mut command);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("may have been withdrawn"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn the_state_of_an_account_and_that_of_a_public_folder_are_not_taken_for_each_other() {
+    let world = friends();
+    world
+        .account()
+        .add_file("mine", &sample::bytes(1, 100))
+        .unwrap();
+    let link = share(&world, None);
+    let refused = |place: &str, flags: &[&str]| {
+        let output = shell::output(&mut mount_command(&world, place, flags));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--state-dir"), "{said}");
+    };
+    let mounted = world.mount_with("a", &[]);
+    assert_eq!(names(mounted.path()), ["mine"]);
+    mounted.unmount();
+    refused("a", &["--share", &link]);
+    let mounted = world.mount_with("b", &["--share", &link]);
+    assert_eq!(names(mounted.path()), ["a.txt", "secret.txt"]);
+    mounted.unmount();
+    refused("b", &[]);
+    let mounted = world.mount_with("a", &[]);
+    eventually("the account again", || names(mounted.path()) == ["mine"]);
+    mounted.unmount();
+}
