@@ -230,6 +230,20 @@ async fn a_second_daemon_is_refused_while_the_first_is_mounted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cache_is_one_mounts_at_a_time() {
+    let house = House::new().await;
+    let mut running = house.start("one").await;
+    let state = house.at("other state");
+    let other = [("state_dir", state.to_str().unwrap())];
+    let refusal = house.refusal(house.setup("two", &other)).await;
+    assert!(matches!(refusal, StartError::CacheTaken(_)), "{refusal}");
+    assert!(!house.is_mounted("two"));
+    running.stop(Parting::Leave).await.unwrap();
+    let mut running = daemon::start(house.setup("two", &other)).await.unwrap();
+    running.stop(Parting::Leave).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_draining_daemon_gives_way_to_a_new_mount() {
     let house = House::new().await;
     let mut first = house.start("one").await;

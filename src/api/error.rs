@@ -105,7 +105,7 @@ pub enum LinkFault {
     /// A page, or a redirection to one.
     #[error("a page instead of the file")]
     Page,
-    /// The whole file instead of a range.
+    /// A whole file instead of the range, of another size or too long to skip through.
     #[error("the range was ignored")]
     RangeIgnored,
     /// Another range, or a file of another size.

@@ -1,10 +1,12 @@
 //! The cache folder: which files are in it, and what must go to keep its size.
 //!
 //! Each cache file is named `<file id>.<number>`, and a number is never used
-//! again while the process lives: a row in the database and a file on disk
-//! speak of the same bytes only if both the id and the number agree. Whatever
+//! again, by this process, a later one or that of another state: numbers begin at the time
+//! of the start. A row in the database and a file on disk speak of the same bytes only if
+//! both the id and the number agree. Whatever
 //! disagrees at the start is dropped, so a wiped or half written folder just
-//! means "nothing cached".
+//! means "nothing cached". That no two processes have the folder at the same time, the
+//! daemon sees to.
 //!
 //! The size is kept continuously: room is made before a block is written.
 //! Files that were not used for longest go first, their edges last ([`super::edges`]).
@@ -31,7 +33,7 @@ use parking_lot::{Mutex, RwLock};
 use super::RemoteFile;
 use super::cursor::Window;
 use super::error::ContentError;
-use super::file::CacheFile;
+use super::file::{CacheFile, now_ns};
 use super::rows;
 use super::stats::Counters;
 use super::sums;
@@ -151,7 +153,7 @@ impl Shelf {
             index: RwLock::new(index),
             kept: RwLock::default(),
             total: AtomicU64::new(total),
-            next_number: AtomicU64::new(last + 1),
+            next_number: AtomicU64::new(now_ns().max(last + 1)),
             opening: Mutex::new(()),
             evicting: Mutex::new(()),
             counters,

@@ -5,12 +5,16 @@
 //! while it stays there and the file is open. 4 bytes for each block follow the content from
 //! the next multiple of a page on; the tail is sparse, and 0 means that no
 //! checksum is known. That is so for files that came to the cache whole, after their upload:
-//! their checksums are taken when they are first read.
+//! their checksums are taken when they are first read. A block that was never written has
+//! none either, and reads as zeros: it is known by its place on disk, which is a hole.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
 
 use super::assemble::Arrived;
 use super::blocks::{self, Block, BlockMap};
@@ -83,10 +87,10 @@ impl Sums {
             };
             let mut known = [0; SUM as usize];
             disk.read_exact_at(&mut known, place(self.size, block))?;
-            if known == [0; SUM as usize] {
-                learnt.push(Learnt { block, sum });
-            } else if known == encode(sum) {
+            if known == encode(sum) {
                 self.checked.insert(&(block..block + 1));
+            } else if known == [0; SUM as usize] && !is_hole(disk, &whole) {
+                learnt.push(Learnt { block, sum });
             } else {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, BadBlock(block)));
             }
@@ -114,6 +118,19 @@ impl Sums {
                 Err(error) => tracing::debug!(%error, "a checksum could not be written"),
             }
         }
+    }
+}
+
+/// Whether nothing was ever written to `bytes`, as far as the file system can tell. Some
+/// keep zeros that were written as a hole: such a block is fetched once more.
+fn is_hole(disk: &File, bytes: &Range<u64>) -> bool {
+    let Ok(start) = bytes.start.try_into() else {
+        return false;
+    };
+    match lseek(disk, start, Whence::SeekData) {
+        Ok(data) => u64::try_from(data).is_ok_and(|data| data >= bytes.end),
+        Err(Errno::ENXIO) => true,
+        Err(_) => false,
     }
 }
 
@@ -177,6 +194,9 @@ mod tests {
         assert_eq!(bad_block(&lost), Some(0));
 
         let last = 2 * BLOCK_SIZE;
+        let lost = later.check(&disk, last, &[0; 10]).unwrap_err();
+        assert_eq!(bad_block(&lost), Some(2), "nobody wrote it");
+        disk.write_all_at(&[0; 10], last).unwrap();
         let learnt = later.check(&disk, last, &[0; 10]).unwrap();
         assert_eq!(learnt.len(), 1, "nobody knew it");
         later.learn(&disk, &learnt);

@@ -48,6 +48,12 @@ pub enum StartError {
         /// What the lock file says.
         pid: String,
     },
+    /// The mount of another state has this cache.
+    #[error(
+        "the cache in {} is in use by another mount; give each its own `cache_dir`, or none: then each profile has a folder below the user's cache directory",
+        .0.display()
+    )]
+    CacheTaken(PathBuf),
     /// The account's figures or files cannot be asked for.
     #[error("{error}. {advice}", error = .0, advice = .0.advice())]
     Api(#[from] ApiError),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use super::lock::StateLock;
+use super::lock::{CacheLock, StateLock};
 use super::{Ended, GLANCE, Shared, answers, service};
 use crate::control::Scrape;
 use crate::control::protocol::{Backlog, Parting, Phase};
@@ -24,12 +24,13 @@ use crate::fuse::{End, Unmount};
 const NEWS: Duration = Duration::from_secs(10);
 
 /// Lives until the end and takes everything down; `keepers` keep figures fresh until
-/// then. The lock goes last.
+/// then. The locks go last, that of the cache first: who waits has the state's already when it
+/// takes this one.
 pub(super) async fn run(
     shared: Arc<Shared>,
     (server, scrape): (Server, Option<Scrape>),
     keepers: [JoinHandle<()>; 5],
-    lock: StateLock,
+    (cache, state): (CacheLock, StateLock),
 ) -> Ended {
     service::ready(&shared.mountpoint);
     let failure = until_unmounted(&shared).await;
@@ -48,7 +49,8 @@ pub(super) async fn run(
     let left = backlog(&shared);
     drop(scrape);
     server.close().await;
-    drop(lock);
+    drop(cache);
+    drop(state);
     Ended { left, failure }
 }
 

@@ -3,6 +3,9 @@
 //! The lock is a flock(2) on a file, so it goes with its process however that
 //! ends. A daemon whose mount is gone and that only drains its queue gives way:
 //! the journal is the same for whoever works it off.
+//!
+//! A cache folder has a lock as well, since it can be given for several states. That is on
+//! the folder itself: a disk that is full or cannot be written to is no reason not to mount.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -19,6 +22,9 @@ use crate::control::protocol::{Parting, Phase};
 
 /// A daemon that was asked to stop ends within this: it breaks uploads off.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a lock may outlive who held it: in children that are just being started.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// How often the lock is tried.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -65,6 +71,36 @@ pub async fn acquire(state_dir: &Path, socket: &Path) -> Result<StateLock, Start
             .trim()
             .to_owned(),
     })
+}
+
+/// The right to a cache folder, until dropped.
+#[derive(Debug)]
+pub struct CacheLock {
+    _held: Flock<File>,
+}
+
+/// Takes the lock of `cache_dir`.
+///
+/// # Errors
+/// [`StartError::CacheTaken`]: another state has it.
+pub async fn hold_cache(cache_dir: &Path) -> Result<CacheLock, StartError> {
+    let failed = |source| StartError::File {
+        path: cache_dir.to_owned(),
+        source,
+    };
+    let until = Instant::now() + MOMENT;
+    loop {
+        let folder = File::open(cache_dir).map_err(failed)?;
+        match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => return Ok(CacheLock { _held: held }),
+            Err((_, Errno::EWOULDBLOCK)) if Instant::now() < until => {}
+            Err((_, Errno::EWOULDBLOCK)) => {
+                return Err(StartError::CacheTaken(cache_dir.to_owned()));
+            }
+            Err((_, errno)) => return Err(failed(errno.into())),
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
 }
 
 pub(super) fn attempt(path: &Path) -> Result<Option<StateLock>, StartError> {

@@ -4,7 +4,7 @@
 //! is what is then alive; `cli` and tests call these and little else.
 //!
 //! ```text
-//! lock (one daemon for a state directory)  -> store -> api -> content -> staging -> tree
+//! locks (one daemon for a state directory, one for a cache)  -> store -> api -> content -> staging -> tree
 //!   -> refresher -> vfs -> mount and session -> uploader -> control socket -> life
 //! ```
 //!
@@ -12,7 +12,7 @@
 //! queue is still worked off ([`life`]). The lock is held until the very end,
 //! so that a new mount waits for its turn or asks for it ([`lock`]).
 //!
-//! Invariants: nothing of the state directory is touched without the lock; the mount is
+//! Invariants: nothing of the state directory or the cache is touched without its lock; the mount is
 //! up before the network is asked anything, but for a `root_folder` that is not known yet; nothing
 //! here touches a path inside the mount.
 
@@ -170,6 +170,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let socket = socket::path_for(&setup.paths.runtime_dir()?, &state_dir);
 
     let lock = lock::acquire(&state_dir, &socket).await?;
+    let cache_lock = lock::hold_cache(&setup.paths.cache_dir()?).await?;
     let (changes, mut news) = mpsc::unbounded_channel();
     let settings = setup.settings.clone();
     let (paths, here) = (setup.paths, runtime.clone());
@@ -244,7 +245,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         shared,
         (server, scrape),
         [account, looks, pins, open, walk],
-        lock,
+        (cache_lock, lock),
     ));
     Ok(Running { handle, life })
 }

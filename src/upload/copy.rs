@@ -38,6 +38,9 @@ impl Context {
         });
         let mut sources = HashMap::new();
         for (ino, file) in self.staging.copies(sends)? {
+            if !file.id.has_link() {
+                continue; // By its link alone the service copies a file.
+            }
             let name = self.tree.name_there(&file.id)?;
             sources.insert(ino, Source { file, name });
         }

@@ -10,6 +10,7 @@ use super::*;
 enum Host {
     Good,
     IgnoresRange,
+    IgnoresRangeOfAnother,
     OtherSize,
     OtherRange,
     EndsEarly,
@@ -42,6 +43,7 @@ async fn read(host: Host) -> (Result<Vec<u8>, ApiError>, Bench) {
         match host {
             Host::Good => part("bytes 2-5/10", &FILE[2..6]),
             Host::IgnoresRange => answer(200, "application/octet-stream", FILE),
+            Host::IgnoresRangeOfAnother => answer(200, "application/octet-stream", &FILE[1..]),
             Host::OtherSize => part("bytes 2-5/11", &FILE[2..6]),
             Host::OtherRange => part("bytes 0-3/10", &FILE[0..4]),
             Host::EndsEarly => {
@@ -87,13 +89,19 @@ async fn a_range_comes_exactly_and_without_the_key() {
 }
 
 #[tokio::test]
+async fn a_range_is_taken_out_of_a_whole_file() {
+    let (bytes, _) = read(Host::IgnoresRange).await;
+    assert_eq!(bytes.unwrap(), b"2345");
+}
+
+#[tokio::test]
 async fn anything_but_the_range_is_an_error() {
     let fault = |error: Result<Vec<u8>, ApiError>| match error {
         Err(ApiError::Link(fault)) => Some(fault),
         _ => None,
     };
     for (host, expected) in [
-        (Host::IgnoresRange, LinkFault::RangeIgnored),
+        (Host::IgnoresRangeOfAnother, LinkFault::RangeIgnored),
         (Host::OtherSize, LinkFault::WrongRange),
         (Host::OtherRange, LinkFault::WrongRange),
         (Host::Page, LinkFault::Page),

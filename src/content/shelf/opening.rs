@@ -1,6 +1,7 @@
 //! Cache files are opened, made and taken over here, and closed when too many are open.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -115,24 +116,22 @@ impl Shelf {
 
     /// Makes a new cache file, or one without a place on disk.
     fn create(&self, file: &RemoteFile) -> CacheFile {
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let path = self.path(&file.id, number);
-        let disk = (self.keep.size > 0)
-            .then(|| {
-                let made = File::options()
-                    .create_new(true)
-                    .read(true)
-                    .write(true)
-                    .mode(0o600)
-                    .open(&path)
-                    .and_then(|disk| disk.set_len(Sums::file_len(file.size)).map(|()| disk));
-                made.inspect_err(|error| {
+        let (number, path, disk) = loop {
+            let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+            let path = self.path(&file.id, number);
+            if self.keep.size == 0 {
+                break (number, path, None);
+            }
+            match make(&path, Sums::file_len(file.size)) {
+                Ok(disk) => break (number, path, Some(disk)),
+                // Somebody else's: it is left alone.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => {
                     tracing::warn!(%error, "cannot make a cache file: reading without the cache");
-                    remove_file(&path);
-                })
-                .ok()
-            })
-            .flatten();
+                    break (number, path, None);
+                }
+            }
+        };
         let row = Row {
             id: file.id.clone(),
             size: file.size,
@@ -259,5 +258,57 @@ impl Shelf {
                 entry.cached = open.cached_bytes();
             }
         }
+    }
+}
+
+/// Makes a file of `len` bytes without content that was not there.
+fn make(path: &Path, len: u64) -> io::Result<File> {
+    let disk = File::options()
+        .create_new(true)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    disk.set_len(len).inspect_err(|_| remove_file(path))?;
+    Ok(disk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Keep;
+    use super::*;
+    use crate::content::cursor::Window;
+    use crate::store::Store;
+    use std::time::Duration;
+
+    #[test]
+    fn a_file_that_is_there_already_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let keep = Keep {
+            size: 1 << 20,
+            age: Duration::ZERO,
+            free: 0,
+        };
+        let window = Window {
+            run: 1,
+            ahead: 1,
+            attention: Duration::ZERO,
+        };
+        let store = Store::open(&dir.path().join("db")).unwrap();
+        let cache = dir.path().join("cache");
+        let shelf = Shelf::open(&cache, store, keep, window, Arc::default()).unwrap();
+        let film = RemoteFile {
+            id: "film0".parse().unwrap(),
+            size: 100,
+            whirlpool: None,
+        };
+        let others = shelf.path(&film.id, shelf.next_number.load(Ordering::Relaxed));
+        fs::write(&others, "another's").unwrap();
+        let made = shelf.find(&film).unwrap();
+        assert_ne!(made.path, others);
+        assert!(made.path.exists());
+        shelf.forget(&film.id);
+        assert!(!made.path.exists());
+        assert_eq!(fs::read(&others).unwrap(), b"another's");
     }
 }

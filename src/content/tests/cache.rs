@@ -94,3 +94,41 @@ fn without_room_on_disk_reads_pass_through_memory() {
     assert_eq!(content.stats().cached_bytes, 0);
     assert!(content.stats().memory_bytes > 0);
 }
+
+#[test]
+fn states_that_have_a_cache_folder_in_turn_never_believe_the_files_of_the_other() {
+    let house = House::new();
+    let film = file("film0", MIB);
+    let read = |database: &str, range: Range<u64>| {
+        let content = house.open_with(database);
+        assert!(house.read(&content, &film, range.clone()).unwrap() == expect(&film, range));
+        house.settle(&content);
+        content.save();
+    };
+    read("db", 0..MIB);
+    drop(house.open_with("other"));
+    read("other", 0..10);
+    read("db", 0..MIB);
+}
+
+#[test]
+fn a_block_that_was_never_written_is_fetched_whatever_the_row_says() {
+    let house = House::new();
+    let film = file("film0", MIB);
+    let content = house.open();
+    house.read(&content, &film, 0..MIB).unwrap();
+    house.settle(&content);
+    content.save();
+    drop(content);
+    let only = std::fs::read_dir(house.cache()).unwrap().next();
+    let disk = File::options()
+        .write(true)
+        .open(only.unwrap().unwrap().path())
+        .unwrap();
+    let len = disk.metadata().unwrap().len();
+    disk.set_len(0).unwrap();
+    disk.set_len(len).unwrap();
+    let content = house.open();
+    assert!(house.read(&content, &film, 5..10).unwrap() == expect(&film, 5..10));
+    assert!(house.read(&content, &film, 0..MIB).unwrap() == expect(&film, 0..MIB));
+}

@@ -199,11 +199,16 @@ impl House {
     }
 
     fn open(&self) -> Content {
+        self.open_with("db")
+    }
+
+    /// The same folder for another state.
+    fn open_with(&self, database: &str) -> Content {
         let life = LinkLife::new(Duration::from_secs(240), Duration::from_secs(1500));
         Content::over(
             Arc::new(self.fake.clone()),
             life,
-            Store::open(&self.dir.path().join("db")).unwrap(),
+            Store::open(&self.dir.path().join(database)).unwrap(),
             &self.cache(),
             self.options.clone(),
             self.runtime.handle().clone(),
