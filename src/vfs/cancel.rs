@@ -144,8 +144,8 @@ mod tests {
     #[test]
     fn what_a_rename_was_to_replace_shows_again_once_it_is_taken_back() {
         let house = House::new();
-        house.remote("b", b"theirs");
-        let ino = house.remote("a", b"x").ino;
+        house.remotes(&[("a", b"x"), ("b", b"theirs")]);
+        let ino = house.node("a").ino;
         house.ok(house.rename("a", "b", RenameMode::Replace));
         let cancelled = cancel(&house, ino).unwrap();
         assert_eq!(cancelled.look_again.len(), 1);
