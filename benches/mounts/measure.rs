@@ -24,10 +24,11 @@ impl Usage {
             || -> Result<f64> { Ok(times.next().ok_or("/proc/PID/stat is short")?.parse()?) };
         let cpu = (ticks()? + ticks()?) / ticks_per_second()?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        // One that was killed and not yet waited for has no memory any more.
         let field = |name: &str| -> Result<u64> {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             let number = line.and_then(|line| line.split_whitespace().next());
-            let kib: u64 = number.ok_or("/proc/PID/status is odd")?.parse()?;
+            let kib: u64 = number.unwrap_or("0").parse()?;
             Ok(kib << 10)
         };
         Ok(Usage {

@@ -139,7 +139,7 @@ pub fn write(bench: &Bench) -> Result<Outcome> {
 
 fn run(bench: &Bench, jobs: &[Job]) -> Result<Outcome> {
     shell::need(&["fio"])?;
-    let size = bench.size(1 << 30, 16 << 20);
+    let size = bench.size(1 << 30, 512 << 20);
     let mut outcome = Outcome::default();
     for job in jobs {
         // fio's names of files: job, number of the job, number of the file.

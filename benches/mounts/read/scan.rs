@@ -90,13 +90,14 @@ pub fn library(bench: &Bench) -> Result<Outcome> {
         );
         outcome.line(series, figure);
     }
-    let time = rclone.value() * films as f64 / f64::from(seen);
-    let extrapolated = format!(
-        "{films} films in {} (extrapolated), {}",
-        seconds(time),
-        bytes(&rclone)
-    );
-    outcome.line(&rclone, extrapolated);
+    let figure = match seen {
+        0 => format!("not one film in {}", seconds(rclone.value())),
+        seen => {
+            let time = rclone.value() * films as f64 / f64::from(seen);
+            format!("{films} films in {} (extrapolated)", seconds(time))
+        }
+    };
+    outcome.line(&rclone, format!("{figure}, {}", bytes(&rclone)));
     outcome.note(format!(
         "fichierfs on a service {SCALE} times as fast, its times multiplied; rclone on {seen} films at true speed, its calls and bytes those of them."
     ));
