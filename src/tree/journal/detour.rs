@@ -51,7 +51,7 @@ impl Tree {
             let Some(wanted) = wanted_place(c, &node)? else {
                 return Ok(None);
             };
-            let next = next_place(&file.place, &wanted);
+            let next = next_place(&node, wanted.clone());
             if let Some(removal) = removals::file_at(c, &next)? {
                 return Ok(removal.rid.parse().ok().map(|id| Detour {
                     id,
