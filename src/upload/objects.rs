@@ -331,7 +331,7 @@ impl Context {
         let mut found = false;
         for (folder, nodes) in folders {
             let asked = Time::now();
-            let listing = match self.api.list_folder(folder, Class::Upload).await {
+            let listing = match self.refresher.look_into(folder, Class::Upload).await {
                 Ok(listing) => listing,
                 Err(e) => {
                     tracing::debug!(%folder, "not listed after a refusal: {e}");
