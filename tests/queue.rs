@@ -14,7 +14,7 @@ use fichierfs::sim::{self, Fault, FaultKind, SimConfig, Simulator};
 use fichierfs::staging::{Staging, StagingOptions};
 use fichierfs::store::Store;
 use fichierfs::tree::refresh::Refresher;
-use fichierfs::tree::{ROOT, Tree};
+use fichierfs::tree::{Lookup, ROOT, Tree};
 use fichierfs::upload::{self, UploadOptions, Uploader};
 use fichierfs::vfs::{
     self, Answer, Caller, Error, OpenAccess, OpenFlags, RenameMode, Vfs, VfsOptions,
@@ -500,5 +500,88 @@ async fn a_folder_made_a_moment_ago_is_not_given_up_for_one_answer() {
     let mut folders: Vec<_> = folders.iter().map(|entry| entry.path.as_str()).collect();
     folders.sort_unstable();
     assert_eq!(folders, ["d", "d/e"]);
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_to_be_replaced_has_its_name_again_once_the_rename_is_given_up() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    with_files(&sim, &process).await;
+    let refused = || FaultKind::Ko {
+        message: "Resource not allowed #631".to_owned(),
+        status: 403,
+    };
+    let (a, b) = (
+        sim.account().file_id("a").unwrap(),
+        sim.account().file_id("b").unwrap(),
+    );
+    sim.faults()
+        .add(Fault::new("file/rename", refused()).only(a).always());
+    // It steps aside, and the way back fails at first.
+    sim.faults()
+        .add(Fault::new("file/rename", refused()).only(b).after(1));
+    process.rename("a", (ROOT, "b")).await;
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    let mut paths = sim.account().file_paths();
+    paths.sort();
+    assert_eq!(paths, ["a", "b", "c"]);
+    until(|| {
+        matches!(
+            process.tree.lookup(ROOT, OsStr::new("b")),
+            Ok(Lookup::Exists(_))
+        )
+    })
+    .await;
+    assert_eq!(process.failed(), 0);
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_source_of_a_copy_that_failed_for_good_keeps_nobody_waiting() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    with_files(&sim, &process).await;
+    let (d, b) = (
+        process.lookup(ROOT, "d").await.unwrap(),
+        process.lookup(ROOT, "b").await.unwrap(),
+    );
+    process.rename("b", (d, "film")).await;
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    // An edit that is never sent, and its unchanged bytes are those of the other file.
+    let flags = OpenFlags {
+        truncate: false,
+        ..BOTH
+    };
+    let from = wait(process.vfs.open(b, flags, ANN)).await.unwrap().fh;
+    let created = process
+        .vfs
+        .create(ROOT, OsStr::new("copy"), 0o644, BOTH, ANN);
+    let (entry, opened) = wait(created).await.unwrap();
+    let copied = process.vfs.copy_file_range(from, 0, opened.fh, 0, 1);
+    wait(copied).await.unwrap();
+    let sentence = "Une panne dont personne ne sait rien".to_owned();
+    sim.faults()
+        .add(Fault::new("upload", FaultKind::UploadRefused { sentence }).always());
+    wait(process.vfs.write(opened.fh, 1, b"more"))
+        .await
+        .unwrap();
+    for fh in [from, opened.fh] {
+        wait(process.vfs.flush(fh)).await.unwrap();
+        wait(process.vfs.release(fh)).await.unwrap();
+    }
+    process.tree.park(entry.attr.ino, "too large").unwrap();
+    wait(process.vfs.unlink(d, OsStr::new("film"), ANN))
+        .await
+        .unwrap();
+    wait(process.vfs.rmdir(ROOT, OsStr::new("d"), ANN))
+        .await
+        .unwrap();
+    process.drained().await;
+    // The copy, what it reads from, and the folder in which that is.
+    assert_eq!(process.failed(), 3);
+    assert!(sim.account().file_id("d/film").is_some());
     process.uploader.stop().await;
 }

@@ -88,8 +88,13 @@ impl Context {
             return self.intent_failed(ino, e);
         }
         if matches!(e, ApiError::NotFound(_)) {
-            // It is made anew first, and this one in it.
-            return self.folder_is_gone(above);
+            if !self.is_folder_gone(above).await? {
+                let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+                self.tree
+                    .postpone(ino, self.once_shown(attempts + 1), &e.to_string())?;
+            }
+            // Else it is made anew first, and this one in it.
+            return Ok(());
         }
         if let Some(folder) = self.tree.by_folder_id(above)? {
             self.list_after_refusal(folder.ino).await;
@@ -119,12 +124,33 @@ impl Context {
         }
     }
 
+    /// The service says that a folder does not exist: whether it is gone. Of one that we made
+    /// or moved a moment ago that says little, and of any other the folder above tells.
+    pub(super) async fn is_folder_gone(&self, folder: FolderId) -> Result<bool, UploadError> {
+        let known = |node: Option<Node>| node.and_then(|node| Some((node.ino, node.place?)));
+        let Some((ino, place)) = known(self.tree.by_folder_id(folder)?) else {
+            return Ok(true);
+        };
+        if self.tree.is_ahead(ino, Time::now())? {
+            return Ok(false);
+        }
+        self.list_after_refusal(place.parent).await;
+        Ok(known(self.tree.by_folder_id(folder)?).is_none())
+    }
+
     /// The service says that a folder does not exist.
     pub(super) fn folder_is_gone(&self, folder: FolderId) -> Result<(), UploadError> {
         if let Some(node) = self.tree.by_folder_id(folder)? {
             self.tell(self.tree.vanished(node.ino)?);
         }
         Ok(())
+    }
+
+    /// When to try again what the service did not know, after the `attempts`-th failure: its
+    /// listings may be older than what they would have to show.
+    pub(super) fn once_shown(&self, attempts: u32) -> Time {
+        let shown = Time::now().after(self.api.limits().listing_lag);
+        self.later(attempts).max(shown)
     }
 
     async fn move_files(&self, to: FolderId, files: Vec<(Ino, FileId)>) -> Result<(), UploadError> {
@@ -264,12 +290,10 @@ impl Context {
             }
             let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
             let times = self.refusals.add(ino, attempts, 1);
-            let (tries, mut later) = (self.options.refusal_tries, self.later(attempts + 1));
-            if unknown {
-                // Its folder's listing may be older than its end.
-                later = later.max(Time::now().after(self.api.limits().listing_lag));
-            }
-            let tries = if unknown { UNKNOWN_TRIES } else { tries };
+            let (tries, later) = match unknown {
+                true => (UNKNOWN_TRIES, self.once_shown(attempts + 1)),
+                false => (self.options.refusal_tries, self.later(attempts + 1)),
+            };
             // The wish is given up only once a listing was seen that tells of this file: it may
             // lag behind what we did with it last, perhaps just this move before a crash.
             let told = node
@@ -284,11 +308,15 @@ impl Context {
             if !unknown && self.vanish_where_missing(&[ino]).await? {
                 continue;
             }
+            if !self.give_name_back(ino).await? && times <= tries * 2 {
+                // Else the file would be called so for good, since nobody knows of it then.
+                self.tree.postpone(ino, later, &e.to_string())?;
+                continue;
+            }
             tracing::warn!(
                 path = %self.path(ino),
                 "not moved or renamed on the service, shown where it is: {e}"
             );
-            self.give_name_back(ino).await?;
             let changes = self.tree.restore_place(ino)?;
             if changes.is_empty() && self.tree.node(ino)?.is_some_and(|n| n.pending.place) {
                 // Not even the way back from a passing name is open: for the user to mend.
@@ -373,12 +401,16 @@ impl Context {
         Ok(true)
     }
 
-    /// The file that stepped aside for `ino` gets its name again: it stays.
-    async fn give_name_back(&self, ino: Ino) -> Result<(), UploadError> {
-        if let Some(back) = self.tree.aside_for(ino)? {
-            self.step(&back).await?;
+    /// The file that stepped aside for `ino` gets its name again: it stays. Whether it has it.
+    async fn give_name_back(&self, ino: Ino) -> Result<bool, UploadError> {
+        let Some(back) = self.tree.aside_for(ino)? else {
+            return Ok(true);
+        };
+        let given = self.step(&back).await?;
+        if let (true, Who::Leaving(removal)) = (given, &back.who) {
+            self.tree.stepped_aside(removal, &back.name)?;
         }
-        Ok(())
+        Ok(given)
     }
 
     async fn step(&self, detour: &Detour) -> Result<bool, UploadError> {

@@ -69,7 +69,7 @@ impl Tree {
         })
     }
 
-    /// A file that is to be removed has another name now.
+    /// A file that is to be removed has another name now, a passing one or its own again.
     pub fn stepped_aside(&self, removal: &Removal, name: &str) -> Result<()> {
         self.store
             .write(|tx| Ok(removals::rename(tx, removal.id, name)?))
