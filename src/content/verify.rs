@@ -42,7 +42,7 @@ pub enum Verdict {
     Sound,
     /// They are not, also when fetched anew.
     Damaged,
-    /// The service told no checksum.
+    /// The service told no checksum, or a check that nobody waits for was broken off.
     Unknown,
 }
 
@@ -61,8 +61,10 @@ pub(super) struct Checks {
     any_damaged: AtomicBool,
     /// How many others are at work.
     others: Arc<AtomicUsize>,
+    /// How many wait for a check: one that nobody waits for makes way.
+    hurried: AtomicUsize,
     /// One at a time.
-    turn: tokio::sync::Mutex<()>,
+    pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 /// As long as it lives, somebody is at work who is not to be slowed down by checks that
@@ -73,6 +75,22 @@ pub struct AtWork(Arc<AtomicUsize>);
 impl Drop for AtWork {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Somebody waits for a check, as long as it lives.
+struct Hurried<'a>(&'a Checks);
+
+impl<'a> Hurried<'a> {
+    fn new(checks: &'a Checks) -> Hurried<'a> {
+        checks.hurried.fetch_add(1, Ordering::Relaxed);
+        Hurried(checks)
+    }
+}
+
+impl Drop for Hurried<'_> {
+    fn drop(&mut self) {
+        self.0.hurried.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -99,6 +117,7 @@ impl Checks {
                 candidates: HashMap::new(),
             }),
             others: Arc::default(),
+            hurried: AtomicUsize::new(0),
             turn: tokio::sync::Mutex::default(),
         })
     }
@@ -107,11 +126,18 @@ impl Checks {
     pub(super) fn may_check(&self, file: &RemoteFile) {
         let mut state = self.state.lock();
         if file.whirlpool.is_some()
-            && state.candidates.len() < MOST_CANDIDATES
             && !state.sound.contains(&file.id)
             && !state.damaged.contains(&file.id)
         {
-            state.candidates.insert(file.id.clone(), file.clone());
+            let candidates = &mut state.candidates;
+            // Most of them never become whole; those that do are read on, and come back.
+            if candidates.len() >= MOST_CANDIDATES
+                && !candidates.contains_key(&file.id)
+                && let Some(other) = candidates.keys().next().cloned()
+            {
+                candidates.remove(&other);
+            }
+            candidates.insert(file.id.clone(), file.clone());
         }
     }
 
@@ -139,6 +165,29 @@ impl Checks {
         ids.sort_unstable();
         ids.truncate(most);
         ids
+    }
+
+    /// The files of which something was found out.
+    pub(super) fn ids(&self) -> Vec<FileId> {
+        let state = self.state.lock();
+        state.sound.iter().chain(&state.damaged).cloned().collect()
+    }
+
+    /// Forgets what was found out about a file.
+    pub(super) fn forget(&self, id: &FileId) -> Result<(), ContentError> {
+        {
+            let mut state = self.state.lock();
+            state.candidates.remove(id);
+            if !state.sound.remove(id) && !state.damaged.remove(id) {
+                return Ok(());
+            }
+            self.any_damaged
+                .store(!state.damaged.is_empty(), Ordering::Relaxed);
+        }
+        self.store.write(|tx| {
+            tx.execute("DELETE FROM checked WHERE file_id = ?1", [id.as_str()])?;
+            Ok(())
+        })
     }
 
     fn settle(&self, id: &FileId, sound: bool) -> Result<(), ContentError> {
@@ -211,20 +260,30 @@ impl Core {
         let Some(wanted) = file.whirlpool else {
             return Ok(Verdict::Unknown);
         };
+        let _hurried = (hurry == Hurry::Now).then(|| Hurried::new(&self.checks));
         let _turn = self.checks.turn.lock().await;
         let content = Content {
             core: Arc::clone(self),
         };
         let mut differed = 0;
         for _ in 0..MOST_TRIES {
-            content.fill(file).await?;
+            // What nobody waits for costs the service nothing, unless what is here is wrong.
+            if hurry == Hurry::Now || differed > 0 {
+                content.fill(file).await?;
+            }
             let cached = self.find(file).await?;
             // Dropped from the cache meanwhile: not a word about its bytes.
             let Some(sum) = self.hash(cached, hurry).await? else {
-                continue;
+                match hurry {
+                    Hurry::Now => continue,
+                    Hurry::WhenIdle => return Ok(Verdict::Unknown),
+                }
             };
             if sum == wanted {
                 self.checks.settle(&file.id, true)?;
+                if differed > 0 {
+                    self.tell_differing(&file.id);
+                }
                 return Ok(Verdict::Sound);
             }
             differed += 1;
@@ -233,8 +292,10 @@ impl Core {
             let dropped = self.runtime.spawn_blocking(move || core.shelf.forget(&id));
             // It fails only if the process is about to end.
             let _ = dropped.await;
+            self.tell_differing(&file.id);
             if differed == 2 {
                 self.checks.settle(&file.id, false)?;
+                self.tell_differing(&file.id);
                 tracing::error!(file = %file.id, "a file is damaged: reading it fails");
                 return Ok(Verdict::Damaged);
             }
@@ -246,7 +307,17 @@ impl Core {
         Err(ContentError::Unavailable(reason))
     }
 
-    /// The Whirlpool of a file that is cached whole; `None` if it is not any more.
+    /// Tells whoever keeps bytes of a file that they may be wrong. Told again when nothing
+    /// more of them is given, since a read may have been under way.
+    fn tell_differing(&self, id: &FileId) {
+        if let Some(news) = &self.options.differing {
+            // Nobody listens at the end.
+            let _ = news.send(id.clone());
+        }
+    }
+
+    /// The Whirlpool of a file that is cached whole; `None` if it is not any more, or if
+    /// the check makes way for one that somebody waits for.
     async fn hash(
         self: &Arc<Self>,
         cached: Arc<CacheFile>,
@@ -262,6 +333,11 @@ impl Core {
                 let Some(core) = core.upgrade() else {
                     return;
                 };
+                let in_vain = !whole || core.checks.hurried.load(Ordering::Relaxed) > 0;
+                if hurry == Hurry::WhenIdle && in_vain {
+                    whole = false;
+                    break;
+                }
                 if hurry == Hurry::WhenIdle && !core.is_quiet() {
                     drop(core);
                     std::thread::sleep(REST);
