@@ -112,7 +112,7 @@ impl Context {
     }
 
     /// Whether it was listed.
-    async fn list_after_refusal(&self, folder: Ino) -> bool {
+    pub(super) async fn list_after_refusal(&self, folder: Ino) -> bool {
         let deadline = Instant::now() + self.api.limits().folder_gap * 4;
         let listed = self.refresher.refresh(folder, Class::Upload, deadline);
         match listed.await {
@@ -136,14 +136,6 @@ impl Context {
         }
         self.list_after_refusal(place.parent).await;
         Ok(known(self.tree.by_folder_id(folder)?).is_none())
-    }
-
-    /// The service says that a folder does not exist.
-    pub(super) fn folder_is_gone(&self, folder: FolderId) -> Result<(), UploadError> {
-        if let Some(node) = self.tree.by_folder_id(folder)? {
-            self.tell(self.tree.vanished(node.ino)?);
-        }
-        Ok(())
     }
 
     /// When to try again what the service did not know, after the `attempts`-th failure: its
@@ -317,12 +309,16 @@ impl Context {
                 path = %self.path(ino),
                 "not moved or renamed on the service, shown where it is: {e}"
             );
-            let changes = self.tree.restore_place(ino)?;
-            if changes.is_empty() && self.tree.node(ino)?.is_some_and(|n| n.pending.place) {
+            let restored = self.tree.restore_place(ino)?;
+            if restored.changes.is_empty() && self.tree.node(ino)?.is_some_and(|n| n.pending.place)
+            {
                 // Not even the way back from a passing name is open: for the user to mend.
                 self.tree.park(ino, &format!("{e}. {}", e.advice()))?;
             }
-            self.tell(changes);
+            self.tell(restored.changes);
+            for folder in restored.look_again {
+                self.refresher.look_again(folder);
+            }
             if let Some(place) = node.place {
                 self.refresher.again(place.parent);
             }
