@@ -6,6 +6,7 @@ use nix::unistd::{Whence, lseek, truncate};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::process::Command;
 
 const MIB: usize = 1 << 20;
 
@@ -337,12 +338,11 @@ fn a_running_program_is_not_changed() {
     let world = World::new();
     let mounted = world.mount();
     let program = mounted.join("sleep");
-    fs::copy("/bin/sleep", &program).unwrap();
+    // By another process: a child of another test could inherit our descriptor of it.
+    let copied = Command::new("cp").arg("/bin/sleep").arg(&program).status();
+    assert!(copied.unwrap().success());
     let size = fs::metadata(&program).unwrap().len();
-    let mut running = std::process::Command::new(&program)
-        .arg("1000")
-        .spawn()
-        .unwrap();
+    let mut running = Command::new(&program).arg("1000").spawn().unwrap();
     for flags in [libc::O_WRONLY, libc::O_RDWR, libc::O_TRUNC] {
         let opened = fs::OpenOptions::new()
             .read(flags != libc::O_WRONLY)
