@@ -67,14 +67,13 @@ pub struct Notifier {
     closed: Arc<AtomicBool>,
 }
 
-/// Inodes whose pages are to go, and of which the queue had no room to tell: it is full, so
-/// its thread will look here.
+/// Inodes whose pages are to go, and of which the queue had no room to tell.
 type Overflow = Arc<Mutex<BTreeSet<Ino>>>;
 
 enum Message {
     News(Queued),
-    /// Only to wake the thread, which then sees that it is closed.
-    Close,
+    /// Only to wake the thread, which then sees that it is closed, or what else there is.
+    Wake,
 }
 
 /// The other end of a [`Notifier`], to be given to the session.
@@ -117,6 +116,8 @@ impl Notifier {
                 ..
             }))) => {
                 self.overflow.lock().insert(ino);
+                // Where the queue is still full, the thread is awake.
+                let _ = self.queue.try_send(Message::Wake);
             }
             Err(TrySendError::Full(_)) => {
                 tracing::debug!("too much news at once; the kernel will ask again by itself");
@@ -131,7 +132,7 @@ impl Notifier {
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         // A full queue keeps the thread awake, and a missing one has ended.
-        let _ = self.queue.try_send(Message::Close);
+        let _ = self.queue.try_send(Message::Wake);
     }
 }
 
@@ -175,13 +176,15 @@ impl NewsQueue {
             if self.closed.load(Ordering::Relaxed) {
                 break;
             }
-            let Message::News(news) = message else {
-                continue;
+            let fresh = match message {
+                Message::News(news) if !is_stale(&news.change, news.at.elapsed(), ttl) => {
+                    Some(news.change)
+                }
+                Message::News(_) | Message::Wake => None,
             };
             let overflow = std::mem::take(&mut *self.overflow.lock());
-            let fresh = !is_stale(&news.change, news.at.elapsed(), ttl);
-            let changes = fresh.then_some(news.change).into_iter();
-            if !changes
+            if !fresh
+                .into_iter()
                 .chain(overflow.into_iter().map(Change::Content))
                 .all(|change| is_told(kernel, root, &change))
             {
