@@ -213,7 +213,7 @@ impl Links {
     }
 
     /// Remembers that the service refused the file.
-    fn note_refused(&self, id: &FileId, fault: &Fault) {
+    pub(super) fn note_refused(&self, id: &FileId, fault: &Fault) {
         let Fault::Final(error @ (ContentError::Gone(reason) | ContentError::Refused(reason))) =
             fault
         else {

@@ -67,6 +67,7 @@ pub use service::{Addresses, Service};
 pub use stats::ContentStats;
 pub use verify::{AtWork, Verdict};
 
+use crate::api::ApiError;
 use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
 use crate::throttle::Throttle;
@@ -320,6 +321,15 @@ impl Content {
     /// Whether somebody reads the file.
     pub fn is_pinned(&self, id: &FileId) -> bool {
         self.core.pins.is_pinned(id)
+    }
+
+    /// The service said on another occasion that it does not have this file: what is not cached
+    /// of it fails, without a call that would fail too.
+    pub fn is_not_there(&self, id: &FileId, said: &ApiError) {
+        let gone = ContentError::Gone(Reason::new(said, said.advice()));
+        self.core
+            .links
+            .note_refused(id, &origin::Fault::Final(gone));
     }
 
     /// Drops everything that is cached but not kept ([`Content::keep`]), and returns how many bytes that were.

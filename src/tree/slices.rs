@@ -10,16 +10,16 @@
 //! the second meaning it is the slice that begins with it.
 
 use jiff::civil::{DateTime, date};
-use jiff::{SignedDuration, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
-use crate::api::{DateWindow, is_repeated};
+use crate::api::{DateWindow, clock_of, is_repeated};
 
 /// The service has nothing older.
 const BEGINNING: DateTime = date(2000, 1, 1).at(0, 0, 0, 0);
 
 /// Seconds of the service's clock, both ends within; `None` is without end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Slice {
+pub(crate) struct Slice {
     from: Option<DateTime>,
     to: Option<DateTime>,
 }
@@ -41,7 +41,7 @@ impl Slice {
 
 /// What is left to be asked.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     open: Vec<Slice>,
     /// Bounds are known to be within.
     inclusive: bool,
@@ -59,6 +59,22 @@ impl Plan {
         };
         plan.halve(Slice::ALL, dates);
         plan
+    }
+
+    /// For what was put into a folder at `instant` or later.
+    pub fn since(mut instant: Timestamp) -> Plan {
+        // A time of the repeated hour would mean two instants.
+        while is_repeated(clock_of(instant)) {
+            instant = instant.saturating_sub(1.hour()).unwrap_or(Timestamp::MIN);
+        }
+        Plan {
+            open: vec![Slice {
+                from: Some(clock_of(instant)),
+                to: None,
+            }],
+            inclusive: false,
+            overfull: 0,
+        }
     }
 
     /// For a folder that the service does not list at all, for the number of its files. All
@@ -237,9 +253,23 @@ mod tests {
 
     /// Asks until all is known; gives what was seen and how many questions it took.
     fn complete(files: &[File], cap: usize, clock: Clock, inclusive: bool) -> (Vec<File>, Plan) {
-        let dates = |files: &[File]| files.iter().map(|file| file.0).collect::<Vec<_>>();
         let first = &files[..cap.min(files.len())];
-        let mut plan = Plan::new(&dates(first));
+        let plan = Plan::new(&dates(first));
+        carry_out(plan, first, files, cap, clock, inclusive)
+    }
+
+    fn dates(files: &[File]) -> Vec<DateTime> {
+        files.iter().map(|file| file.0).collect()
+    }
+
+    fn carry_out(
+        mut plan: Plan,
+        first: &[File],
+        files: &[File],
+        cap: usize,
+        clock: Clock,
+        inclusive: bool,
+    ) -> (Vec<File>, Plan) {
         let mut seen = first.to_vec();
         let mut calls = 0;
         while let Some((slice, window)) = plan.next() {
@@ -289,6 +319,32 @@ mod tests {
             let (seen, plan) = complete(&files, cap, clock, inclusive);
             files.sort_by_key(|file| order(*file));
             files.dedup();
+            prop_assert!(!plan.is_overfull());
+            prop_assert_eq!(seen, files);
+        }
+    }
+
+    /// The service's clock at an instant, and in which pass.
+    fn file_of(instant: Timestamp) -> File {
+        let shown = clock_of(instant);
+        let hour_before = instant - 1.hour();
+        (shown, is_repeated(shown) && clock_of(hour_before) == shown)
+    }
+
+    proptest! {
+        #[test]
+        fn all_that_came_since_is_seen_however_the_clocks_are_put_back(
+            // Around the end of summer time, 2026-10-25 01:00 UTC.
+            since in 1_792_882_800_i64..1_792_897_200,
+            after in prop::collection::btree_set(0..9000_i64, 30..120),
+            clock in prop::sample::select(&[Clock::Text, Clock::First, Clock::Second]),
+            inclusive in any::<bool>(),
+        ) {
+            let since = Timestamp::from_second(since).unwrap();
+            // Whether a bound is within is not known; callers leave room for more than that.
+            let mut files: Vec<File> = after.iter().map(|s| file_of(since + (s + 1).seconds())).collect();
+            let (seen, plan) = carry_out(Plan::since(since), &[], &files, 200, clock, inclusive);
+            files.sort_by_key(|file| order(*file));
             prop_assert!(!plan.is_overfull());
             prop_assert_eq!(seen, files);
         }
