@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction};
 use super::events::Change;
 use super::node::{Kind, Known, Node, Pending, Place, ROOT, Remote};
 use super::wanted::stop_replacing;
-use super::{Tree, TreeError, attempts, names, rows};
+use super::{Tree, TreeError, names, rows};
 use crate::ids::{Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
