@@ -106,7 +106,8 @@ pub(super) async fn run(
         let ask = Ask::until(Class::Background, Instant::now() + PATIENCE);
         let answer = match ground.source.slice(id, window, ask).await {
             Ok(answer) => answer,
-            Err(error @ ApiError::Refused(_)) => {
+            // Whatever else is refused would count against us at each further question.
+            Err(error @ ApiError::Refused(_)) if !error.counts() => {
                 refused += 1;
                 if refused > MOST_REFUSED {
                     return Err(error.into());

@@ -42,6 +42,6 @@ pub(super) fn listed(file: api::FileItem) -> ListedFile {
         size: file.size,
         date: file.date.map(time),
         whirlpool: file.checksum,
-        protected: file.protected || file.restricted,
+        protected: file.protected,
     }
 }

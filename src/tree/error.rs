@@ -33,6 +33,9 @@ pub enum TreeError {
     /// Others share it for reading.
     #[error("it is shared for reading only")]
     ReadOnly,
+    /// Source and target are not of one owner.
+    #[error("it belongs to somebody else than the folder it was to go to")]
+    OtherOwner,
     /// The folder must be listed before this can be answered.
     #[error("the content of folder {0} is not known yet")]
     Unlisted(Ino),

@@ -66,6 +66,6 @@ pub struct ListedFile {
     pub date: Option<Time>,
     /// Its checksum, where told.
     pub whirlpool: Option<Whirlpool>,
-    /// Behind a password or an access list.
+    /// Behind a password.
     pub protected: bool,
 }

@@ -189,7 +189,17 @@ impl Merge<'_> {
     }
 
     fn note_access(&mut self, access: Option<Access>) -> Result<()> {
-        let Some(access) = access.filter(|told| *told != self.folder.access) else {
+        // Where nothing is told, it is as the folder above: of one's own no answer says so.
+        let above = self.folder.place.as_ref().map(|place| place.parent);
+        let above = match above {
+            Some(above) => rows::by_ino(self.tx, above)?.map(|folder| folder.access),
+            None => Some(Access::Own),
+        };
+        let own = above.filter(|above| *above == Access::Own);
+        let Some(access) = access
+            .or(own)
+            .filter(|access| *access != self.folder.access)
+        else {
             return Ok(());
         };
         self.folder.access = access;

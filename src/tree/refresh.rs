@@ -299,7 +299,10 @@ impl Inner {
         };
         let listing = match self.source().list(id, ask).await {
             Ok(listing) => listing,
-            Err(error @ ApiError::Refused(_)) => self.outline(id, error).await?,
+            Err(error @ ApiError::Refused(_)) if !error.counts() => {
+                self.outline_behind(folder, id, asked);
+                return Err(error.into());
+            }
             Err(error) => {
                 if let (ApiError::NotFound(_), Some(place)) = (&error, &node.place) {
                     // The folder above tells whether it is gone or only late to show.
@@ -308,6 +311,21 @@ impl Inner {
                 return Err(error.into());
             }
         };
+        self.take(folder, id, listing, asked)?;
+        for next in self.source().next_to(id) {
+            self.see_behind(next);
+        }
+        Ok(asked)
+    }
+
+    /// Takes a listing in, and begins to complete it where it was cut.
+    fn take(
+        self: &Arc<Self>,
+        folder: Ino,
+        id: FolderId,
+        listing: api::Listing,
+        asked: Time,
+    ) -> Result<(), TreeError> {
         let sliced = listing.truncated && self.source().has_slices();
         let first = sliced.then(|| complete::First::of(&listing));
         let gap = self.source().api().limits().folder_gap;
@@ -323,30 +341,33 @@ impl Inner {
                 if begins {
                     completing.end(folder);
                 }
-                return Err(error.into());
+                return Err(error);
             }
         }
         if let Some(first) = first.filter(|_| begins) {
             self.complete(folder, id, first, asked);
         }
-        for next in self.source().next_to(id) {
-            self.see_behind(next);
-        }
-        Ok(asked)
+        Ok(())
     }
 
     /// A folder whose listing is refused may have too many files for one: then it is listed
-    /// without them, for who waits longer than a system call can. Else the refusal stands.
-    async fn outline(&self, id: FolderId, refused: ApiError) -> Result<api::Listing, ApiError> {
-        let ask = Ask::until(Class::Refresh, Instant::now() + PATIENCE);
-        match self.source().outline(id, ask).await {
-            Ok(Some(listing)) => Ok(listing),
-            Ok(None) => Err(refused),
-            Err(error) => {
-                tracing::debug!(%error, "nor is it listed without its files");
-                Err(refused)
+    /// without them, and they are seen in slices, for nobody who waits.
+    fn outline_behind(self: &Arc<Self>, folder: Ino, id: FolderId, asked: Time) {
+        let inner = self.clone();
+        self.runtime.spawn(async move {
+            let ask = Ask::until(Class::Refresh, Instant::now() + PATIENCE);
+            match inner.source().outline(id, ask).await {
+                Ok(Some(listing)) => {
+                    if let Err(error) = inner.take(folder, id, listing, asked) {
+                        tracing::warn!(%folder, %error, "a folder is not taken in");
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%folder, %error, "nor is it listed without its files");
+                }
             }
-        }
+        });
     }
 
     /// Sees a folder whole, in the background.

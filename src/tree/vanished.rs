@@ -6,10 +6,14 @@ use std::ffi::{OsStr, OsString};
 use rusqlite::{Connection, Transaction};
 
 use super::events::Change;
-use super::node::{Kind, Known, Node, Pending, Place, ROOT, Remote};
+use super::node::{Access, Kind, Known, Node, Pending, Place, ROOT, Remote};
 use super::wanted::stop_replacing;
-use super::{Tree, TreeError, names, rows};
+use super::{Tree, TreeError, attempts, names, rows};
 use crate::ids::{Ino, Time};
+
+/// What is said of something unsent in a folder of somebody else that is gone.
+const NO_LONGER_SHARED: &str = "the folder is no longer shared with the account: copy the file to \
+     a folder of your own, or give it up with `fichierfs queue cancel`";
 
 type Result<T> = std::result::Result<T, TreeError>;
 
@@ -34,6 +38,11 @@ pub(super) fn vanish(tx: &Transaction<'_>, node: &Node) -> Result<Vec<Change>> {
         Kind::Folder => rows::has_pending_below(tx, node.ino)?,
         Kind::File | Kind::Symlink => node.pending.content,
     };
+    if keep && node.access != Access::Own {
+        // It is not made anew among one's own: it waits here until its owner or the user acts.
+        attempts::park_below(tx, node.ino, NO_LONGER_SHARED)?;
+        return Ok(Vec::new());
+    }
     if keep {
         return begin_anew(tx, node);
     }
