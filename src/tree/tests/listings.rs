@@ -231,7 +231,7 @@ fn the_root_is_as_old_as_its_first_listing() {
 fn the_root_never_vanishes() {
     let bench = Bench::new();
     bench.write(ROOT, "a", 1);
-    assert!(bench.tree.folder_vanished(ROOT).unwrap().is_empty());
+    assert!(bench.tree.vanished(ROOT).unwrap().is_empty());
     assert_eq!(bench.todo(), ["send 0/a 1"]);
 }
 
@@ -326,15 +326,4 @@ fn what_we_remove_is_not_taken_for_what_we_sent() {
     );
     bench.pass(10_000);
     assert!(bench.tree.may_be_new(&id, bench.now).unwrap());
-}
-
-fn removals_due(bench: &Bench) -> super::super::removals::Removal {
-    let tasks = bench.tree.ready(bench.now, 10, &|_| false).unwrap();
-    tasks
-        .into_iter()
-        .find_map(|task| match task {
-            Task::Remove(removal) => Some(removal),
-            _ => None,
-        })
-        .unwrap()
 }

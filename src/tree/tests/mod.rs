@@ -195,6 +195,39 @@ impl Bench {
         self.tree.ready(self.now, 100, &|_| false).unwrap()
     }
 
+    /// Does what is ready, as the service would, until nothing is. Returns how many calls that was.
+    fn carry_out(&mut self) -> usize {
+        let mut calls = 0;
+        let mut next_folder = 900;
+        loop {
+            let tasks = self.ready();
+            let Some(task) = tasks.into_iter().next() else {
+                return calls;
+            };
+            calls += 1;
+            assert!(calls < 50, "it never ends: {task:?}");
+            match task {
+                Task::Make { ino, at } => {
+                    next_folder += 1;
+                    self.tree.made(ino, FolderId(next_folder), at, self.now)
+                }
+                Task::Move { ino, to, .. } => self.tree.moved(ino, to, self.now),
+                Task::Rename { ino, name, .. } => self.tree.renamed(ino, &name, self.now),
+                Task::Remove(removal) => self.tree.removed(&removal, self.now),
+                Task::Send { .. } | Task::Empty { .. } => panic!("{task:?}"),
+            }
+            .unwrap();
+            self.pass(10);
+        }
+    }
+
+    /// Where the service has a node.
+    fn there(&self, ino: Ino) -> String {
+        let node = self.tree.node(ino).unwrap().unwrap();
+        let place = node.remote.place().unwrap();
+        format!("{}/{}", place.folder, place.name)
+    }
+
     /// What is ready, in words.
     fn todo(&self) -> Vec<String> {
         let mut todo: Vec<String> = self
@@ -221,4 +254,15 @@ fn object_name(object: &Object) -> String {
         Object::File(id) => id.to_string(),
         Object::Folder(id) => id.to_string(),
     }
+}
+
+fn removals_due(bench: &Bench) -> super::removals::Removal {
+    let tasks = bench.tree.ready(bench.now, 10, &|_| false).unwrap();
+    tasks
+        .into_iter()
+        .find_map(|task| match task {
+            Task::Remove(removal) => Some(removal),
+            _ => None,
+        })
+        .unwrap()
 }

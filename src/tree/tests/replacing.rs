@@ -114,7 +114,7 @@ fn what_a_refused_or_vanished_file_was_to_replace_stays() {
     let d = bench.get(ROOT, "d").ino;
     bench.list(d, listing(vec![], vec![file(3, "c", 1), file(4, "x", 1)]));
     bench.rename((d, "c"), (d, "x")).unwrap();
-    bench.tree.folder_vanished(d).unwrap();
+    bench.tree.vanished(d).unwrap();
     bench.pass(600);
     let todo = bench.todo();
     assert!(
