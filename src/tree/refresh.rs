@@ -211,7 +211,7 @@ impl Refresher {
         folder: FolderId,
         class: Class,
     ) -> Result<api::Listing, ApiError> {
-        self.inner.source.list(folder, class.into()).await
+        self.inner.source().list(folder, class.into()).await
     }
 
     /// Something shows again in a folder of the service: it is listed again soon.
