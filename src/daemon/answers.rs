@@ -325,7 +325,9 @@ impl Controlled for Handle {
                     let line = format!("not listed: {error}. {}", error.advice());
                     Refusal::new(RefusalKind::NotNow, line)
                 }
-                RefreshError::TimedOut => Refusal::new(RefusalKind::NotNow, error.to_string()),
+                RefreshError::TimedOut | RefreshError::Refused(_) => {
+                    Refusal::new(RefusalKind::NotNow, error.to_string())
+                }
                 RefreshError::Tree(error) => Refusal::failed(error),
             })
     }

@@ -9,10 +9,13 @@
 //! ends with the hour, since that asks up to three o'clock, which is one instant; for
 //! the second meaning it is the slice that begins with it.
 
-use jiff::civil::DateTime;
-use jiff::{Timestamp, ToSpan};
+use jiff::civil::{DateTime, date};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use crate::api::{DateWindow, clock_of, is_repeated};
+
+/// The service has nothing older.
+const BEGINNING: DateTime = date(2000, 1, 1).at(0, 0, 0, 0);
 
 /// Seconds of the service's clock, both ends within; `None` is without end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,6 +77,18 @@ impl Plan {
         }
     }
 
+    /// For a folder that the service does not list at all, for the number of its files. All
+    /// of them are dated before `end`, unless clocks differ.
+    pub fn blind(end: DateTime) -> Plan {
+        let mut plan = Plan {
+            open: Vec::new(),
+            inclusive: false,
+            overfull: 0,
+        };
+        plan.refused(Slice::ALL, end);
+        plan
+    }
+
     /// The next slice and how to ask for it; `None` when all are known.
     pub fn next(&mut self) -> Option<(Slice, DateWindow)> {
         let slice = self.open.pop()?;
@@ -114,6 +129,25 @@ impl Plan {
             self.overfull += 1;
         } else {
             self.halve(slice, dates);
+        }
+    }
+
+    /// The service refused a slice for the number of its files: it is cut in the middle of its
+    /// time, since of the files nothing is known.
+    pub fn refused(&mut self, slice: Slice, end: DateTime) {
+        if slice.is_one_second() {
+            self.overfull += 1;
+            return;
+        }
+        let from = slice.from.unwrap_or(BEGINNING);
+        let to = slice
+            .to
+            .unwrap_or_else(|| end.max(from.saturating_add(1.day())));
+        let half = to.duration_since(from).as_secs() / 2;
+        let middle = from.saturating_add(SignedDuration::from_secs(half));
+        self.add(slice.from, Some(middle));
+        if let Ok(after) = middle.checked_add(1.second()) {
+            self.add(Some(after), slice.to);
         }
     }
 
@@ -170,7 +204,6 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use jiff::civil::date;
     use proptest::prelude::*;
 
     use super::*;
@@ -312,6 +345,38 @@ mod tests {
             let mut files: Vec<File> = after.iter().map(|s| file_of(since + (s + 1).seconds())).collect();
             let (seen, plan) = carry_out(Plan::since(since), &[], &files, 200, clock, inclusive);
             files.sort_by_key(|file| order(*file));
+            prop_assert!(!plan.is_overfull());
+            prop_assert_eq!(seen, files);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_file_is_seen_of_a_service_that_refuses_what_is_too_much(
+            files in prop::collection::btree_set(some_file(), 30..120),
+            clock in prop::sample::select(&[Clock::Text, Clock::First, Clock::Second]),
+            inclusive in any::<bool>(),
+        ) {
+            let mut files: Vec<File> = files.into_iter().collect();
+            let passes = files.iter().filter(|file| is_repeated(file.0)).count();
+            let cap = 20.max(passes + 4);
+            let end = date(2026, 11, 1).at(0, 0, 0, 0);
+            let mut plan = Plan::blind(end);
+            let (mut seen, mut calls) = (Vec::new(), 0);
+            while let Some((slice, window)) = plan.next() {
+                calls += 1;
+                prop_assert!(calls < 10_000, "it does not come to an end");
+                let shown = |file: &File| shows(clock, inclusive, window, *file);
+                let all: Vec<File> = files.iter().copied().filter(shown).collect();
+                match all.len() > cap {
+                    true => plan.refused(slice, end),
+                    false => seen.extend(all),
+                }
+            }
+            seen.sort_by_key(|file| order(*file));
+            seen.dedup();
+            files.sort_by_key(|file| order(*file));
+            files.dedup();
             prop_assert!(!plan.is_overfull());
             prop_assert_eq!(seen, files);
         }

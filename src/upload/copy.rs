@@ -158,7 +158,7 @@ impl Context {
                 if let (ApiError::NotFound(_), Way::Copy { of, .. }) = (e, &copy.way)
                     && self.is_there(copy.at.folder).await?
                 {
-                    self.content.is_not_there(of, e).await;
+                    self.content.is_not_there(of, e);
                 }
                 tracing::info!(path = %self.path(copy.ino), "not copied there, so it is sent: {e}");
                 Ok(self.tree.copy_refused(copy.ino)?)
