@@ -11,15 +11,17 @@ use parking_lot::Mutex;
 use tokio::task::block_in_place;
 use whirlpool::Digest;
 
-use super::plan::Sending;
+use super::failure::{Failure, judge};
+use super::plan::{MAX_FILES, Sending};
 use super::transfers::Meter;
 use super::uplink::PIECE;
 use super::{Context, UploadError};
 use crate::api::limits::FILE_SIZE;
-use crate::api::{Class, Fate, PartStream, UploadForm, UploadPart};
+use crate::api::{ApiError, Class, Fate, PartStream, UploadForm, UploadPart};
 use crate::content::ContentError;
 use crate::ids::{Ino, Time, Whirlpool};
 use crate::staging::{StagingError, Version};
+use crate::tree::TreeError;
 use crate::tree::journal::{Underway, Way};
 
 /// A file of a request: what is sent of it.
@@ -35,10 +37,26 @@ struct Part {
 enum Withheld {
     /// The bytes cannot be read.
     Unreadable(String),
+    /// The service does not give what they are a layer over now.
+    NotNow(String),
     /// The service does not have what they are a layer over any more.
     Gone(String),
     /// Nobody wants the file any more.
     Unwanted,
+}
+
+impl Withheld {
+    /// What a failure to read a version means for its upload.
+    fn by(e: &StagingError) -> Withheld {
+        let why = e.to_string();
+        match e {
+            StagingError::Content(ContentError::Gone(_)) => Withheld::Gone(why),
+            StagingError::Content(
+                ContentError::Held(_) | ContentError::Unavailable(_) | ContentError::Timeout(_),
+            ) => Withheld::NotNow(why),
+            _ => Withheld::Unreadable(why),
+        }
+    }
 }
 
 /// Where a part's bytes come from.
@@ -77,10 +95,7 @@ impl Part {
                     let why = match read {
                         Ok(_) if stop() => Withheld::Unwanted,
                         Ok(bytes) => return Ok(bytes),
-                        Err(e @ StagingError::Content(ContentError::Gone(_))) => {
-                            Withheld::Gone(e.to_string())
-                        }
-                        Err(e) => Withheld::Unreadable(e.to_string()),
+                        Err(e) => Withheld::by(&e),
                     };
                     *withheld.lock() = Some(why);
                     Err(io::Error::other("broken off"))
@@ -123,6 +138,9 @@ impl Drop for Held<'_> {
         }
     }
 }
+
+/// What is done before the last bytes of a request leave.
+type Note = Arc<dyn Fn() -> Result<(), TreeError> + Send + Sync>;
 
 /// A chunk in pieces that share it.
 fn pieces(mut chunk: Bytes) -> impl Iterator<Item = Bytes> {
@@ -183,6 +201,7 @@ impl Context {
         let began = Instant::now();
         let bytes: u64 = parts.iter().map(|part| part.content.size()).sum();
         let left = Arc::new(AtomicU64::new(bytes));
+        let note = self.note_of(&parts, &underway);
         let form = UploadForm {
             folder,
             parts: parts
@@ -197,6 +216,7 @@ impl Context {
                         ),
                         left.clone(),
                         began,
+                        note.clone(),
                     ),
                 })
                 .collect(),
@@ -204,10 +224,12 @@ impl Context {
         let at_work = self.content.at_work();
         let sent = self.api.upload(&node, form).await;
         drop(at_work);
-        let moved = bytes - left.load(Ordering::Relaxed).min(bytes);
-        self.uplink.measured(moved, began.elapsed());
         let ticket = match sent {
-            Ok(ticket) => ticket,
+            Ok(ticket) => {
+                self.uplink.measured(bytes, began.elapsed());
+                self.refusals.forget(&inos);
+                ticket
+            }
             Err(failure) if failure.fate == Fate::NotStored => {
                 for &ino in &inos {
                     self.tree.upload_failed(ino)?;
@@ -225,32 +247,61 @@ impl Context {
             .collect();
         // Held by nobody else, the staged bytes of a confirmed version become cache.
         drop(parts);
-        self.tree
-            .uploads_were_sent(&ticket.xid, &sent, Time::now())?;
+        let way = Way::Upload {
+            node: ticket.host.clone(),
+            xid: ticket.xid.clone(),
+        };
+        self.tree.uploads_were_sent(&way, &sent, Time::now())?;
         for (upload, (_, whirlpool)) in underway.iter_mut().zip(&sent) {
             upload.whirlpool = Some(*whirlpool);
-            upload.way = Way::Upload {
-                node: ticket.host.clone(),
-                xid: ticket.xid.clone(),
-            };
+            upload.way = way.clone();
             upload.started = Time::now();
         }
         self.settle(&underway).await
     }
 
+    /// Journals the checksums of a request, all bytes of which have been read.
+    fn note_of(&self, parts: &[Part], underway: &[Underway]) -> Note {
+        let sums: Vec<_> = parts
+            .iter()
+            .map(|part| (part.sending.ino, part.digest.clone()))
+            .collect();
+        let (tree, way) = (self.tree.clone(), underway.first().map(|u| u.way.clone()));
+        Arc::new(move || {
+            let sums: Vec<(Ino, Whirlpool)> = sums
+                .iter()
+                .map(|(ino, digest)| (*ino, Whirlpool(digest.lock().clone().finalize().into())))
+                .collect();
+            match &way {
+                Some(way) => tree.uploads_were_sent(way, &sums, Time::now()),
+                None => Ok(()),
+            }
+        })
+    }
+
     /// The same bytes, as our own limit lets them through. `left` are those of the whole
-    /// request.
-    fn paced(&self, bytes: PartStream, left: Arc<AtomicU64>, began: Instant) -> PartStream {
+    /// request. Before the last ones go, and with them the service may have it all, their
+    /// checksums are noted: after a crash nobody else could tell what became of them.
+    fn paced(
+        &self,
+        bytes: PartStream,
+        left: Arc<AtomicU64>,
+        began: Instant,
+        note: Note,
+    ) -> PartStream {
         let uplink = self.uplink.clone();
         bytes
             .map_ok(|chunk| stream::iter(pieces(chunk).map(Ok)))
             .try_flatten()
             .and_then(move |piece: Bytes| {
-                let (uplink, left) = (uplink.clone(), left.clone());
+                let (uplink, left, note) = (uplink.clone(), left.clone(), note.clone());
                 async move {
                     let size = piece.len() as u64;
                     let before = left.fetch_sub(size, Ordering::Relaxed);
                     uplink.pass(size, before, began).await;
+                    if before <= size {
+                        note().map_err(io::Error::other)?;
+                    }
                     Ok(piece)
                 }
             })
@@ -367,7 +418,7 @@ impl Context {
 
     /// The service has nothing of a request. Where that is the fault of files which
     /// cannot be read on our side, the others of the request are not to blame.
-    fn not_stored(&self, parts: &[Part], e: &crate::api::ApiError) -> Result<(), UploadError> {
+    fn not_stored(&self, parts: &[Part], e: &ApiError) -> Result<(), UploadError> {
         let inos: Vec<Ino> = parts.iter().map(|part| part.sending.ino).collect();
         let mut ours = false;
         for part in parts {
@@ -375,6 +426,7 @@ impl Context {
             ours |= withheld.is_some();
             match withheld {
                 Some(Withheld::Unreadable(why)) => self.unreadable(part.sending.ino, &why)?,
+                Some(Withheld::NotNow(why)) => self.not_readable_now(part.sending.ino, &why)?,
                 Some(Withheld::Gone(why)) => self.is_gone(part.sending.ino, &why)?,
                 Some(Withheld::Unwanted) => {
                     tracing::info!(ino = %part.sending.ino, "broken off: removed meanwhile");
@@ -385,16 +437,40 @@ impl Context {
         if ours {
             return Ok(());
         }
+        if inos.len() > 1 && judge(e) == Failure::Permanent {
+            return self.refused_in_company(&inos, e);
+        }
         self.all_failed(&inos, e)
     }
 
-    /// The content of a file cannot be read here: tried again some times, for it may
-    /// be the network or the disk, and then left to the user.
+    /// One of them is refused, and nobody says which: each goes with half as many next.
+    fn refused_in_company(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
+        tracing::info!(files = inos.len(), "will be sent in smaller requests: {e}");
+        for &ino in inos {
+            let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+            self.refusals.add(ino, attempts, inos.len() / 2);
+            self.tree
+                .postpone(ino, self.later(attempts + 1), &e.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Part of the content is on the service alone, which does not give it now: nothing is
+    /// wrong with the file, so it is tried for as long as that takes.
+    fn not_readable_now(&self, ino: Ino, why: &str) -> Result<(), UploadError> {
+        let text = format!("its unchanged part cannot be fetched: {why}");
+        let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+        tracing::info!(path = %self.path(ino), "will be tried again: {text}");
+        Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
+    }
+
+    /// The content of a file cannot be read here: tried again some times, for the disk may
+    /// be in trouble for a while, and then left to the user.
     fn unreadable(&self, ino: Ino, why: &str) -> Result<(), UploadError> {
         let text = format!("its content cannot be read: {why}");
         let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
         tracing::error!(path = %self.path(ino), attempts, "{text}");
-        if attempts >= self.options.refusal_tries {
+        if self.refusals.add(ino, attempts, MAX_FILES) > self.options.refusal_tries {
             Ok(self.tree.park(ino, &text)?)
         } else {
             Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
@@ -409,7 +485,7 @@ impl Context {
         Ok(self.tree.park(ino, &text)?)
     }
 
-    fn all_failed(&self, inos: &[Ino], e: &crate::api::ApiError) -> Result<(), UploadError> {
+    fn all_failed(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
         for &ino in inos {
             self.intent_failed(ino, e)?;
         }

@@ -691,8 +691,14 @@ fn any_day_with_a_service_that_lags_ends_as_a_few_maps_in_memory_say() {
 
 #[test]
 fn replay() {
-    let _ = tracing_subscriber::fmt().with_env_filter("fichierfs=debug").try_init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter("fichierfs=debug")
+        .try_init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     for _ in 0..20 {
         eprintln!("-----------");
         runtime.block_on(live(

@@ -12,10 +12,12 @@ use fichierfs::ids::Ino;
 use fichierfs::sim::{self, Simulator};
 use fichierfs::staging::{Staging, StagingOptions};
 use fichierfs::store::Store;
-use fichierfs::tree::Tree;
 use fichierfs::tree::refresh::Refresher;
+use fichierfs::tree::{ROOT, Tree};
 use fichierfs::upload::{self, UploadOptions, Uploader};
-use fichierfs::vfs::{self, Answer, Caller, Error, Fill, OpenAccess, OpenFlags, Vfs, VfsOptions};
+use fichierfs::vfs::{
+    self, Answer, Caller, Error, Fill, OpenAccess, OpenFlags, RenameMode, Vfs, VfsOptions,
+};
 use tokio::runtime::Handle;
 
 /// How much faster than the real service all goes.
@@ -67,7 +69,11 @@ impl Process {
             api.clone(),
             store.clone(),
             &dir.join("cache"),
-            ContentOptions::default(),
+            ContentOptions {
+                // In the time of the simulator, too.
+                data_deadline: Duration::from_secs(1),
+                ..ContentOptions::default()
+            },
             Handle::current(),
         )
         .unwrap();
@@ -133,12 +139,21 @@ impl Process {
     }
 
     pub async fn write(&self, parent: Ino, name: &str, content: &[u8]) {
-        let created = self.vfs.create(parent, OsStr::new(name), 0o644, BOTH, ANN);
-        let fh = wait(created).await.unwrap().1.fh;
-        wait(self.vfs.write(fh, 0, content)).await.unwrap();
-        wait(self.vfs.flush(fh)).await.unwrap();
-        wait(self.vfs.release(fh)).await.unwrap();
-        self.uploader.wake_handle().notify_one();
+        write(&self.vfs, parent, name, content).await;
+        self.wake();
+    }
+
+    pub async fn lookup(&self, parent: Ino, name: &str) -> Option<Ino> {
+        let found = wait(self.vfs.lookup(parent, OsStr::new(name))).await;
+        found.ok().map(|entry| entry.attr.ino)
+    }
+
+    pub async fn rename(&self, name: &str, to: (Ino, &str)) {
+        let (name, new) = (OsStr::new(name), OsStr::new(to.1));
+        let renamed = self
+            .vfs
+            .rename(ROOT, name, to.0, new, RenameMode::Replace, ANN);
+        wait(renamed).await.unwrap();
     }
 
     /// The workers look at the journal.
@@ -194,6 +209,14 @@ impl Process {
     pub fn failed(&self) -> u64 {
         self.tree.backlog().unwrap().failed
     }
+}
+
+pub async fn write(vfs: &Vfs, parent: Ino, name: &str, content: &[u8]) {
+    let created = vfs.create(parent, OsStr::new(name), 0o644, BOTH, ANN);
+    let fh = wait(created).await.unwrap().1.fh;
+    wait(vfs.write(fh, 0, content)).await.unwrap();
+    wait(vfs.flush(fh)).await.unwrap();
+    wait(vfs.release(fh)).await.unwrap();
 }
 
 pub async fn wait<T>(answer: Answer<T>) -> Result<T, Error> {
