@@ -18,6 +18,7 @@
 
 pub mod account;
 mod answers;
+mod bond;
 mod cancel;
 mod descriptors;
 mod error;
@@ -51,8 +52,8 @@ use crate::fuse::{
     self, Deadlines, FuseOptions, Mount, MountError, MountOptions, Mountpoint, News, Session, Ttl,
 };
 
-pub use account::NewKey;
 pub use answers::Handle;
+pub use bond::NewKey;
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartError;
 pub use lock::while_idle;
@@ -244,7 +245,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         Some(at) => Some(Scrape::start(at, handle.clone()).await?),
         None => None,
     };
-    let account = tokio::spawn(shown::keep_figures(
+    let account = tokio::spawn(shown::keep_account(
         shared.parts.clone(),
         shared.settings.clone(),
     ));

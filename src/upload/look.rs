@@ -91,9 +91,10 @@ impl Context {
                 }
                 Found::Missing => self.tree.upload_failed(upload.ino)?,
                 Found::Unknown(why) => {
+                    let tries = upload.attempts + 1;
                     let later = match &sight {
-                        Err(ApiError::NotFound(_)) => self.once_shown(upload.attempts + 1),
-                        _ => self.later(upload.attempts + 1),
+                        Err(ApiError::NotFound(_)) => self.once_shown(tries),
+                        _ => self.later(tries),
                     };
                     self.tree.postpone(upload.ino, later, &why)?;
                 }

@@ -127,15 +127,14 @@ impl Context {
     /// The service says that a folder does not exist: whether it is gone. Of one that we made
     /// or moved a moment ago that says little, and of any other the folder above tells.
     pub(super) async fn is_folder_gone(&self, folder: FolderId) -> Result<bool, UploadError> {
-        let known = |node: Option<Node>| node.and_then(|node| Some((node.ino, node.place?)));
-        let Some((ino, place)) = known(self.tree.by_folder_id(folder)?) else {
+        let node = self.tree.by_folder_id(folder)?;
+        let Some(node) = node.filter(|node| node.place.is_some()) else {
             return Ok(true);
         };
-        if self.tree.is_ahead(ino, Time::now())? {
-            return Ok(false);
+        match node.remote.place().map(|there| there.folder) {
+            Some(above) => self.vanish_unless_shown(above, vec![node], 1).await,
+            None => Ok(false), // The root.
         }
-        self.list_after_refusal(place.parent).await;
-        Ok(known(self.tree.by_folder_id(folder)?).is_none())
     }
 
     /// When to try again what the service did not know, after the `attempts`-th failure: its
@@ -354,27 +353,41 @@ impl Context {
         }
         let mut found = false;
         for (folder, nodes) in folders {
-            let asked = Time::now();
-            let listing = match self.refresher.look_into(folder, Class::Upload).await {
-                Ok(listing) => listing,
-                Err(e) => {
-                    tracing::debug!(%folder, "not listed after a refusal: {e}");
-                    continue;
-                }
+            found |= self.vanish_unless_shown(folder, nodes, inos.len()).await?;
+        }
+        Ok(found)
+    }
+
+    /// The service does not know one of `asked_for` objects, of which these were in `folder`:
+    /// gone is what that does not show any more. Returns whether anything is. The tree does not hear of the
+    /// listing, which may show what was sent there and is not known to be ours yet.
+    async fn vanish_unless_shown(
+        &self,
+        folder: FolderId,
+        nodes: Vec<Node>,
+        asked_for: usize,
+    ) -> Result<bool, UploadError> {
+        let asked = Time::now();
+        let listing = match self.refresher.look_into(folder, Class::Upload).await {
+            Ok(listing) => listing,
+            Err(e) => {
+                tracing::debug!(%folder, "not listed after a refusal: {e}");
+                return Ok(false);
+            }
+        };
+        // Where not all of it came, what was said of the node alone decides.
+        let told = !listing.truncated || asked_for == 1;
+        let mut found = false;
+        for node in nodes {
+            let shown = match &node.remote {
+                Remote::File(file) => listing.files.iter().any(|f| f.id == file.id),
+                Remote::Folder(folder) => listing.folders.iter().any(|f| f.id == folder.id),
+                Remote::None => continue,
             };
-            for node in nodes {
-                let shown = match &node.remote {
-                    Remote::File(file) => listing.files.iter().any(|f| f.id == file.id),
-                    Remote::Folder(folder) => listing.folders.iter().any(|f| f.id == folder.id),
-                    Remote::None => continue,
-                };
-                // Where not all of it came, what was said of the node alone decides.
-                let told = !listing.truncated || inos.len() == 1;
-                if !shown && told && !self.tree.is_ahead(node.ino, asked)? {
-                    tracing::info!(path = %self.path(node.ino), "gone from the service");
-                    self.tell(self.tree.vanished(node.ino)?);
-                    found = true;
-                }
+            if !shown && told && !self.tree.is_ahead(node.ino, asked)? {
+                tracing::info!(path = %self.path(node.ino), "gone from the service");
+                self.tell(self.tree.vanished(node.ino)?);
+                found = true;
             }
         }
         Ok(found)

@@ -44,7 +44,7 @@ pub(super) fn holders(
         c,
         "SELECT id FROM removal WHERE rparent = ?1 AND rname = ?2 AND (NOT ?3 OR kind = 1)",
         params![int(place.folder.0), place.name, folders_only],
-        |id| Waiter::Removal(id),
+        Waiter::Removal,
     )?;
     let mut holders = waiters(
         c,
