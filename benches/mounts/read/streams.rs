@@ -181,9 +181,9 @@ fn streams_for(readers: u64, time: Duration, point: &std::path::Path) -> Result<
                 let mut buffer = vec![0; READ];
                 let mut offset = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    match file.read_at(&mut buffer, offset)? {
+                    match file.read_at(&mut buffer, offset)? as u64 {
                         0 => break,
-                        bytes => offset += bytes as u64,
+                        bytes => offset += bytes,
                     }
                     count.store(offset, Ordering::Relaxed);
                 }

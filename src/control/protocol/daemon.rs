@@ -61,6 +61,14 @@ pub struct Stopping {
     pub drain_timeout_ms: u64,
 }
 
+/// The configuration is to be read anew.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub struct ReloadRequest {
+    /// The digest of a key that was found to be of this account.
+    #[serde(default)]
+    pub checked: Option<String>,
+}
+
 /// What became of a configuration that was read anew.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -69,4 +77,7 @@ pub struct Reloaded {
     pub applied: Vec<String>,
     /// Options that changed and take effect at the next mount.
     pub at_next_mount: Vec<String>,
+    /// A digest of the key that is in use now.
+    #[serde(default)]
+    pub key_print: Option<String>,
 }
