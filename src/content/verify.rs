@@ -5,7 +5,8 @@
 //! there are reads or somebody else is at work ([`Content::at_work`]). A file that was fetched whole is checked by itself when nothing
 //! else is going on; who cannot wait asks for it. A wrong sum drops what is cached and
 //! fetches it once more; if that is wrong as well, the file is damaged, and reading it
-//! fails until it is asked for again.
+//! fails until it is asked for again. Who keeps bytes that were given out before is told
+//! ([`Content::found_wrong`]).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rusqlite::{Connection, params};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use whirlpool::Digest;
 
 use super::error::{ContentError, Reason};
@@ -63,6 +65,8 @@ pub(super) struct Checks {
     others: Arc<AtomicUsize>,
     /// One at a time.
     turn: tokio::sync::Mutex<()>,
+    /// Told of files whose bytes were found wrong.
+    listener: Mutex<Option<UnboundedSender<FileId>>>,
 }
 
 /// As long as it lives, somebody is at work who is not to be slowed down by checks that
@@ -100,6 +104,7 @@ impl Checks {
             }),
             others: Arc::default(),
             turn: tokio::sync::Mutex::default(),
+            listener: Mutex::default(),
         })
     }
 
@@ -125,6 +130,14 @@ impl Checks {
             return Err(ContentError::Damaged(reason));
         }
         Ok(())
+    }
+
+    /// Bytes of this file that were given out may be wrong.
+    fn tell(&self, id: &FileId) {
+        if let Some(listener) = &*self.listener.lock() {
+            // Nobody listens any more when the mount ends.
+            let _ = listener.send(id.clone());
+        }
     }
 
     /// Files that were found sound, and damaged.
@@ -188,6 +201,20 @@ impl Content {
         self.core.verify(file, Hurry::Now).await
     }
 
+    /// Files of which wrong bytes may have been given out, each as soon as a check finds it,
+    /// and again with the verdict. What others keep of them is to be dropped. There is one
+    /// listener: the last that asked.
+    pub fn found_wrong(&self) -> UnboundedReceiver<FileId> {
+        let (tell, told) = unbounded_channel();
+        *self.core.checks.listener.lock() = Some(tell);
+        told
+    }
+
+    /// Whether a file is known to be damaged: reading it fails.
+    pub fn is_damaged(&self, id: &FileId) -> bool {
+        self.core.checks.admit(id).is_err()
+    }
+
     /// Files that are known to be damaged, `most` of them.
     pub fn damaged(&self, most: usize) -> Vec<FileId> {
         self.core.checks.damaged(most)
@@ -225,6 +252,10 @@ impl Core {
             };
             if sum == wanted {
                 self.checks.settle(&file.id, true)?;
+                if differed > 0 {
+                    // Reads that were under way then have ended.
+                    self.checks.tell(&file.id);
+                }
                 return Ok(Verdict::Sound);
             }
             differed += 1;
@@ -235,9 +266,11 @@ impl Core {
             let _ = dropped.await;
             if differed == 2 {
                 self.checks.settle(&file.id, false)?;
+                self.checks.tell(&file.id);
                 tracing::error!(file = %file.id, "a file is damaged: reading it fails");
                 return Ok(Verdict::Damaged);
             }
+            self.checks.tell(&file.id);
         }
         let reason = Reason::new(
             &"the cache does not keep the file for as long as the check takes",

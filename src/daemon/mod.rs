@@ -188,6 +188,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             tell.tell(parts::for_kernel(change));
         }
     });
+    let pages = verify::drop_wrong_pages(parts.below.clone(), notifier.clone());
     let options = mount_options(&setup.settings, &setup.kernel_options);
     let fuse_options = FuseOptions {
         root,
@@ -229,6 +230,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         Some(at) => Some(Scrape::start(at, handle.clone()).await?),
         None => None,
     };
+    let pages = tokio::spawn(pages);
     let account = tokio::spawn(shown::keep_figures(
         shared.parts.clone(),
         shared.settings.clone(),
@@ -244,7 +246,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let life = tokio::spawn(life::run(
         shared,
         (server, scrape),
-        [account, looks, pins, open, walk],
+        [pages, account, looks, pins, open, walk],
         (cache_lock, lock),
     ));
     Ok(Running { handle, life })

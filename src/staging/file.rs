@@ -29,7 +29,7 @@ use super::room::Room;
 use super::rows::{self, Row};
 use super::slots::Slots;
 use crate::content::RemoteFile;
-use crate::ids::Ino;
+use crate::ids::{FileId, Ino};
 
 /// Staged bytes that one [`StagedFile::copy_from`] moves at most; a longer copy
 /// is continued by the caller.
@@ -209,6 +209,17 @@ impl StagedFile {
     /// Bytes of the file.
     pub fn size(&self) -> u64 {
         self.state.lock().map.size()
+    }
+
+    /// Whether bytes of it are those of a file of the service for which `is` holds.
+    pub fn reads_from(&self, is: impl Fn(&FileId) -> bool) -> bool {
+        let map = Arc::clone(&self.state.lock().map);
+        map.remotes().iter().any(|file| is(&file.id))
+    }
+
+    /// Whether bytes of it are known to be wrong: reading them fails.
+    pub fn is_damaged(&self) -> bool {
+        self.reads_from(|id| self.base().is_damaged(id))
     }
 
     /// Whether there are changes since the last seal.

@@ -57,7 +57,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use rusqlite::Transaction;
 
 use crate::content::RemoteFile;
-use crate::ids::Ino;
+use crate::ids::{FileId, Ino};
 use crate::store::Store;
 
 pub use base::{Base, Pin};
@@ -285,6 +285,26 @@ impl Staging {
             }
             Ok(copies)
         })
+    }
+
+    /// The files, open or stored here, of which bytes are those of a file of the service.
+    ///
+    /// # Errors
+    /// That of the database.
+    pub fn readers(&self, of: &FileId) -> Result<HashSet<Ino>, StagingError> {
+        let is = |id: &FileId| id == of;
+        let open = self.home.slots.loaded();
+        let mut readers: HashSet<Ino> = open
+            .iter()
+            .filter(|file| file.reads_from(is))
+            .map(|file| file.ino())
+            .collect();
+        for (ino, map) in self.home.room.store.read(rows::layered)? {
+            if map.remotes().iter().any(|file| is(&file.id)) {
+                readers.insert(ino);
+            }
+        }
+        Ok(readers)
     }
 
     /// The disk is full: clean content on it goes. Whether there was any.

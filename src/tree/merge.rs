@@ -37,6 +37,27 @@ pub struct Listing {
     pub files: Vec<ListedFile>,
     /// How much of it came.
     pub extent: Extent,
+    /// What seems to be left out of it.
+    pub lacks: Lacks,
+}
+
+/// Of which kinds an answer seems to leave something out: what it does not show of them is
+/// asked for again before it is believed to be gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Lacks {
+    /// Files.
+    pub files: bool,
+    /// Sub-folders.
+    pub folders: bool,
+}
+
+impl Lacks {
+    fn some(self, kind: Kind) -> bool {
+        match kind {
+            Kind::Folder => self.folders,
+            Kind::File | Kind::Symlink => self.files,
+        }
+    }
 }
 
 /// How much of a folder a listing shows (API notes 10.14).
@@ -234,7 +255,7 @@ struct Merge<'a> {
 
 impl Merge<'_> {
     fn run(&mut self, listing: Listing) -> Result<()> {
-        let extent = listing.extent;
+        let (extent, lacks) = (listing.extent, listing.lacks);
         let entries = self.entries(listing);
         let seen: HashSet<(bool, &str)> = entries
             .iter()
@@ -244,18 +265,18 @@ impl Merge<'_> {
             let listed = |rid: String| seen.contains(&(node.kind == Kind::Folder, rid.as_str()));
             extent.shows_all(node.kind) && !node.remote.rid().is_some_and(listed)
         })?;
-        // Empty where entries were known: asked again before it is believed.
-        let doubted = entries.is_empty()
-            && !missing.is_empty()
-            && !matches!(self.folder.known, Known::Doubted(_));
-        if !doubted {
-            self.remove(&missing)?;
-        }
+        // Empty where entries were known, or not all that it counts: asked again before it is
+        // believed.
+        let again = extent == Extent::Whole && matches!(self.folder.known, Known::Doubted(_));
+        let (doubted, gone): (Vec<Node>, Vec<Node>) = missing
+            .into_iter()
+            .partition(|node| !again && (entries.is_empty() || lacks.some(node.kind)));
+        self.remove(&gone)?;
         for entry in &entries {
             self.take(entry)?;
         }
         let state = match (extent, self.folder.known) {
-            (Extent::Whole, _) if doubted => Known::Doubted(self.now),
+            (Extent::Whole, _) if !doubted.is_empty() => Known::Doubted(self.now),
             (Extent::Whole, _) => Known::Whole(self.now),
             // Seen whole before: that holds until the slices are in.
             (Extent::FilesCut, Known::Whole(at)) => Known::Whole(at),

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::complete::{self, Progress, Seen};
 use super::events::Change;
-use super::merge::{Extent, ListedFile, ListedFolder, Listing};
+use super::merge::{Extent, Lacks, ListedFile, ListedFolder, Listing};
 use super::node::{Kind, Known, Node};
 use super::source::Source;
 use super::{Tree, TreeError};
@@ -496,6 +496,10 @@ fn convert(listing: api::Listing) -> Listing {
             _ if listing.folders.len() >= LISTING_CAP => Extent::Cut,
             true => Extent::FilesCut,
             false => Extent::Whole,
+        },
+        lacks: Lacks {
+            files: listing.lacks_files,
+            folders: listing.lacks_folders,
         },
         folders: listing
             .folders

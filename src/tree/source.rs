@@ -54,10 +54,9 @@ impl Source {
                 let FileListing { files, truncated } =
                     self.api.public_folder(id, password.as_ref(), ask).await?;
                 Ok(Listing {
-                    name: String::new(),
-                    folders: Vec::new(),
                     files,
                     truncated,
+                    ..Listing::default()
                 })
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::changes::{NewNode, Over, Ownership};
 use super::journal::{self, Object, Task, Underway, Way};
-use super::merge::{Extent, ListedFile, ListedFolder, Listing};
+use super::merge::{Extent, Lacks, ListedFile, ListedFolder, Listing};
 use super::node::{Known, Node, ROOT};
 use super::{Change, Lookup, RemoteFile, RemotePlace, Tree, TreeError, attributes};
 use crate::ids::{FileId, FolderId, Ino, Time};
@@ -295,6 +295,51 @@ fn an_empty_answer_after_a_full_one_is_believed_the_second_time() {
 }
 
 #[test]
+fn an_answer_that_lacks_what_it_counts_is_believed_the_second_time() {
+    let mut bench = Bench::new();
+    let all = || vec![file(1, "a", 1), file(2, "b", 1)];
+    bench.list(ROOT, listing(vec![folder(7, "d")], all()));
+    let short = || Listing {
+        lacks: Lacks {
+            files: true,
+            folders: false,
+        },
+        ..listing(vec![folder(7, "d")], vec![file(1, "a", 1)])
+    };
+    bench.pass(60);
+    bench.list(ROOT, short());
+    assert_eq!(bench.names(ROOT), ["a", "b", "d"]);
+    bench.list(ROOT, listing(vec![folder(7, "d")], all()));
+    bench.list(ROOT, short());
+    assert_eq!(bench.names(ROOT), ["a", "b", "d"]);
+    bench.list(ROOT, short());
+    assert_eq!(bench.names(ROOT), ["a", "d"]);
+
+    // Without a list of folders, what else it shows is believed.
+    let without = |extent| Listing {
+        extent,
+        lacks: Lacks {
+            files: false,
+            folders: true,
+        },
+        ..listing(vec![], vec![file(3, "c", 1)])
+    };
+    bench.list(ROOT, without(Extent::Whole));
+    assert_eq!(bench.names(ROOT), ["c", "d"]);
+    bench.list(ROOT, without(Extent::Whole));
+    assert_eq!(bench.names(ROOT), ["c"]);
+    bench.list(ROOT, without(Extent::Whole));
+    let whole = matches!(bench.get(ROOT, "c").known, Known::Never);
+    assert!(whole && bench.tree.node(ROOT).unwrap().unwrap().known.is_complete());
+    // In one that was cut off nothing is ever believed of them.
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    for _ in 0..3 {
+        bench.list(ROOT, without(Extent::FilesCut));
+    }
+    assert_eq!(bench.names(ROOT), ["c", "d"]);
+}
+
+#[test]
 fn of_two_files_of_one_name_the_newest_keeps_it() {
     let bench = Bench::new();
     bench.list(
@@ -466,6 +511,33 @@ fn a_replaced_file_outlives_all_its_unsent_successors() {
     assert_eq!(bench.todo(), ["send 0/doc 5"]);
     bench.sent(second.ino, 2, 0, "doc", 5);
     assert_eq!(bench.todo(), ["remove file1"]);
+}
+
+#[test]
+fn removals_that_wait_do_not_keep_one_that_can_be_done_from_its_turn() {
+    let bench = Bench::new();
+    let names = ["a", "b", "c", "other"];
+    let files = names.iter().zip(1..).map(|(name, n)| file(n, name, 3));
+    bench.list(ROOT, listing(vec![folder(7, "d")], files.collect()));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, listing(vec![], vec![file(9, "pinned", 1)]));
+    for name in &names[..3] {
+        let new = bench.write(ROOT, "tmp", 4);
+        bench.rename((ROOT, "tmp"), (ROOT, name)).unwrap();
+        let parked = |tx: &rusqlite::Transaction<'_>| -> Result<(), TreeError> {
+            Ok(journal::content_due(tx, new.ino, journal::WHILE_OPEN)?)
+        };
+        bench.tree.store.write(parked).unwrap();
+    }
+    bench
+        .tree
+        .unlink(ROOT, OsStr::new("other"), bench.now)
+        .unwrap();
+    let tasks = bench.tree.ready(bench.now, 2, &|_| false).unwrap();
+    let [Task::Remove(removal)] = &tasks[..] else {
+        panic!("{tasks:?}");
+    };
+    assert_eq!(removal.rid, "file4");
 }
 
 #[test]

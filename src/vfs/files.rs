@@ -59,17 +59,15 @@ impl Vfs {
             true => self.hold_emptied(node.ino, flags.access)?,
             false => self.hold(node.ino, flags.access)?,
         };
+        // An inode's content changes only through this mount, hence through
+        // these pages: somebody else's version is another inode.
+        let keep_cache = !hold.content.is_damaged();
         let fh = self.inner.handles.add_file(FileHandle {
             hold,
             append: flags.append,
             sync: flags.sync,
         });
-        Ok(Opened {
-            fh,
-            // An inode's content changes only through this mount, hence through
-            // these pages: somebody else's version is another inode.
-            keep_cache: true,
-        })
+        Ok(Opened { fh, keep_cache })
     }
 
     /// Holds a file's content.

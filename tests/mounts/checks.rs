@@ -5,6 +5,7 @@ use crate::harness::{Mounted, World, errno, eventually, shell};
 use fichierfs::sim::{Fault, FaultKind};
 use nix::libc;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::process::Output;
 
 const MIB: u64 = 1 << 20;
@@ -60,6 +61,40 @@ fn a_file_that_comes_with_a_wrong_bit_is_told_and_never_read_until_it_is_right()
     assert_eq!(status(&mounted)["damaged_files"], 0);
     mounted.unmount();
     world.assert_well_behaved();
+}
+
+#[test]
+fn wrong_bytes_that_were_read_are_not_read_again_once_the_check_found_them() {
+    let world = World::new();
+    let account = world.account();
+    account.add_synthetic("once.mkv", 1, MIB).unwrap();
+    account.add_synthetic("always.mkv", 2, MIB).unwrap();
+    let right = account.content("once.mkv").unwrap();
+    let mounted = world.mount();
+    let flip = || Fault::new("download", FaultKind::FlipBit { at: 5000 });
+    world.simulator().faults().add(flip());
+    assert!(fs::read(mounted.join("once.mkv")).unwrap() != right);
+    // From the kernel's memory, as all who come later would.
+    fs::read(mounted.join("once.mkv")).unwrap();
+    eventually("the check", || status(&mounted)["sound_files"] == 1);
+    eventually("right bytes", || {
+        fs::read(mounted.join("once.mkv")).unwrap() == right
+    });
+
+    world.simulator().faults().add(flip().always());
+    let open = fs::File::open(mounted.join("always.mkv")).unwrap();
+    assert_eq!(
+        fs::read(mounted.join("always.mkv")).unwrap().len() as u64,
+        MIB
+    );
+    eventually("the check", || status(&mounted)["damaged_files"] == 1);
+    eventually("no bytes", || {
+        let old = open.read_exact_at(&mut [0; 100], 0);
+        let new = fs::read(mounted.join("always.mkv"));
+        old.is_err() && new.is_err_and(|error| error.raw_os_error() == Some(libc::EIO))
+    });
+    drop(open);
+    mounted.unmount();
 }
 
 #[test]

@@ -99,11 +99,7 @@ impl Tree {
                     Step::HeldUp(task) => circle = circle.or(Some(task)),
                 }
             }
-            for removal in removals::due(c, now, limit)? {
-                if removal_is_free(c, &removal)? {
-                    tasks.push(Task::Remove(removal));
-                }
-            }
+            tasks.extend(removals::due(c, now, limit)?.into_iter().map(Task::Remove));
             // Folders hold each other's names and nothing else can be done: one
             // of them steps aside.
             if tasks.is_empty() {
@@ -280,29 +276,4 @@ fn name_is_held(c: &Connection, node: &Node, place: &RemotePlace) -> Result<bool
         ],
         |row| row.get(0),
     )?)
-}
-
-/// Whether nothing that must come first is left.
-fn removal_is_free(c: &Connection, removal: &Removal) -> Result<bool> {
-    if let Some(successor) = removal.after
-        && let Some(node) = rows::by_ino(c, successor)?
-        && node.place.is_some()
-        && (node.pending.content || node.pending.place)
-    {
-        return Ok(false);
-    }
-    if removal.kind != Kind::Folder {
-        return Ok(true);
-    }
-    let Ok(id) = removal.rid.parse::<u64>() else {
-        return Ok(true);
-    };
-    let occupied: bool = c
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM node WHERE rparent = ?1 AND parent IS NOT NULL)
-                 OR EXISTS (SELECT 1 FROM removal WHERE rparent = ?1)
-                 OR EXISTS (SELECT 1 FROM attempt WHERE folder = ?1 AND node IS NOT NULL)",
-        )?
-        .query_row([int(id)], |row| row.get(0))?;
-    Ok(!occupied)
 }
