@@ -11,6 +11,26 @@ pub struct FolderId(pub u64);
 impl FolderId {
     /// The account's root folder.
     pub const ROOT: FolderId = FolderId(0);
+
+    /// From here on numbers are ours: folders that the service has no number for.
+    const OURS: u64 = 1 << 62;
+
+    /// A folder that the service does not number, the same for the same text.
+    pub fn ours(text: &str) -> FolderId {
+        let sum = fold(text.as_bytes());
+        FolderId(FolderId::OURS | (sum >> 2))
+    }
+
+    /// Whether the service has no folder of this number.
+    pub fn is_ours(self) -> bool {
+        self.0 >= FolderId::OURS
+    }
+}
+
+/// A number for some bytes, the same at any time on any machine (FNV-1a).
+fn fold(bytes: &[u8]) -> u64 {
+    let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 impl fmt::Display for FolderId {
@@ -42,7 +62,24 @@ pub struct FileId(Box<str>);
 /// The domain that goes without saying.
 const USUAL_DOMAIN: &str = "1fichier.com";
 
+/// The domain of files whose link is not told; nobody's.
+const NO_DOMAIN: &str = "no-link.invalid";
+
 impl FileId {
+    /// Of a file whose link its owner hides: it is known by its folder and name, and what
+    /// the listing tells of its content, so that other content is another file.
+    pub fn without_link(folder: FolderId, name: &str, content: &str) -> FileId {
+        let whole = format!("{folder}\0{name}\0{content}");
+        let part = |salt: &str| fold(format!("{salt}{whole}").as_bytes());
+        let id = format!("{:016x}{:04x}", part("a"), part("b") >> 48);
+        FileId(format!("{id}@{NO_DOMAIN}").into())
+    }
+
+    /// Whether it has a link.
+    pub fn has_link(&self) -> bool {
+        self.domain() != NO_DOMAIN
+    }
+
     /// The whole identity as text, `id` or `id@domain`; parsing gives it back.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::classify::Form;
-use super::{Api, ApiError, Ask, Call, LinkFault, Said, Script, http, wire};
+use super::{Api, ApiError, Ask, Call, FolderAt, LinkFault, Said, Script, http, wire};
 use crate::config::Password;
 use crate::ids::FileId;
 
@@ -52,30 +52,51 @@ impl fmt::Debug for DownloadUrl {
 /// How a file is asked for.
 #[derive(Clone, Debug)]
 pub struct Address {
-    file: FileId,
+    by: By,
     password: Option<Password>,
 }
 
+#[derive(Clone, Debug)]
+enum By {
+    Link(String),
+    Name { folder: FolderAt, name: String },
+}
+
 impl From<&FileId> for Address {
-    /// By its link alone.
+    /// By its link.
     fn from(file: &FileId) -> Address {
         Address {
-            file: file.clone(),
+            by: By::Link(file.link()),
             password: None,
         }
     }
 }
 
 impl Address {
+    /// By its folder and name, where its owner hides its link.
+    pub fn named(folder: FolderAt, name: String) -> Address {
+        Address {
+            by: By::Name { folder, name },
+            password: None,
+        }
+    }
+
     /// Of a file behind a password.
     pub fn with_password(self, password: Option<Password>) -> Address {
         Address { password, ..self }
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 struct Body<'a> {
-    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filename: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sharing_user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pass: Option<&'a str>,
 }
@@ -93,10 +114,21 @@ impl Api {
         file: impl Into<Address>,
         ask: impl Into<Ask>,
     ) -> Result<DownloadUrl, ApiError> {
-        let Address { file, password } = file.into();
-        let body = Body {
-            url: file.link(),
-            pass: password.as_ref().map(Password::expose),
+        let Address { by, password } = file.into();
+        let pass = password.as_ref().map(Password::expose);
+        let body = match &by {
+            By::Link(link) => Body {
+                url: Some(link),
+                pass,
+                ..Body::default()
+            },
+            By::Name { folder, name } => Body {
+                folder_id: Some(folder.number()),
+                filename: Some(name),
+                sharing_user: folder.owner(),
+                pass,
+                ..Body::default()
+            },
         };
         let token: Token = self
             .call(Call::of(Script::Token), ask.into(), &body)

@@ -46,7 +46,9 @@ pub enum BadEndpoint {
     )]
     NotSecure(String),
     /// The limits of the real service cannot be scaled.
-    #[error("limits_scale is for a simulator: it needs an api_url on a loopback address")]
+    #[error(
+        "limits_scale is for a simulator on a loopback address; leave it out for the service itself"
+    )]
     ScaledService,
 }
 
@@ -60,8 +62,13 @@ impl Endpoints {
     }
 
     /// Whether the API is on a loopback address, so a simulator.
-    pub fn is_loopback(&self) -> bool {
+    fn is_loopback(&self) -> bool {
         is_loopback(&self.api)
+    }
+
+    /// The address of the API, `host[:port]`, if it is a simulator.
+    pub fn simulator(&self) -> Option<&str> {
+        self.is_loopback().then(|| self.api.authority())
     }
 
     /// The table of limits for this service: scaled for a simulator only.

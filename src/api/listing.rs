@@ -26,6 +26,58 @@ pub struct Listing {
     /// Whether it does not speak of sub-folders, as one of a folder without any may do
     /// (API notes 2.2).
     pub lacks_folders: bool,
+    /// What the account may do there, where it is somebody else's.
+    pub grant: Option<Grant>,
+}
+
+/// What somebody else lets the account do with a folder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    /// Whether it may be changed.
+    pub may_change: bool,
+}
+
+/// A folder as the API names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FolderAt {
+    id: FolderId,
+    /// Whose root it is; then the number is only ours.
+    owner: Option<String>,
+}
+
+impl From<FolderId> for FolderAt {
+    fn from(id: FolderId) -> FolderAt {
+        FolderAt { id, owner: None }
+    }
+}
+
+impl FolderAt {
+    /// The root of what the user of this address shares; `id` is our number for it.
+    pub fn root_of(owner: String, id: FolderId) -> FolderAt {
+        let owner = Some(owner);
+        FolderAt { id, owner }
+    }
+
+    /// What a listing of it lists.
+    fn subject(&self) -> Subject {
+        match self.owner {
+            Some(_) => Subject::OthersRoot,
+            None => Subject::Folder(self.id),
+        }
+    }
+
+    /// The number that is sent.
+    pub(super) fn number(&self) -> u64 {
+        match self.owner {
+            Some(_) => FolderId::ROOT.0,
+            None => self.id.0,
+        }
+    }
+
+    /// The owner, where the number alone does not tell.
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
 }
 
 /// A sub-folder in a listing.
@@ -85,14 +137,18 @@ pub struct DateWindow {
 }
 
 #[derive(Serialize)]
-struct FolderLs {
+struct FolderLs<'a> {
     folder_id: u64,
     files: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sharing_user: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct FileLs {
+struct FileLs<'a> {
     folder_id: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sharing_user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sent_after: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,6 +167,12 @@ struct WireListing {
     sub_folders: Option<Vec<WireFolder>>,
     #[serde(default, deserialize_with = "wire::some_list")]
     items: Option<Vec<WireFile>>,
+    #[serde(default, deserialize_with = "wire::text")]
+    user: Option<String>,
+    #[serde(default, deserialize_with = "wire::number")]
+    rw: Option<u64>,
+    #[serde(default, deserialize_with = "wire::flag")]
+    hide_links: bool,
 }
 
 #[derive(Deserialize)]
@@ -166,30 +228,31 @@ impl Api {
     /// Everything in a folder, with one call.
     pub async fn list_folder(
         &self,
-        id: FolderId,
+        folder: impl Into<FolderAt>,
         ask: impl Into<Ask>,
     ) -> Result<Listing, ApiError> {
-        let call = Call::listing(Script::FolderLs, Subject::Folder(id));
+        let folder = folder.into();
+        let call = Call::listing(Script::FolderLs, folder.subject());
         let body = FolderLs {
-            folder_id: id.0,
+            folder_id: folder.number(),
             files: 1,
+            sharing_user: folder.owner(),
         };
         let wire = self.call(call, ask.into(), &body).await?;
-        listing(id, wire)
+        listing(&folder, wire)
     }
 
     /// The files of a folder that were sent within a window, to see more than a
     /// listing can hold. It counts as a listing of the folder.
     pub async fn list_files(
         &self,
-        id: FolderId,
+        folder: impl Into<FolderAt>,
         window: DateWindow,
         ask: impl Into<Ask>,
     ) -> Result<FileListing, ApiError> {
-        let folder_id =
-            i64::try_from(id.0).map_err(|_| ApiError::Misuse("a folder id beyond all bounds"))?;
-        let call = Call::listing(Script::FileLs, Subject::Folder(id));
-        self.file_ls(call, folder_id, window, ask.into()).await
+        let folder = folder.into();
+        let call = Call::listing(Script::FileLs, folder.subject());
+        self.file_ls(call, Some(&folder), window, ask.into()).await
     }
 
     /// All files of the account, without their folders; once an hour.
@@ -199,18 +262,24 @@ impl Api {
         ask: impl Into<Ask>,
     ) -> Result<FileListing, ApiError> {
         let call = Call::listing(Script::FileLs, Subject::AllFiles);
-        self.file_ls(call, -1, window, ask.into()).await
+        self.file_ls(call, None, window, ask.into()).await
     }
 
     async fn file_ls(
         &self,
         call: Call,
-        folder_id: i64,
+        folder: Option<&FolderAt>,
         window: DateWindow,
         ask: Ask,
     ) -> Result<FileListing, ApiError> {
+        let folder_id = match folder {
+            Some(folder) => i64::try_from(folder.number())
+                .map_err(|_| ApiError::Misuse("a folder id beyond all bounds"))?,
+            None => -1,
+        };
         let body = FileLs {
             folder_id,
+            sharing_user: folder.and_then(FolderAt::owner),
             sent_after: window.after.map(dates::format),
             sent_before: window.before.map(dates::format),
         };
@@ -218,7 +287,8 @@ impl Api {
         if wire.items.is_none() && wire.status.is_none() && wire.count.is_none() {
             return Err(unreadable("not a listing"));
         }
-        let files = files(wire.items, wire.count)?;
+        let id = folder.map_or(FolderId::ROOT, |folder| folder.id);
+        let files = files(wire.items, wire.count, &Links::MayBeHidden(id))?;
         let truncated = files.len() >= LISTING_CAP;
         if !truncated && are_less(&files, wire.count) {
             return Err(unreadable("a listing without all the files that it counts"));
@@ -231,18 +301,32 @@ fn unreadable(text: &str) -> ApiError {
     ApiError::Unparsable(Said::ours(text))
 }
 
+/// Whether a file may come without its link.
+enum Links {
+    Shown,
+    /// Its folder is somebody else's, and this is our number for it.
+    MayBeHidden(FolderId),
+}
+
 /// Believes a listing only if it is one: of the folder that was asked for, and
 /// not without the files that it counts.
-fn listing(asked: FolderId, wire: WireListing) -> Result<Listing, ApiError> {
+fn listing(asked: &FolderAt, wire: WireListing) -> Result<Listing, ApiError> {
     if wire.folder_id.is_none() && wire.name.is_none() {
         return Err(unreadable("not a listing"));
     }
-    if wire.folder_id.is_some_and(|id| id != asked.0) {
+    // The root of somebody else may come under the number that it has there.
+    let other = |id| id != asked.id.0 && asked.owner.is_none();
+    if wire.folder_id.is_some_and(other) {
         return Err(unreadable("the listing of another folder"));
     }
     let counted = wire.files;
     let silent = wire.items.is_none() && counted.is_none();
-    let files = files(wire.items, counted)?;
+    let is_foreign = wire.user.is_some() || wire.rw.is_some() || asked.owner.is_some();
+    let links = match is_foreign {
+        true => Links::MayBeHidden(asked.id),
+        false => Links::Shown,
+    };
+    let files = files(wire.items, counted, &links)?;
     let truncated = files.len() >= LISTING_CAP;
     let lacks_folders = wire.sub_folders.is_none();
     let folders = wire
@@ -258,6 +342,11 @@ fn listing(asked: FolderId, wire: WireListing) -> Result<Listing, ApiError> {
         lacks_files: silent || (!truncated && are_less(&files, counted)),
         lacks_folders,
         files,
+        // Without links nothing in it could be named for a change; what is not granted is not
+        // taken, and the root of somebody else has no number to send anything to.
+        grant: is_foreign.then(|| Grant {
+            may_change: wire.rw == Some(1) && !wire.hide_links && asked.owner.is_none(),
+        }),
     })
 }
 
@@ -284,23 +373,37 @@ fn folder(wire: WireFolder) -> Result<FolderItem, ApiError> {
 
 /// The files of a listing, all or none: one that cannot be read must not look as
 /// if it were gone.
-fn files(items: Option<Vec<WireFile>>, count: Option<u64>) -> Result<Vec<FileItem>, ApiError> {
+fn files(
+    items: Option<Vec<WireFile>>,
+    count: Option<u64>,
+    links: &Links,
+) -> Result<Vec<FileItem>, ApiError> {
     let items = items.unwrap_or_default();
     if items.is_empty() && count.is_some_and(|count| count > 0) {
         return Err(unreadable("a listing without the files that it counts"));
     }
-    items.into_iter().map(file).collect()
+    items.into_iter().map(|item| file(item, links)).collect()
 }
 
-fn file(wire: WireFile) -> Result<FileItem, ApiError> {
-    let link = wire.url.ok_or_else(|| unreadable("a file without link"))?;
-    Ok(FileItem {
-        id: FileId::from_link(&link)
+fn file(wire: WireFile, links: &Links) -> Result<FileItem, ApiError> {
+    let name = wire
+        .filename
+        .ok_or_else(|| unreadable("a file without name"))?;
+    let size = wire.size.ok_or_else(|| unreadable("a file without size"))?;
+    let id = match (wire.url.filter(|link| !link.is_empty()), links) {
+        (Some(link), _) => FileId::from_link(&link)
             .map_err(|_| unreadable("a file with a link of another form"))?,
-        name: wire
-            .filename
-            .ok_or_else(|| unreadable("a file without name"))?,
-        size: wire.size.ok_or_else(|| unreadable("a file without size"))?,
+        (None, Links::MayBeHidden(folder)) => {
+            let date = wire.date.as_deref().unwrap_or_default();
+            let sum = wire.checksum.as_deref().unwrap_or_default();
+            FileId::without_link(*folder, &name, &format!("{size} {date} {sum}"))
+        }
+        (None, Links::Shown) => return Err(unreadable("a file without link")),
+    };
+    Ok(FileItem {
+        id,
+        name,
+        size,
         date: wire.date.as_deref().and_then(dates::parse),
         checksum: wire.checksum.and_then(|text| text.parse().ok()),
         content_type: wire.content_type.unwrap_or_default(),
@@ -315,7 +418,7 @@ mod tests {
     use super::*;
 
     fn read(asked: u64, json: &str) -> Result<Listing, ApiError> {
-        listing(FolderId(asked), serde_json::from_str(json).unwrap())
+        listing(&FolderId(asked).into(), serde_json::from_str(json).unwrap())
     }
 
     #[test]
@@ -401,6 +504,50 @@ mod tests {
         ] {
             let json = format!(r#"{{"folder_id":42,"name":"x",{rest}}}"#);
             assert_eq!(lacks(&json), (files, folders), "{json}");
+        }
+    }
+
+    #[test]
+    fn in_a_folder_of_somebody_else_links_may_be_hidden_and_are_known_by_their_content() {
+        let with = |more: &str, checksum: &str| {
+            read(
+                7,
+                &format!(
+                    r#"{{"folder_id":7,"name":"x"{more},"items":[{{"filename":"a","size":1,"url":"","checksum":"{checksum}"}}]}}"#
+                ),
+            )
+        };
+        assert!(with("", "1").is_err(), "in a folder of one's own");
+        let hidden = r#","user":"f@example.org","rw":0,"hide_links":1"#;
+        let id = |checksum: &str| with(hidden, checksum).unwrap().files[0].id.clone();
+        assert!(!id("1").has_link());
+        assert_eq!(id("1"), id("1"));
+        assert_ne!(id("1"), id("2"));
+        assert_eq!(id("1").as_str().parse::<FileId>().unwrap(), id("1"));
+    }
+
+    #[test]
+    fn only_what_is_granted_may_be_changed() {
+        for (told, may_change) in [
+            (r#","user":"f@example.org","rw":1"#, Some(true)),
+            (
+                r#","user":"f@example.org","rw":"1","hide_links":"0""#,
+                Some(true),
+            ),
+            (
+                r#","user":"f@example.org","rw":1,"hide_links":1"#,
+                Some(false),
+            ),
+            (r#","user":"f@example.org","rw":0"#, Some(false)),
+            (r#","user":"f@example.org""#, Some(false)),
+            ("", None),
+        ] {
+            let listing = read(7, &format!(r#"{{"folder_id":7,"name":"x"{told}}}"#)).unwrap();
+            assert_eq!(
+                listing.grant.map(|grant| grant.may_change),
+                may_change,
+                "{told}"
+            );
         }
     }
 

@@ -37,7 +37,7 @@ pub use files::{Acl, Attributes, Copied, FileInfo, Renamed, Scan};
 pub use folders::{Share, ShareWith};
 pub use hosts::{BadEndpoint, Endpoints};
 pub use limits::Limits;
-pub use listing::{DateWindow, FileItem, FileListing, FolderItem, Listing};
+pub use listing::{DateWindow, FileItem, FileListing, FolderAt, FolderItem, Grant, Listing};
 pub use pace::{Ask, Call, Class, LockStatus, Pace, PaceStatus, Script, Subject, Why};
 pub use upload::{Fate, UploadFailure, UploadNode, UploadOutcome, UploadTicket, UploadedFile};
 pub use upload_body::{PartStream, UploadForm, UploadPart};

@@ -33,6 +33,7 @@ fn argument(option: &'static OptionSpec) -> Arg {
             Kind::Timetable => "LIMIT",
             Kind::Listen => "PLACE",
             Kind::PublicFolder => "LINK",
+            Kind::SharedFolders => "WHO",
             Kind::Patterns => "NAMES",
             Kind::Text | Kind::Secret => "TEXT",
         });

@@ -23,6 +23,7 @@ mod public;
 #[cfg(test)]
 pub(crate) mod reference;
 mod resolve;
+mod shared;
 mod timetable;
 mod value;
 
@@ -39,6 +40,7 @@ pub use password::{Password, Passwords, find_passwords};
 pub use paths::{Paths, config_file};
 pub use public::PublicFolder;
 pub use resolve::{Layer, Layers, Resolved, resolve};
+pub use shared::{SharedFolder, SharedFolders};
 pub use timetable::Timetable;
 pub use value::{
     AddressFamily, Factor, Fsync, Kind, Listen, LogFormat, LogLevel, Size, Umask, Value,

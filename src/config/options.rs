@@ -9,7 +9,7 @@ use super::timetable::Timetable;
 use super::value::{
     AddressFamily, Factor, Fsync, Kind, Listen, LogFormat, LogLevel, Patterns, Size, Umask, Value,
 };
-use super::{ApiKey, ConfigError, Password, PublicFolder};
+use super::{ApiKey, ConfigError, Password, PublicFolder, SharedFolders};
 
 /// What an option is about, for grouping it in help texts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -183,6 +183,11 @@ options! {
     /// Show this public folder instead of the account, for reading only. Names and sizes need no
     /// account; the service gives the bytes only to who has the key of one.
     share: Option<PublicFolder> = "", Mount;
+    /// Who shares folders with the account: e-mail addresses of users, and NAME=NUMBER of single
+    /// folders, separated by spaces. The service lists them nowhere.
+    shared: SharedFolders = "", Mount;
+    /// The folder in the root that shows what others share; it is there when `shared` names some.
+    shared_folder: String = "Shared with me", Mount;
     /// Refuse all changes.
     ro: bool = "false", Mount;
     /// Let other users see the mount.

@@ -18,6 +18,8 @@ pub struct Paths {
     cache: PathBuf,
     runtime: PathBuf,
     shared: PathBuf,
+    /// The state directory was given.
+    own_state: bool,
 }
 
 /// Where the configuration file is if nobody says otherwise.
@@ -55,6 +57,7 @@ impl Paths {
             cache,
             runtime,
             shared,
+            own_state: settings.state_dir.is_some(),
         })
     }
 
@@ -84,9 +87,15 @@ impl Paths {
         Ok(made(&self.shared)?.join("pace.json"))
     }
 
-    /// The record of calls to a simulator, which has limits of its own.
-    pub fn simulator_pace_file(&self) -> Result<PathBuf, ConfigError> {
-        Ok(made(&self.state)?.join("pace.json"))
+    /// The record of calls to a simulator at an address, which has limits of its own: of all
+    /// profiles, or with a state directory of its own that mount's alone, as if it were on
+    /// another machine.
+    pub fn simulator_pace_file(&self, address: &str) -> Result<PathBuf, ConfigError> {
+        if self.own_state {
+            return Ok(made(&self.state)?.join("pace.json"));
+        }
+        let name = format!("pace-{}.json", address.replace(['/', ':'], "-"));
+        Ok(made(&self.shared)?.join(name))
     }
 }
 
@@ -130,9 +139,23 @@ mod tests {
         assert_eq!(paths.state_dir().unwrap(), dir.path().join("s/t"));
         assert!(paths.cache_dir().unwrap().is_dir());
         assert_eq!(
-            paths.simulator_pace_file().unwrap(),
+            paths.simulator_pace_file("127.0.0.1:8000").unwrap(),
             dir.path().join("s/t/pace.json")
         );
+    }
+
+    #[test]
+    fn all_profiles_keep_one_record_of_a_simulator() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = |profile| Paths {
+            shared: dir.path().join("fichierfs"),
+            ..Paths::new(&resolve(&Layers::default()).unwrap().settings, profile).unwrap()
+        };
+        let file = |profile, address| paths(profile).simulator_pace_file(address).unwrap();
+        let one = file(Some("one"), "127.0.0.1:8000");
+        assert!(one.ends_with("pace-127.0.0.1-8000.json"));
+        assert_eq!(one, file(Some("two"), "127.0.0.1:8000"));
+        assert_ne!(one, file(None, "127.0.0.1:8001"));
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub enum Kind {
     Listen,
     /// A public folder of the service, by its link.
     PublicFolder,
+    /// Folders that others share: `friend@example.org Films=22692433`.
+    SharedFolders,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A secret: never shown, never taken from the command line.
@@ -67,6 +69,9 @@ impl Kind {
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
             Kind::PublicFolder => {
                 "the link of a public folder such as https://1fichier.com/dir/Ab3dEfGh".to_owned()
+            }
+            Kind::SharedFolders => {
+                "e-mail addresses of users, and NAME=NUMBER of folders, separated by spaces".to_owned()
             }
             Kind::Secret => "a key or password of one line".to_owned(),
         }

@@ -22,6 +22,9 @@ const MOST_FREE: usize = 64;
 #[derive(Clone, Default)]
 pub(super) struct Buffers {
     free: Arc<Mutex<Vec<MmapMut>>>,
+    /// There is no more memory.
+    #[cfg(test)]
+    pub(super) dry: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Buffers {
@@ -30,6 +33,10 @@ impl Buffers {
     /// # Errors
     /// There is no memory.
     pub(super) fn take(&self) -> std::io::Result<Buffer> {
+        #[cfg(test)]
+        if self.dry.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(std::io::ErrorKind::OutOfMemory.into());
+        }
         let used = self.free.lock().pop();
         let memory = match used {
             Some(memory) => memory,

@@ -17,6 +17,8 @@
 mod dropping;
 mod reading;
 
+pub(super) use reading::Found;
+
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -28,9 +30,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::ahead::FROM_DISK;
 use super::assemble::Arrived;
 use super::blocks::{self, BLOCK_SIZE, Block, BlockMap};
-use super::cursor::{self, Cursors, Met, Terms, Window};
+use super::cursor::{self, Cursors, Met, Price, Room, Terms, Window};
 use super::disk::Disk;
 use super::error::ContentError;
 use super::flight::{Flight, Flights, Plan, Progress};
@@ -68,6 +71,8 @@ pub(super) struct CacheFile {
 struct State {
     flights: Flights,
     cursors: Cursors,
+    /// The same readers, as far as blocks come to them from the disk.
+    lifts: Cursors,
     retired: bool,
     denied: Option<(Instant, ContentError)>,
 }
@@ -103,16 +108,37 @@ impl CacheFile {
         map: BlockMap,
         window: Window,
     ) -> CacheFile {
+        let sums = Sums::new(row.size);
+        CacheFile::with(row, path, disk, (map, sums), window)
+    }
+
+    /// One that was just taken over whole.
+    pub(super) fn adopted(row: Row, path: PathBuf, disk: File, window: Window) -> CacheFile {
+        let (map, sums) = (BlockMap::full(row.size), Sums::of_whole(row.size));
+        let file = CacheFile::with(row, path, Some(disk), (map, sums), window);
+        // Everything on disk is news to the database.
+        file.unsaved.store(file.cached_bytes(), Ordering::Relaxed);
+        file
+    }
+
+    fn with(
+        row: Row,
+        path: PathBuf,
+        disk: Option<File>,
+        (map, sums): (BlockMap, Sums),
+        window: Window,
+    ) -> CacheFile {
         CacheFile {
             state: Mutex::new(State {
                 flights: Flights::default(),
                 cursors: Cursors::new(row.size, window),
+                lifts: Cursors::new(row.size, FROM_DISK),
                 retired: false,
                 denied: None,
             }),
             id: row.id,
             size: row.size,
-            sums: Sums::new(row.size),
+            sums,
             number: row.number,
             path,
             disk: disk.map(Disk::new),
@@ -139,11 +165,6 @@ impl CacheFile {
     /// Bytes that the row does not speak of yet.
     pub(super) fn unsaved(&self) -> u64 {
         self.unsaved.load(Ordering::Relaxed)
-    }
-
-    /// Everything on disk is news to the database.
-    pub(super) fn mark_unsaved(&self) {
-        self.unsaved.store(self.cached_bytes(), Ordering::Relaxed);
     }
 
     /// Whether blocks go to memory because the disk does not take them.
@@ -216,6 +237,31 @@ impl CacheFile {
         }
         let missing: Vec<_> = runs.iter().flat_map(|run| self.map.missing(run)).collect();
         state.flights.plan_ahead(&missing)
+    }
+
+    /// Notes a read that found all at hand, and returns the runs to be brought from the
+    /// disk to memory ahead of it.
+    pub(super) fn note_lifted(
+        &self,
+        range: &Range<u64>,
+        found: Found,
+        room: Room,
+        memory: &MemoryTier,
+    ) -> Vec<Range<Block>> {
+        let met = match found.whole_from_disk {
+            true => Met::Waited,
+            false => Met::AtHand,
+        };
+        let terms = Terms {
+            room,
+            price: Price::Free,
+        };
+        let now = Instant::now();
+        let mut runs = self.state.lock().lifts.on_read(range, met, terms, now);
+        // Of a file that is just coming over the line the next blocks are in memory, or nowhere.
+        let liftable = |block| self.map.contains(block) && !memory.has(self.number, block);
+        runs.retain(|run| run.clone().any(liftable));
+        runs
     }
 
     /// Finds or makes the flights for the absent blocks of `range` and of what the

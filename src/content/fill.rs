@@ -7,10 +7,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::blocks::BLOCK_SIZE;
+use super::blocks::{BLOCK_SIZE, Block};
+use super::cursor::Price;
 use super::error::{ContentError, Reason};
 use super::file::CacheFile;
-use super::{Content, LONGEST_RUN, RemoteFile, fetch};
+use super::{Content, Core, LONGEST_RUN, RemoteFile, fetch};
 use crate::ids::FileId;
 
 /// Runs that are asked for at a time: more would keep the connections from
@@ -36,6 +37,18 @@ impl Drop for Filling<'_> {
     }
 }
 
+impl Core {
+    /// The longest run that a file is filled by. Where each costs a call of the API, there
+    /// are only as many as are under way at a time.
+    fn longest_fill(&self, file: &CacheFile) -> Block {
+        let longest = match self.price() {
+            Price::Free => LONGEST_RUN,
+            Price::Link => LONGEST_RUN.max(file.size.div_ceil(RUNS as u64)),
+        };
+        longest.div_ceil(BLOCK_SIZE)
+    }
+}
+
 impl Content {
     /// Fetches what is absent of a file; returns once all of it is on disk.
     /// Dropping the future ends the wish.
@@ -52,7 +65,7 @@ impl Content {
             if before == file.size {
                 return Ok(());
             }
-            let flights = cached.plan_fill(LONGEST_RUN / BLOCK_SIZE, RUNS)?;
+            let flights = cached.plan_fill(core.longest_fill(&cached), RUNS)?;
             for flight in &flights {
                 fetch::launch(core, &cached, Arc::clone(flight));
             }

@@ -19,6 +19,8 @@
 //! The room may be called from `staging` (reads, pins, adoption), `upload`
 //! (pins) and `daemon`. Dirty data never comes here.
 
+mod adopt;
+mod ahead;
 mod assemble;
 mod blocks;
 mod buffers;
@@ -42,11 +44,11 @@ mod service;
 mod shelf;
 mod stats;
 mod sums;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod verify;
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,6 +56,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -68,8 +71,8 @@ use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
 use crate::throttle::Throttle;
 use buffers::Buffers;
-use cursor::{Met, Price, Room, Terms, Window};
-use file::CacheFile;
+use cursor::{Met, Window};
+use file::{CacheFile, Found};
 use lines::Lines;
 use links::{LinkLife, Links};
 use memory::MemoryTier;
@@ -137,6 +140,9 @@ pub struct ContentOptions {
     pub check_every: Duration,
     /// The limit on bytes a second of all downloads.
     pub throttle: Throttle,
+    /// Told of files whose bytes were found to be wrong after they may have been given:
+    /// whoever keeps them should ask again.
+    pub differing: Option<UnboundedSender<FileId>>,
 }
 
 impl Default for ContentOptions {
@@ -152,6 +158,7 @@ impl Default for ContentOptions {
             attention: Duration::from_secs(5),
             check_every: Duration::from_secs(5),
             throttle: Throttle::default(),
+            differing: None,
         }
     }
 }
@@ -252,16 +259,19 @@ impl Content {
         // What is known to be wrong is not given, whatever is at hand.
         self.core.checks.admit(&file.id).ok()?;
         let cached = self.core.shelf.get(file)?;
-        let bytes = match self.core.read_whole(&cached, &range) {
-            Ok(bytes) => bytes?,
+        let (bytes, found) = match self.core.read_whole(&cached, &range) {
+            Ok(read) => read?,
             Err(error) => {
-                self.core.drop_broken(&cached, error);
+                // Where memory is short, who waits is told so.
+                if !is_shortage(&error) {
+                    self.core.drop_broken(&cached, error);
+                }
                 return None;
             }
         };
         self.core.counters.hit_bytes.add(bytes.len() as u64);
         cached.let_go(&range, &self.core.memory);
-        self.core.note_read(&cached, &range, Met::AtHand);
+        self.core.note_hit(&cached, &range, found);
         Some(bytes)
     }
 
@@ -305,23 +315,6 @@ impl Content {
     /// Whether somebody reads the file.
     pub fn is_pinned(&self, id: &FileId) -> bool {
         self.core.pins.is_pinned(id)
-    }
-
-    /// Takes over the bytes of a file that was sent, as its cached content:
-    /// `data`, open for reading and writing at `path`, holds the whole file and
-    /// nobody writes to it any more. The file at `path` is moved away or, where
-    /// it cannot be kept, removed. Blocks for as long as the disk takes to sync.
-    ///
-    /// # Errors
-    /// The database failed: the bytes are used now and not known after a restart.
-    pub fn adopt(&self, file: &RemoteFile, data: File, path: &Path) -> Result<(), ContentError> {
-        self.core.shelf.adopt(file, data, path)
-    }
-
-    /// Drops what is cached of a file, which is gone from the service. Blocks
-    /// for the removal of a file.
-    pub fn forget(&self, id: &FileId) {
-        self.core.shelf.forget(id);
     }
 
     /// Drops everything that is cached but not kept ([`Content::keep`]), and returns how many bytes that were.
@@ -380,10 +373,14 @@ impl Content {
 
 impl Core {
     /// The bytes of `range` if all are at hand.
-    fn read_whole(&self, cached: &CacheFile, range: &Range<u64>) -> std::io::Result<Option<Bytes>> {
+    fn read_whole(
+        &self,
+        cached: &CacheFile,
+        range: &Range<u64>,
+    ) -> std::io::Result<Option<(Bytes, Found)>> {
         let mut parts = Parts::default();
-        let end = cached.read(range.clone(), &self.memory, &self.buffers, &mut parts)?;
-        Ok((end == range.end).then(|| parts.join()))
+        let found = cached.read(range.clone(), &self.memory, &self.buffers, &mut parts)?;
+        Ok((found.end == range.end).then(|| (parts.join(), found)))
     }
 
     /// The bytes of `range` as the disk has them, if it has all of them.
@@ -393,8 +390,8 @@ impl Core {
         range: &Range<u64>,
     ) -> std::io::Result<Option<Bytes>> {
         let (mut parts, nothing) = (Parts::default(), MemoryTier::new(0));
-        let end = cached.read(range.clone(), &nothing, &self.buffers, &mut parts)?;
-        Ok((end == range.end).then(|| parts.join()))
+        let found = cached.read(range.clone(), &nothing, &self.buffers, &mut parts)?;
+        Ok((found.end == range.end).then(|| parts.join()))
     }
 
     /// Gathers `range`, fetching what is absent, for as long as it takes.
@@ -410,6 +407,10 @@ impl Core {
             let at = range.start + parts.len();
             let read = cached.read(at..range.end, &self.memory, &self.buffers, &mut parts);
             if let Err(error) = read {
+                if is_shortage(&error) {
+                    let reason = Reason::new(&error, "Free some memory, and read again.");
+                    return Err(ContentError::Unavailable(reason));
+                }
                 // Awaited: it must be gone before it is looked for again.
                 let dropped = self.drop_broken(&cached, error).await;
                 tracing::trace!(done = dropped.is_ok(), "a cache file was dropped");
@@ -463,36 +464,6 @@ impl Core {
         })
     }
 
-    fn note_read(self: &Arc<Self>, cached: &Arc<CacheFile>, range: &Range<u64>, met: Met) {
-        let terms = || Terms {
-            room: self.room_ahead(),
-            price: self.price(),
-        };
-        for flight in cached.note_read(range, met, terms) {
-            fetch::launch(self, cached, flight);
-        }
-    }
-
-    /// What a range request costs.
-    fn price(&self) -> Price {
-        match self.links.are_single() {
-            true => Price::Link,
-            false => Price::Free,
-        }
-    }
-
-    /// How much may be asked ahead of a reader. What was fetched ahead and not yet read
-    /// of all readers together must fit well into the cache, or they would push out
-    /// each other's.
-    fn room_ahead(&self) -> Room {
-        let share = self.shelf.limit() / 4;
-        if self.counters.ahead_bytes.get() >= MOST_AHEAD.min(share) {
-            return Room::Short;
-        }
-        let readers = (self.pins.len() as u64).max(1);
-        Room::UpTo((share / readers).min(LONGEST_WINDOW))
-    }
-
     /// Drops what cannot be read of a cache file: `error` tells what.
     fn drop_broken(
         self: &Arc<Self>,
@@ -530,6 +501,11 @@ async fn keep_rows(core: std::sync::Weak<Core>) {
             })
             .await;
     }
+}
+
+/// Whether a read failed for want of memory, which says nothing about the cache file.
+fn is_shortage(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::OutOfMemory
 }
 
 /// The part of `offset..offset + len` that is within the file.

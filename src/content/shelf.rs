@@ -204,6 +204,11 @@ impl Shelf {
         }
     }
 
+    /// The files of which something is cached.
+    pub(super) fn ids(&self) -> Vec<FileId> {
+        self.index.read().keys().cloned().collect()
+    }
+
     /// Where the cache files are.
     pub(super) fn dir(&self) -> &Path {
         &self.dir

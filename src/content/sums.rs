@@ -4,8 +4,8 @@
 //! the map speaks of it, and compared when the block first comes back from the disk: once
 //! while it stays there and the file is open. 4 bytes for each block follow the content from
 //! the next multiple of a page on; the tail is sparse, and 0 means that no
-//! checksum is known. That is so for files that came to the cache whole, after their upload:
-//! their checksums are taken when they are first read. A block that was never written has
+//! checksum is known. That is so for files that came to the cache whole, after their upload,
+//! until somebody has looked at them. A block that was never written has
 //! none either, and reads as zeros: it is known by its place on disk, which is a hole.
 
 use std::fs::File;
@@ -29,6 +29,8 @@ const SUM: u64 = 4;
 /// The checksums of one cache file.
 pub(super) struct Sums {
     size: u64,
+    /// The file came whole in this process, so that its holes are its content.
+    whole: bool,
     /// Blocks that need no look any more.
     checked: BlockMap,
 }
@@ -38,7 +40,16 @@ impl Sums {
     pub(super) fn new(size: u64) -> Sums {
         Sums {
             size,
+            whole: false,
             checked: BlockMap::empty(size),
+        }
+    }
+
+    /// Those of a file of `size` bytes that was just taken over whole.
+    pub(super) fn of_whole(size: u64) -> Sums {
+        Sums {
+            whole: true,
+            ..Sums::new(size)
         }
     }
 
@@ -89,7 +100,7 @@ impl Sums {
             disk.read_exact_at(&mut known, place(self.size, block))?;
             if known == encode(sum) {
                 self.checked.insert(&(block..block + 1));
-            } else if known == [0; SUM as usize] && !is_hole(disk, &whole) {
+            } else if known == [0; SUM as usize] && (self.whole || !is_hole(disk, &whole)) {
                 learnt.push(Learnt { block, sum });
             } else {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, BadBlock(block)));
@@ -196,6 +207,8 @@ mod tests {
         let last = 2 * BLOCK_SIZE;
         let lost = later.check(&disk, last, &[0; 10]).unwrap_err();
         assert_eq!(bad_block(&lost), Some(2), "nobody wrote it");
+        let whole = Sums::of_whole(size);
+        assert_eq!(whole.check(&disk, last, &[0; 10]).unwrap().len(), 1);
         disk.write_all_at(&[0; 10], last).unwrap();
         let learnt = later.check(&disk, last, &[0; 10]).unwrap();
         assert_eq!(learnt.len(), 1, "nobody knew it");

@@ -5,8 +5,7 @@
 //! there are reads or somebody else is at work ([`Content::at_work`]). A file that was fetched whole is checked by itself when nothing
 //! else is going on; who cannot wait asks for it. A wrong sum drops what is cached and
 //! fetches it once more; if that is wrong as well, the file is damaged, and reading it
-//! fails until it is asked for again. Who keeps bytes that were given out before is told
-//! ([`Content::found_wrong`]).
+//! fails until it is asked for again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +15,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rusqlite::{Connection, params};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use whirlpool::Digest;
 
 use super::error::{ContentError, Reason};
@@ -44,7 +42,7 @@ pub enum Verdict {
     Sound,
     /// They are not, also when fetched anew.
     Damaged,
-    /// The service told no checksum.
+    /// The service told no checksum, or a check that nobody waits for was broken off.
     Unknown,
 }
 
@@ -63,10 +61,10 @@ pub(super) struct Checks {
     any_damaged: AtomicBool,
     /// How many others are at work.
     others: Arc<AtomicUsize>,
+    /// How many wait for a check: one that nobody waits for makes way.
+    hurried: AtomicUsize,
     /// One at a time.
-    turn: tokio::sync::Mutex<()>,
-    /// Told of files whose bytes were found wrong.
-    listener: Mutex<Option<UnboundedSender<FileId>>>,
+    pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 /// As long as it lives, somebody is at work who is not to be slowed down by checks that
@@ -77,6 +75,22 @@ pub struct AtWork(Arc<AtomicUsize>);
 impl Drop for AtWork {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Somebody waits for a check, as long as it lives.
+struct Hurried<'a>(&'a Checks);
+
+impl<'a> Hurried<'a> {
+    fn new(checks: &'a Checks) -> Hurried<'a> {
+        checks.hurried.fetch_add(1, Ordering::Relaxed);
+        Hurried(checks)
+    }
+}
+
+impl Drop for Hurried<'_> {
+    fn drop(&mut self) {
+        self.0.hurried.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -103,8 +117,8 @@ impl Checks {
                 candidates: HashMap::new(),
             }),
             others: Arc::default(),
+            hurried: AtomicUsize::new(0),
             turn: tokio::sync::Mutex::default(),
-            listener: Mutex::default(),
         })
     }
 
@@ -112,11 +126,18 @@ impl Checks {
     pub(super) fn may_check(&self, file: &RemoteFile) {
         let mut state = self.state.lock();
         if file.whirlpool.is_some()
-            && state.candidates.len() < MOST_CANDIDATES
             && !state.sound.contains(&file.id)
             && !state.damaged.contains(&file.id)
         {
-            state.candidates.insert(file.id.clone(), file.clone());
+            let candidates = &mut state.candidates;
+            // Most of them never become whole; those that do are read on, and come back.
+            if candidates.len() >= MOST_CANDIDATES
+                && !candidates.contains_key(&file.id)
+                && let Some(other) = candidates.keys().next().cloned()
+            {
+                candidates.remove(&other);
+            }
+            candidates.insert(file.id.clone(), file.clone());
         }
     }
 
@@ -132,14 +153,6 @@ impl Checks {
         Ok(())
     }
 
-    /// Bytes of this file that were given out may be wrong.
-    fn tell(&self, id: &FileId) {
-        if let Some(listener) = &*self.listener.lock() {
-            // Nobody listens any more when the mount ends.
-            let _ = listener.send(id.clone());
-        }
-    }
-
     /// Files that were found sound, and damaged.
     pub(super) fn count(&self) -> (usize, usize) {
         let state = self.state.lock();
@@ -152,6 +165,29 @@ impl Checks {
         ids.sort_unstable();
         ids.truncate(most);
         ids
+    }
+
+    /// The files of which something was found out.
+    pub(super) fn ids(&self) -> Vec<FileId> {
+        let state = self.state.lock();
+        state.sound.iter().chain(&state.damaged).cloned().collect()
+    }
+
+    /// Forgets what was found out about a file.
+    pub(super) fn forget(&self, id: &FileId) -> Result<(), ContentError> {
+        {
+            let mut state = self.state.lock();
+            state.candidates.remove(id);
+            if !state.sound.remove(id) && !state.damaged.remove(id) {
+                return Ok(());
+            }
+            self.any_damaged
+                .store(!state.damaged.is_empty(), Ordering::Relaxed);
+        }
+        self.store.write(|tx| {
+            tx.execute("DELETE FROM checked WHERE file_id = ?1", [id.as_str()])?;
+            Ok(())
+        })
     }
 
     fn settle(&self, id: &FileId, sound: bool) -> Result<(), ContentError> {
@@ -201,15 +237,6 @@ impl Content {
         self.core.verify(file, Hurry::Now).await
     }
 
-    /// Files of which wrong bytes may have been given out, each as soon as a check finds it,
-    /// and again with the verdict. What others keep of them is to be dropped. There is one
-    /// listener: the last that asked.
-    pub fn found_wrong(&self) -> UnboundedReceiver<FileId> {
-        let (tell, told) = unbounded_channel();
-        *self.core.checks.listener.lock() = Some(tell);
-        told
-    }
-
     /// Whether a file is known to be damaged: reading it fails.
     pub fn is_damaged(&self, id: &FileId) -> bool {
         self.core.checks.admit(id).is_err()
@@ -238,23 +265,29 @@ impl Core {
         let Some(wanted) = file.whirlpool else {
             return Ok(Verdict::Unknown);
         };
+        let _hurried = (hurry == Hurry::Now).then(|| Hurried::new(&self.checks));
         let _turn = self.checks.turn.lock().await;
         let content = Content {
             core: Arc::clone(self),
         };
         let mut differed = 0;
         for _ in 0..MOST_TRIES {
-            content.fill(file).await?;
+            // What nobody waits for costs the service nothing, unless what is here is wrong.
+            if hurry == Hurry::Now || differed > 0 {
+                content.fill(file).await?;
+            }
             let cached = self.find(file).await?;
             // Dropped from the cache meanwhile: not a word about its bytes.
             let Some(sum) = self.hash(cached, hurry).await? else {
-                continue;
+                match hurry {
+                    Hurry::Now => continue,
+                    Hurry::WhenIdle => return Ok(Verdict::Unknown),
+                }
             };
             if sum == wanted {
                 self.checks.settle(&file.id, true)?;
                 if differed > 0 {
-                    // Reads that were under way then have ended.
-                    self.checks.tell(&file.id);
+                    self.tell_differing(&file.id);
                 }
                 return Ok(Verdict::Sound);
             }
@@ -264,13 +297,13 @@ impl Core {
             let dropped = self.runtime.spawn_blocking(move || core.shelf.forget(&id));
             // It fails only if the process is about to end.
             let _ = dropped.await;
+            self.tell_differing(&file.id);
             if differed == 2 {
                 self.checks.settle(&file.id, false)?;
-                self.checks.tell(&file.id);
+                self.tell_differing(&file.id);
                 tracing::error!(file = %file.id, "a file is damaged: reading it fails");
                 return Ok(Verdict::Damaged);
             }
-            self.checks.tell(&file.id);
         }
         let reason = Reason::new(
             &"the cache does not keep the file for as long as the check takes",
@@ -279,7 +312,17 @@ impl Core {
         Err(ContentError::Unavailable(reason))
     }
 
-    /// The Whirlpool of a file that is cached whole; `None` if it is not any more.
+    /// Tells whoever keeps bytes of a file that they may be wrong. Told again when nothing
+    /// more of them is given, since a read may have been under way.
+    fn tell_differing(&self, id: &FileId) {
+        if let Some(news) = &self.options.differing {
+            // Nobody listens at the end.
+            let _ = news.send(id.clone());
+        }
+    }
+
+    /// The Whirlpool of a file that is cached whole; `None` if it is not any more, or if
+    /// the check makes way for one that somebody waits for.
     async fn hash(
         self: &Arc<Self>,
         cached: Arc<CacheFile>,
@@ -295,6 +338,11 @@ impl Core {
                 let Some(core) = core.upgrade() else {
                     return;
                 };
+                let in_vain = !whole || core.checks.hurried.load(Ordering::Relaxed) > 0;
+                if hurry == Hurry::WhenIdle && in_vain {
+                    whole = false;
+                    break;
+                }
                 if hurry == Hurry::WhenIdle && !core.is_quiet() {
                     drop(core);
                     std::thread::sleep(REST);

@@ -376,8 +376,12 @@ impl Controlled for Handle {
         let node = self.find(&path).await?;
         let sent = !node.pending.content;
         match node.remote_file().filter(|_| sent) {
+            Some(file) if !file.id.has_link() => {
+                let line = "its owner hides its link";
+                Err(Refusal::new(RefusalKind::Failed, line))
+            }
             Some(file) => Ok(Link {
-                url: format!("https://1fichier.com/?{}", file.id),
+                url: file.id.link(),
             }),
             None if node.kind == Kind::Folder => {
                 let line = "a folder has no link of its own; give a file in it";

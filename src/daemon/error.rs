@@ -20,9 +20,6 @@ pub enum StartError {
     /// An address in the configuration cannot be used.
     #[error(transparent)]
     Endpoint(#[from] BadEndpoint),
-    /// Limits of the real service were to be scaled.
-    #[error("limits_scale is for a simulator on a loopback address; leave it out for {0}")]
-    Scaled(String),
     /// The mount could not be made.
     #[error(transparent)]
     Mount(#[from] MountError),
@@ -144,7 +141,6 @@ impl StartError {
             self,
             StartError::Config(_)
                 | StartError::Endpoint(_)
-                | StartError::Scaled(_)
                 | StartError::StateOfShare(_)
                 | StartError::StateOfAccount
                 | StartError::NoRootFolder(_)

@@ -32,6 +32,7 @@ mod rates;
 mod reload;
 mod service;
 mod shown;
+mod sweep;
 mod verify;
 mod walks;
 
@@ -171,11 +172,13 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
 
     let lock = lock::acquire(&state_dir, &socket).await?;
     let cache_lock = lock::hold_cache(&setup.paths.cache_dir()?).await?;
-    let (changes, mut news) = mpsc::unbounded_channel();
+    let (changes, mut changed) = mpsc::unbounded_channel();
+    let (differing, mut differed) = mpsc::unbounded_channel();
+    let news = parts::News { changes, differing };
     let settings = setup.settings.clone();
     let (paths, here) = (setup.paths, runtime.clone());
     let below =
-        blocking(move || Below::build(&settings, &paths, setup.secrets, changes, &here)).await?;
+        blocking(move || Below::build(&settings, &paths, setup.secrets, news, &here)).await?;
     shown::bind(&below, &setup.settings).await?;
     let root = places::root(&below, &setup.settings).await?;
     let parts = below.with_vfs(&setup.settings, root)?;
@@ -184,11 +187,23 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let (notifier, queue) = fuse::notifier();
     let tell = notifier.clone();
     tokio::spawn(async move {
-        while let Some(change) = news.recv().await {
+        while let Some(change) = changed.recv().await {
             tell.tell(parts::for_kernel(change));
         }
     });
-    let pages = verify::drop_wrong_pages(parts.below.clone(), notifier.clone());
+    let (tell, below) = (notifier.clone(), parts.below.clone());
+    tokio::spawn(async move {
+        while let Some(id) = differed.recv().await {
+            match verify::readers(&below, &id) {
+                Ok(inos) => inos
+                    .into_iter()
+                    .for_each(|ino| tell.tell(fuse::Change::Content(ino))),
+                Err(error) => {
+                    tracing::error!(file = %id, %error, "wrong bytes of a file may still be shown")
+                }
+            }
+        }
+    });
     let options = mount_options(&setup.settings, &setup.kernel_options);
     let fuse_options = FuseOptions {
         root,
@@ -230,7 +245,6 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         Some(at) => Some(Scrape::start(at, handle.clone()).await?),
         None => None,
     };
-    let pages = tokio::spawn(pages);
     let account = tokio::spawn(shown::keep_figures(
         shared.parts.clone(),
         shared.settings.clone(),
@@ -240,13 +254,14 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let pins = tokio::spawn(shared.pins.clone().keep(shared.parts.below.clone()));
     let long = shared.settings.flush_open_after;
     let open = tokio::spawn(open_files::keep(shared.parts.vfs.clone(), long));
+    let sweep = tokio::spawn(sweep::keep(shared.parts.below.clone()));
     let refresher = shared.parts.below.refresher.clone();
     let at_start = shared.settings.refresh_at_start.then_some(root);
     let walk = tokio::spawn(walks::at_start(refresher, at_start));
     let life = tokio::spawn(life::run(
         shared,
         (server, scrape),
-        [pages, account, looks, pins, open, walk],
+        [account, looks, pins, open, sweep, walk],
         (cache_lock, lock),
     ));
     Ok(Running { handle, life })

@@ -8,11 +8,11 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Secrets, StartError, shown};
-use crate::api::{Api, ApiConfig, Endpoints, Limits, Pace};
+use crate::api::{Api, ApiConfig, Endpoints, Pace};
 use crate::config::{ApiKey, Fsync, KeyStore, Paths, Settings};
 use crate::content::{Content, ContentOptions};
 use crate::fuse;
-use crate::ids::Ino;
+use crate::ids::{FileId, Ino};
 use crate::staging::{Staging, StagingOptions};
 use crate::store::Store;
 use crate::throttle::Throttle;
@@ -23,6 +23,14 @@ use crate::vfs::{self, Access, Reach, Vfs, VfsOptions};
 
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fichierfs.db";
+
+/// Where the rooms tell what the kernel should know.
+pub struct News {
+    /// What a listing changed.
+    pub changes: UnboundedSender<tree::Change>,
+    /// Files whose bytes were wrong when they were given.
+    pub differing: UnboundedSender<FileId>,
+}
 
 /// The rooms below the file system.
 pub struct Below {
@@ -59,15 +67,10 @@ struct Uploads {
 /// Addresses that cannot be used, and folders that cannot be made.
 pub fn api(settings: &Settings, paths: &Paths, key: Option<ApiKey>) -> Result<Api, StartError> {
     let endpoints = Endpoints::new(&settings.api_url, &settings.site_url)?;
-    let simulated = endpoints.is_loopback();
-    let scale = settings.limits_scale.0;
-    if scale != 1.0 && !simulated {
-        return Err(StartError::Scaled(settings.api_url.clone()));
-    }
-    let limits = Limits::scaled(scale);
-    let path = match simulated {
-        true => paths.simulator_pace_file()?,
-        false => paths.pace_file()?,
+    let limits = endpoints.limits(settings.limits_scale.0)?;
+    let path = match endpoints.simulator() {
+        Some(address) => paths.simulator_pace_file(address)?,
+        None => paths.pace_file()?,
     };
     let pace =
         Pace::open(&path, limits.clone()).map_err(|source| StartError::File { path, source })?;
@@ -89,13 +92,12 @@ impl Below {
         self.uplink.follow(settings.upload_limit.clone());
     }
 
-    /// Builds the rooms below the file system. Blocks for the disk. What a
-    /// listing changes goes to `changes`.
+    /// Builds the rooms below the file system. Blocks for the disk.
     pub fn build(
         settings: &Settings,
         paths: &Paths,
         secrets: Secrets,
-        changes: UnboundedSender<tree::Change>,
+        News { changes, differing }: News,
         runtime: &Runtime,
     ) -> Result<Below, StartError> {
         let state = paths.state_dir()?;
@@ -116,6 +118,7 @@ impl Below {
                 connections: settings.connections,
                 data_deadline: settings.data_deadline,
                 throttle: downlink.clone(),
+                differing: Some(differing),
                 ..ContentOptions::default()
             },
             runtime.clone(),

@@ -9,14 +9,14 @@ use super::StartError;
 use super::account;
 use super::parts::{Below, Parts};
 use crate::api::{Address, Api, ApiError};
-use crate::config::{Passwords, PublicFolder, Settings};
+use crate::config::{Password, Passwords, PublicFolder, Settings, SharedFolder};
 use crate::content::Service;
-use crate::ids::FileId;
+use crate::ids::{FileId, FolderId};
 use crate::store::Store;
 use crate::tree::journal;
 use crate::tree::refresh::RefreshError;
-use crate::tree::source::Source;
-use crate::tree::{Known, ROOT, Tree};
+use crate::tree::source::{Shared, Source};
+use crate::tree::{Access, Known, ROOT, Tree};
 
 /// The row of the table `setting` with the public folder that a state is of.
 const KEY: &str = "share";
@@ -28,19 +28,62 @@ pub(super) fn origins(
     tree: &Tree,
     passwords: Passwords,
 ) -> (Source, Service) {
-    let Some(folder) = &settings.share else {
-        // The owner of a file needs no password for it.
-        return (Source::from(api.clone()), Service::from(api.clone()));
+    let (source, shared) = match &settings.share {
+        Some(folder) => {
+            let id = folder.id().to_owned();
+            let source = Source::public(api.clone(), id, passwords.share);
+            (source, Shared::default())
+        }
+        None => {
+            let shared = shared(settings);
+            (Source::account(api.clone(), shared.clone()), shared)
+        }
     };
-    let source = Source::public(api.clone(), folder.id().to_owned(), passwords.share);
-    let tree = tree.clone();
-    let addresses = move |file: &FileId| {
-        let node = tree.by_file_id(file).ok().flatten();
-        let needs_one = node.is_some_and(|node| node.protected);
-        Address::from(file).with_password(passwords.file.clone().filter(|_| needs_one))
+    let reach = Reach {
+        tree: tree.clone(),
+        shared,
+        password: passwords.file,
+        owns: settings.share.is_none(),
     };
-    let service = Service::with_addresses(api.clone(), Arc::new(addresses));
-    (source, service)
+    let addresses = Arc::new(move |file: &FileId| reach.address(file));
+    (source, Service::with_addresses(api.clone(), addresses))
+}
+
+/// What others share, as the settings name it.
+fn shared(settings: &Settings) -> Shared {
+    let begin = Shared::under(&settings.shared_folder);
+    let add = |shared: Shared, folder: &SharedFolder| match folder {
+        SharedFolder::Of(email) => shared.with_owner(email),
+        SharedFolder::Folder { name, id } => shared.with_folder(FolderId(*id), name),
+    };
+    settings.shared.0.iter().fold(begin, add)
+}
+
+/// How files are asked for.
+struct Reach {
+    tree: Tree,
+    shared: Shared,
+    password: Option<Password>,
+    /// Whether files are the account's own unless their folder says otherwise.
+    owns: bool,
+}
+
+impl Reach {
+    fn address(&self, file: &FileId) -> Address {
+        let Some(node) = self.tree.by_file_id(file).ok().flatten() else {
+            return file.into();
+        };
+        let address = match node.remote_file() {
+            Some(known) if !file.has_link() => {
+                let place = &known.place;
+                Address::named(self.shared.at(place.folder), place.name.clone())
+            }
+            _ => file.into(),
+        };
+        // An owner needs no password.
+        let needs_one = node.protected && (!self.owns || node.access != Access::Own);
+        address.with_password(self.password.clone().filter(|_| needs_one))
+    }
 }
 
 /// Makes sure, before anything else is asked, that the state is of what is to be shown.

@@ -1,5 +1,5 @@
 //! Checks that somebody asked for: they outlast a request, so each is a job that is asked
-//! after until it is done. And what checks find wrong, whoever asked for them.
+//! after until it is done.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,28 +12,11 @@ use super::parts::Below;
 use super::pins::remote;
 use crate::content::Verdict;
 use crate::control::{Refusal, RefusalKind, protocol};
-use crate::fuse;
 use crate::ids::{FileId, Ino};
 use crate::tree::Node;
 
-/// The kernel is to drop its pages of files whose bytes were found wrong: it would go on
-/// giving them without asking us. As long as somebody finds such files.
-pub async fn drop_wrong_pages(below: Arc<Below>, tell: fuse::Notifier) {
-    let mut found = below.content.found_wrong();
-    while let Some(id) = found.recv().await {
-        match inodes_of(&below, &id) {
-            Ok(inos) => inos
-                .into_iter()
-                .for_each(|ino| tell.tell(fuse::Change::Content(ino))),
-            Err(error) => {
-                tracing::error!(file = %id, %error, "wrong bytes may still be read from memory");
-            }
-        }
-    }
-}
-
 /// The inodes that show bytes of a file of the service.
-fn inodes_of(below: &Below, id: &FileId) -> Result<HashSet<Ino>, StartError> {
+pub fn readers(below: &Below, id: &FileId) -> Result<HashSet<Ino>, StartError> {
     let mut inos = below.staging.readers(id)?;
     inos.extend(below.tree.by_file_id(id)?.map(|node| node.ino));
     Ok(inos)

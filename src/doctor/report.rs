@@ -79,14 +79,21 @@ fn shown(option: &OptionSpec, value: &str, names: Names) -> Option<String> {
     };
     let is_default = value == default || value == "None";
     match option.kind {
-        Kind::Secret | Kind::PublicFolder | Kind::Text | Kind::Path | Kind::Listen
+        Kind::Secret
+        | Kind::PublicFolder
+        | Kind::SharedFolders
+        | Kind::Text
+        | Kind::Path
+        | Kind::Listen
             if is_default =>
         {
             None
         }
         Kind::Secret => Some("(set)".to_owned()),
         // A command may hold a secret, an address may name one's own host.
-        Kind::PublicFolder | Kind::Text | Kind::Path | Kind::Listen if names == Names::Hidden => {
+        Kind::PublicFolder | Kind::SharedFolders | Kind::Text | Kind::Path | Kind::Listen
+            if names == Names::Hidden =>
+        {
             Some("(set)".to_owned())
         }
         _ => Some(value.to_owned()),

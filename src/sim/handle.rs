@@ -2,7 +2,7 @@
 //! client's back. Nothing here counts as a call, and changes show in listings at
 //! once, whatever the lag.
 
-use super::account::{Account, FileId, ROOT, Refusal, When, split_path};
+use super::account::{Account, FileId, ROOT, Refusal, SharedWith, When, split_path};
 use super::content::Content;
 use super::dates::to_paris;
 use super::world::{Profile, World, now};
@@ -300,6 +300,21 @@ impl AccountHandle {
                 .share_folder(id, Some(pass.map(str::to_owned)))?
                 .ok_or_else(|| HandleError::Missing(path.to_owned())),
             Place::File(_) => Err(HandleError::Missing(path.to_owned())),
+        })
+    }
+
+    /// Shares a folder, or with an empty path all, with the user of an address.
+    pub fn share_with(&self, path: &str, email: &str, rw: bool, hide_links: bool) -> Done<()> {
+        self.change(|account, _| {
+            let id = account
+                .folder_at(path)
+                .ok_or_else(|| HandleError::Missing(path.to_owned()))?;
+            let with = SharedWith {
+                email: email.to_owned(),
+                rw: rw.into(),
+                hide_links: hide_links.into(),
+            };
+            Ok(account.share_with(id, vec![with])?)
         })
     }
 

@@ -5,7 +5,7 @@
 //! is held across an await, and they are never nested in another order than
 //! state, then report.
 
-use super::account::{Account, When};
+use super::account::{Account, ROOT, Refusal, SharedWith, When};
 use super::clock::{Clock, SimTime};
 use super::config::{AccountConfig, SimConfig};
 use super::faults::Faults;
@@ -210,6 +210,35 @@ impl State {
         };
         let account = self.accounts.get_mut(number)?;
         Some(change(account, when))
+    }
+
+    /// The account that has a folder, where the caller may see it; and how that is shared with
+    /// the caller, where it is not its own.
+    pub fn reach(&self, caller: usize, folder: u64) -> Option<(usize, Option<SharedWith>)> {
+        if self.accounts.get(caller)?.has(folder) {
+            return Some((caller, None));
+        }
+        let email = &self.profiles.get(caller)?.config.email;
+        // Every account has a root.
+        let mut others = self.accounts.iter().enumerate().filter(|_| folder != ROOT);
+        others.find_map(|(number, account)| Some((number, Some(account.grant(folder, email)?))))
+    }
+
+    /// The account to change, where the caller may change something in a folder.
+    pub fn reach_to_change(&self, caller: usize, folder: u64) -> Result<usize, Refusal> {
+        match self.reach(caller, folder) {
+            Some((number, None)) => Ok(number),
+            Some((number, Some(grant))) if grant.rw == 1 => Ok(number),
+            Some(_) => Err(Refusal::NotAllowed),
+            None => Err(Refusal::FolderNotFound),
+        }
+    }
+
+    /// The account of an address.
+    pub fn account_of_email(&self, email: &str) -> Option<usize> {
+        self.profiles
+            .iter()
+            .position(|profile| profile.config.email == email)
     }
 
     /// The account and file of a link.

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 
 use rusqlite::Connection;
 
-use super::node::{Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote};
+use super::node::{Access, Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote};
 use super::wanted::{detach, differs_there, remote_name};
 use super::{Tree, TreeError, attempts, rows};
 use crate::ids::{Ino, Time};
@@ -74,7 +74,7 @@ impl Tree {
         };
         remote_name(kind, name)?;
         self.store.write(|tx| {
-            let folder = live_folder(tx, parent)?;
+            let folder = open_folder(tx, parent)?;
             if rows::name_taken(tx, parent, name)? {
                 return Err(TreeError::Exists);
             }
@@ -117,6 +117,7 @@ impl Tree {
                     Known::Never
                 },
                 protected: false,
+                access: folder.access,
             };
             node.ino = rows::insert(tx, &node)?;
             rows::touch(tx, parent, now)?;
@@ -131,7 +132,7 @@ impl Tree {
     /// [`TreeError::NotFound`], [`TreeError::IsFolder`].
     pub fn unlink(&self, parent: Ino, name: &OsStr, now: Time) -> Result<Node> {
         self.store.write(|tx| {
-            let node = entry(tx, parent, name)?;
+            let node = own_entry(tx, parent, name)?;
             if node.kind == Kind::Folder {
                 return Err(TreeError::IsFolder);
             }
@@ -148,7 +149,7 @@ impl Tree {
     /// [`TreeError::Unlisted`].
     pub fn rmdir(&self, parent: Ino, name: &OsStr, now: Time) -> Result<Node> {
         self.store.write(|tx| {
-            let node = entry(tx, parent, name)?;
+            let node = own_entry(tx, parent, name)?;
             check_removable(tx, &node)?;
             detach(tx, &node, None, now)?;
             rows::touch(tx, parent, now)?;
@@ -173,9 +174,9 @@ impl Tree {
         now: Time,
     ) -> Result<Renamed> {
         self.store.write(|tx| {
-            let mut node = entry(tx, parent, name)?;
+            let mut node = own_entry(tx, parent, name)?;
             remote_name(node.kind, new_name)?;
-            let folder = live_folder(tx, new_parent)?;
+            let folder = open_folder(tx, new_parent)?;
             if node.kind == Kind::Folder && rows::is_within(tx, new_parent, node.ino)? {
                 return Err(TreeError::IntoItself);
             }
@@ -251,6 +252,21 @@ impl Tree {
             }
             Ok(purgeable)
         })
+    }
+}
+
+/// An entry that may be taken away from where it is.
+fn own_entry(c: &Connection, parent: Ino, name: &OsStr) -> Result<Node> {
+    let node = entry(c, parent, name)?;
+    open_folder(c, parent).map(|_| node)
+}
+
+/// The folder `ino`, whose entries may be changed.
+fn open_folder(c: &Connection, ino: Ino) -> Result<Node> {
+    let folder = live_folder(c, ino)?;
+    match folder.access {
+        Access::Reading => Err(TreeError::ReadOnly),
+        Access::Own | Access::Changes => Ok(folder),
     }
 }
 

@@ -27,6 +27,9 @@ pub enum TreeError {
     /// A folder cannot go into itself or below itself; the root cannot be moved.
     #[error("a folder cannot be moved into itself")]
     IntoItself,
+    /// Others share it for reading.
+    #[error("it is shared for reading only")]
+    ReadOnly,
     /// The folder must be listed before this can be answered.
     #[error("the content of folder {0} is not known yet")]
     Unlisted(Ino),

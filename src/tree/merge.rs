@@ -19,7 +19,7 @@ use rusqlite::{Connection, Transaction};
 
 use super::events::Change;
 use super::node::{
-    Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
+    Access, Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
     RemotePlace,
 };
 use super::wanted::{stop_replacing, wanted_place};
@@ -39,6 +39,9 @@ pub struct Listing {
     pub extent: Extent,
     /// What seems to be left out of it.
     pub lacks: Lacks,
+    /// Whose it is; `None` where the answer does not say, and then it is as the folder that it
+    /// was first seen in.
+    pub access: Option<Access>,
 }
 
 /// Of which kinds an answer seems to leave something out: what it does not show of them is
@@ -256,6 +259,7 @@ struct Merge<'a> {
 impl Merge<'_> {
     fn run(&mut self, listing: Listing) -> Result<()> {
         let (extent, lacks) = (listing.extent, listing.lacks);
+        self.note_access(listing.access)?;
         let entries = self.entries(listing);
         let seen: HashSet<(bool, &str)> = entries
             .iter()
@@ -286,6 +290,15 @@ impl Merge<'_> {
             rows::date_root(self.tx, self.now)?;
         }
         Ok(rows::set_known(self.tx, self.folder.ino, state)?)
+    }
+
+    fn note_access(&mut self, access: Option<Access>) -> Result<()> {
+        let Some(access) = access.filter(|told| *told != self.folder.access) else {
+            return Ok(());
+        };
+        self.folder.access = access;
+        self.changes.push(Change::Attributes(self.folder.ino));
+        Ok(rows::set_access(self.tx, self.folder.ino, access)?)
     }
 
     /// Nodes that the service had in the folder, and that it would show if it still
@@ -429,6 +442,11 @@ impl Merge<'_> {
         if node.protected != entry.protected {
             rows::set_protected(self.tx, node.ino, entry.protected)?;
         }
+        // A folder's own listing tells of it.
+        if entry.kind != Kind::Folder && node.access != self.folder.access {
+            rows::set_access(self.tx, node.ino, self.folder.access)?;
+            self.changes.push(Change::Attributes(node.ino));
+        }
         if node.pending.place {
             // The user's own wish wins, and may have come true.
             let node = rows::by_ino(self.tx, node.ino)?.ok_or(TreeError::NotFound)?;
@@ -490,6 +508,7 @@ impl Merge<'_> {
                 pending: Pending::default(),
                 known: Known::Never,
                 protected: entry.protected,
+                access: self.folder.access,
             },
         )?;
         Ok(())

@@ -61,7 +61,7 @@ use crate::store::Store;
 pub use complete::Progress;
 pub use error::TreeError;
 pub use events::Change;
-pub use node::{Kind, Known, Lookup, Node, Place, ROOT, Remote, RemoteFile, RemotePlace};
+pub use node::{Access, Kind, Known, Lookup, Node, Place, ROOT, Remote, RemoteFile, RemotePlace};
 pub use state::FileState;
 
 /// The tree. Cheap to clone.

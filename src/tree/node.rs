@@ -207,6 +207,8 @@ pub struct Node {
     pub known: Known,
     /// The service asks for a password or restricts access.
     pub protected: bool,
+    /// Whose it is, and what may be done to a folder's entries or a file's content.
+    pub access: Access,
 }
 
 impl Node {
@@ -234,6 +236,18 @@ impl Node {
             _ => None,
         }
     }
+}
+
+/// Whose a node is.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Access {
+    /// The account's own.
+    #[default]
+    Own,
+    /// Somebody else's, shared for changes too.
+    Changes,
+    /// Somebody else's, shared for reading.
+    Reading,
 }
 
 /// The three answers of a look-up. `Unknown` is never shown as "no such file".

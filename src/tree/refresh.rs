@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::complete::{self, Progress, Seen};
 use super::events::Change;
 use super::merge::{Extent, Lacks, ListedFile, ListedFolder, Listing};
-use super::node::{Kind, Known, Node};
+use super::node::{Access, Kind, Known, Node};
 use super::source::Source;
 use super::{Tree, TreeError};
 use crate::api::limits::LISTING_CAP;
@@ -368,6 +368,9 @@ impl Inner {
         if let Some(first) = first.filter(|_| begins) {
             self.complete(folder, id, first, asked);
         }
+        for next in self.source.next_to(id) {
+            self.see_behind(next);
+        }
         Ok(asked)
     }
 
@@ -451,6 +454,20 @@ impl Inner {
         }
     }
 
+    /// Lists a folder that was never seen, for nobody who waits.
+    fn see_behind(self: &Arc<Self>, folder: FolderId) {
+        let refresher = Refresher {
+            inner: self.clone(),
+        };
+        self.runtime.spawn(async move {
+            match refresher.inner.tree.by_folder_id(folder) {
+                Ok(Some(node)) if node.known == Known::Never => refresher.touch(&node),
+                Ok(_) => {}
+                Err(error) => tracing::warn!("{error}"),
+            }
+        });
+    }
+
     /// Lists the folder above one that is not given, for nobody who waits.
     fn list_behind(self: &Arc<Self>, above: Ino, folder: Ino) {
         let refresher = Refresher {
@@ -512,6 +529,10 @@ fn convert(listing: api::Listing) -> Listing {
             })
             .collect(),
         files: listing.files.into_iter().map(listed).collect(),
+        access: listing.grant.map(|grant| match grant.may_change {
+            true => Access::Changes,
+            false => Access::Reading,
+        }),
     }
 }
 

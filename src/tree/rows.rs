@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::local::IS_LOCAL;
 use super::node::{
-    Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
+    Access, Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
     RemotePlace,
 };
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
@@ -24,7 +24,7 @@ pub(super) const FILE: i64 = 2;
 pub(super) const SYMLINK: i64 = 3;
 
 const COLUMNS: &str = "ino, parent, name, kind, mode, uid, gid, atime, mtime, ctime, btime, size, \
-     target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, listing, pending";
+     target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, listing, pending, access";
 
 /// The name on the service before the one here changes.
 const TOLD_NAME: &str = "iif(kind <> 1 AND rname IS NULL AND rparent IS NOT NULL,
@@ -44,6 +44,22 @@ pub(super) fn kind_of(number: i64) -> Kind {
         FOLDER => Kind::Folder,
         SYMLINK => Kind::Symlink,
         _ => Kind::File,
+    }
+}
+
+fn access_number(access: Access) -> i64 {
+    match access {
+        Access::Own => 0,
+        Access::Changes => 1,
+        Access::Reading => 2,
+    }
+}
+
+fn access_of(number: i64) -> Access {
+    match number {
+        0 => Access::Own,
+        1 => Access::Changes,
+        _ => Access::Reading,
     }
 }
 
@@ -131,6 +147,7 @@ fn node(row: &Row<'_>) -> Result<Node> {
         pending: Pending::from_bits(row.get(21)?),
         known,
         protected: row.get(18)?,
+        access: access_of(row.get(22)?),
     })
 }
 
@@ -285,8 +302,8 @@ pub(super) fn insert(c: &Connection, new: &Node) -> Result<Ino> {
     };
     c.prepare_cached(
         "INSERT INTO node (parent, name, kind, mode, uid, gid, atime, mtime, ctime, btime, size,
-             target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, pending)
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)",
+             target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, pending, access)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)",
     )?
     .execute(params![
         new.place.as_ref().map(|p| int(p.parent.0)),
@@ -311,6 +328,7 @@ pub(super) fn insert(c: &Connection, new: &Node) -> Result<Ino> {
         new.protected,
         new.known.at().map(|t| t.0),
         new.pending.bits(),
+        access_number(new.access),
     ])?;
     let ino = Ino(uint(c.last_insert_rowid()));
     if new.pending.content {
@@ -484,6 +502,12 @@ pub(super) fn expire(c: &Connection, ino: Ino) -> Result<()> {
 pub(super) fn set_protected(c: &Connection, ino: Ino, protected: bool) -> Result<()> {
     c.prepare_cached("UPDATE node SET protected = ?2 WHERE ino = ?1")?
         .execute(params![int(ino.0), protected])?;
+    Ok(())
+}
+
+pub(super) fn set_access(c: &Connection, ino: Ino, access: Access) -> Result<()> {
+    c.prepare_cached("UPDATE node SET access = ?2 WHERE ino = ?1")?
+        .execute(params![int(ino.0), access_number(access)])?;
     Ok(())
 }
 

@@ -33,6 +33,9 @@ impl Context {
         });
         let mut sources = HashMap::new();
         for (ino, file) in self.staging.copies(sends)? {
+            if !file.id.has_link() {
+                continue; // By its link alone the service copies a file.
+            }
             let known = self.tree.by_file_id(&file.id)?;
             let name = known
                 .as_ref()

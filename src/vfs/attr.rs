@@ -34,6 +34,22 @@ fn default_perm(kind: Kind, options: &VfsOptions) -> u32 {
     }
 }
 
+/// The permission bits that a node can have.
+fn allowed(node: &Node) -> u32 {
+    match (node.access, node.kind) {
+        (tree::Access::Reading, tree::Kind::Folder | tree::Kind::File) => 0o7555,
+        _ => 0o7777,
+    }
+}
+
+/// Refuses to change what others share for reading.
+pub(super) fn check_open_to_changes(node: &Node) -> Result<(), Error> {
+    match node.access {
+        tree::Access::Reading => Err(ErrorKind::ReadOnly.into()),
+        tree::Access::Own | tree::Access::Changes => Ok(()),
+    }
+}
+
 /// What the tree alone says.
 fn stored(node: &Node, folders: u32, options: &VfsOptions) -> Attr {
     let kind = kind(node.kind);
@@ -48,7 +64,7 @@ fn stored(node: &Node, folders: u32, options: &VfsOptions) -> Attr {
         ctime: a.ctime.0,
         btime: a.btime.0,
         // Twelve bits always fit.
-        perm: (a.mode.unwrap_or_else(|| default_perm(kind, options)) & 0o7777) as u16,
+        perm: (a.mode.unwrap_or_else(|| default_perm(kind, options)) & allowed(node)) as u16,
         nlink: match (kind, node.place.is_some() || node.ino == options.root) {
             (Kind::Dir, true) => folders.saturating_add(2),
             (_, true) => 1,
@@ -89,6 +105,7 @@ impl Vfs {
         self.check_writable()?;
         let node = self.node(ino)?;
         if let Some(size) = change.size {
+            check_open_to_changes(&node)?;
             self.resize(&node, fh, size)?;
         }
         let now = Time::now();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Vfs;
+use super::attr::check_open_to_changes;
 use super::error::{Error, ErrorKind};
 use super::handles::{FileHandle, Hold};
 use super::pressure::{Fault, TRICKLE, portion};
@@ -48,6 +49,7 @@ impl Vfs {
         }
         if flags.access.writes() || flags.truncate {
             self.check_writable()?;
+            check_open_to_changes(node)?;
             self.check_account(0)?;
         }
         // Of a file opened for reading with O_TRUNC the kernel asks only after this call

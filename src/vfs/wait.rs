@@ -65,6 +65,7 @@ impl From<TreeError> for Error {
             TreeError::IsFolder => ErrorKind::IsDir,
             TreeError::NotEmpty => ErrorKind::NotEmpty,
             TreeError::NameTooLong => ErrorKind::NameTooLong,
+            TreeError::ReadOnly => ErrorKind::ReadOnly,
             TreeError::IntoItself => ErrorKind::Invalid,
             TreeError::Unlisted(_) => return Error::from_source(ErrorKind::Io, "a folder", e),
             TreeError::Store(e) => return e.into(),

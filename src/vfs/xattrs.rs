@@ -185,10 +185,10 @@ impl Vfs {
         let is_current = !node.pending.content && !self.is_dirty(node.ino);
         Ok(match (which, &node.remote) {
             (Virtual::Id, Remote::Folder(folder)) => Some(folder.id.to_string()),
+            // Those of a file whose owner hides its link are ours alone.
+            (Virtual::Id | Virtual::Url, Remote::File(file)) if !file.id.has_link() => None,
             (Virtual::Id, Remote::File(file)) if is_current => Some(file.id.to_string()),
-            (Virtual::Url, Remote::File(file)) if is_current => {
-                Some(format!("https://1fichier.com/?{}", file.id))
-            }
+            (Virtual::Url, Remote::File(file)) if is_current => Some(file.id.link()),
             (Virtual::Whirlpool, Remote::File(file)) if is_current => {
                 file.whirlpool.map(|digest| digest.to_string())
             }

@@ -20,6 +20,7 @@ fn example(option: &OptionSpec) -> String {
         Kind::Timetable => "17MiB".to_owned(),
         Kind::Patterns => "*.x".to_owned(),
         Kind::Listen => "/tmp/x.sock".to_owned(),
+        Kind::SharedFolders => "friend@example.org".to_owned(),
         Kind::PublicFolder => "https://1fichier.com/dir/Ab3dEfGh".to_owned(),
         Kind::Choice(words) => {
             let other = words.iter().find(|word| **word != option.default);

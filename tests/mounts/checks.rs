@@ -2,10 +2,9 @@
 //! goes on.
 
 use crate::harness::{Mounted, World, errno, eventually, shell};
-use fichierfs::sim::{Fault, FaultKind};
+use fichierfs::sim::{Fault, FaultKind, synthetic_bytes};
 use nix::libc;
 use std::fs;
-use std::os::unix::fs::FileExt;
 use std::process::Output;
 
 const MIB: u64 = 1 << 20;
@@ -64,40 +63,6 @@ fn a_file_that_comes_with_a_wrong_bit_is_told_and_never_read_until_it_is_right()
 }
 
 #[test]
-fn wrong_bytes_that_were_read_are_not_read_again_once_the_check_found_them() {
-    let world = World::new();
-    let account = world.account();
-    account.add_synthetic("once.mkv", 1, MIB).unwrap();
-    account.add_synthetic("always.mkv", 2, MIB).unwrap();
-    let right = account.content("once.mkv").unwrap();
-    let mounted = world.mount();
-    let flip = || Fault::new("download", FaultKind::FlipBit { at: 5000 });
-    world.simulator().faults().add(flip());
-    assert!(fs::read(mounted.join("once.mkv")).unwrap() != right);
-    // From the kernel's memory, as all who come later would.
-    fs::read(mounted.join("once.mkv")).unwrap();
-    eventually("the check", || status(&mounted)["sound_files"] == 1);
-    eventually("right bytes", || {
-        fs::read(mounted.join("once.mkv")).unwrap() == right
-    });
-
-    world.simulator().faults().add(flip().always());
-    let open = fs::File::open(mounted.join("always.mkv")).unwrap();
-    assert_eq!(
-        fs::read(mounted.join("always.mkv")).unwrap().len() as u64,
-        MIB
-    );
-    eventually("the check", || status(&mounted)["damaged_files"] == 1);
-    eventually("no bytes", || {
-        let old = open.read_exact_at(&mut [0; 100], 0);
-        let new = fs::read(mounted.join("always.mkv"));
-        old.is_err() && new.is_err_and(|error| error.raw_os_error() == Some(libc::EIO))
-    });
-    drop(open);
-    mounted.unmount();
-}
-
-#[test]
 fn what_was_read_whole_is_compared_without_being_asked() {
     let world = World::new();
     let account = world.account();
@@ -111,6 +76,40 @@ fn what_was_read_whole_is_compared_without_being_asked() {
     assert!(status(&mounted)["check_cpu_ms"].as_u64() > Some(0));
     let screen = shell::show(&mounted.verb(&["status"]));
     assert!(screen.contains("checks   1 file sound"), "{screen}");
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+#[test]
+fn wrong_bytes_that_were_read_are_not_read_again_once_they_were_found_out() {
+    let world = World::new();
+    let account = world.account();
+    account.add_synthetic("mended.mkv", 1, MIB).unwrap();
+    account.add_synthetic("damaged.mkv", 2, MIB).unwrap();
+    let mounted = world.mount();
+    let right = |seed| {
+        let mut bytes = vec![0; MIB as usize];
+        synthetic_bytes(seed, 0, &mut bytes);
+        bytes
+    };
+    let flip = Fault::new("download", FaultKind::FlipBit { at: 5000 }).always();
+    world.simulator().faults().add(flip);
+    for (path, seed) in [("mended.mkv", 1), ("damaged.mkv", 2)] {
+        assert!(fs::read(mounted.join(path)).unwrap() != right(seed));
+    }
+    let found = verify(&world, &mounted, "damaged.mkv");
+    assert!(!found.status.success(), "{}", shell::show(&found));
+    // The kernel has its pages until the news has reached it.
+    eventually("the damaged file is refused", || {
+        fs::read(mounted.join("damaged.mkv")).is_err()
+    });
+    assert_eq!(errno(fs::read(mounted.join("damaged.mkv"))), libc::EIO);
+    world.simulator().faults().clear();
+    let mended = verify(&world, &mounted, "mended.mkv");
+    assert!(mended.status.success(), "{}", shell::show(&mended));
+    eventually("the mended file is right", || {
+        fs::read(mounted.join("mended.mkv")).unwrap() == right(1)
+    });
     mounted.unmount();
     world.assert_well_behaved();
 }

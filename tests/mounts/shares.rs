@@ -5,6 +5,7 @@ use crate::harness::{
 };
 use fichierfs::sim::{AccountConfig, AccountHandle, SimConfig};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 /// The friend's number among the accounts of [`friends`].
 const FRIEND: usize = 1;
@@ -177,4 +178,137 @@ fn the_state_of_an_account_and_that_of_a_public_folder_are_not_taken_for_each_ot
     let mounted = world.mount_with("a", &[]);
     eventually("the account again", || names(mounted.path()) == ["mine"]);
     mounted.unmount();
+}
+
+/// The account's own address.
+const ME: &str = "owner@example.org";
+
+/// A friend who shares folders with the account in all ways.
+fn sharing_friend(world: &World) -> AccountHandle {
+    let friend = friend(world);
+    friend.add_file("Films/a.mkv", b"a film\n").unwrap();
+    friend.add_file("Films/Deep/b.mkv", b"another\n").unwrap();
+    friend
+        .add_file("Private/x", b"nobody's business\n")
+        .unwrap();
+    friend.add_file("Hidden/h.txt", b"no link\n").unwrap();
+    friend.add_file("Work/plan.txt", b"version 1\n").unwrap();
+    friend.share_with("Films", ME, false, false).unwrap();
+    friend.share_with("Hidden", ME, false, true).unwrap();
+    friend.share_with("Work", ME, true, false).unwrap();
+    friend
+}
+
+fn xattr(path: &std::path::Path, name: &str) -> std::io::Result<usize> {
+    Ok(rustix::fs::getxattr(path, name, &mut [0; 200])?)
+}
+
+#[test]
+fn what_others_share_shows_and_is_changed_only_where_that_is_granted() {
+    let world = friends();
+    let friend = sharing_friend(&world);
+    world.account().add_file("mine.txt", b"mine\n").unwrap();
+    let flags = ["--shared", "friend@example.org", "--dir-cache-time", "1h"];
+    let mounted = world.mount_with("a", &flags);
+    assert_eq!(names(mounted.path()), ["Shared with me", "mine.txt"]);
+    let shared = mounted.join("Shared with me/friend@example.org");
+    assert_eq!(
+        names(mounted.join("Shared with me")),
+        ["friend@example.org"]
+    );
+    // The service lists no root more often than that; until then it is unknown.
+    eventually("the friend's root", || fs::read_dir(&shared).is_ok());
+    assert_eq!(names(&shared), ["Films", "Hidden", "Work"]);
+
+    let film = shared.join("Films/a.mkv");
+    assert_eq!(text(&film), "a film\n");
+    assert_eq!(text(shared.join("Films/Deep/b.mkv")), "another\n");
+    assert_eq!(
+        fs::metadata(&film).unwrap().permissions().mode() & 0o777,
+        0o444
+    );
+    for change in [
+        fs::write(shared.join("Films/new"), "x"),
+        fs::write(shared.join("new"), "x"),
+        fs::write(&film, "x"),
+        fs::remove_file(&film),
+        fs::create_dir(shared.join("Films/Deep/er")),
+        fs::rename(&film, mounted.join("film")),
+        fs::rename(mounted.join("mine.txt"), shared.join("Films/mine.txt")),
+        fs::rename(shared.join("Work"), mounted.join("Work")),
+        fs::remove_dir(mounted.join("Shared with me")).map_err(|error| {
+            // The folder of ours is in the root, which is the account's.
+            assert_eq!(error.raw_os_error(), Some(libc::ENOTEMPTY));
+            std::io::Error::from_raw_os_error(libc::EROFS)
+        }),
+    ] {
+        assert_eq!(errno(change), libc::EROFS);
+    }
+
+    // Its bytes are asked for by folder and name.
+    let hidden = shared.join("Hidden/h.txt");
+    assert_eq!(text(&hidden), "no link\n");
+    assert_eq!(errno(xattr(&hidden, "user.1fichier.url")), libc::ENODATA);
+    assert_eq!(errno(fs::remove_file(&hidden)), libc::EROFS);
+    // The service copies by links, so a copy of this is sent.
+    fs::copy(&hidden, mounted.join("copy.txt")).unwrap();
+
+    let plan = shared.join("Work/plan.txt");
+    fs::write(&plan, "version 2\n").unwrap();
+    fs::create_dir(shared.join("Work/more")).unwrap();
+    fs::write(shared.join("Work/more/note.txt"), "a note\n").unwrap();
+    mounted.drain();
+    assert_eq!(friend.content("Work/plan.txt").unwrap(), b"version 2\n");
+    assert_eq!(friend.content("Work/more/note.txt").unwrap(), b"a note\n");
+    assert_eq!(world.account().file_paths(), ["copy.txt", "mine.txt"]);
+    fs::remove_file(&plan).unwrap();
+    mounted.drain();
+    assert!(friend.file_id("Work/plan.txt").is_none());
+    mounted.unmount();
+
+    let listings = world.report().calls_of("folder/ls");
+    let mounted = world.mount_with("a", &flags);
+    let shared = mounted.join("Shared with me/friend@example.org");
+    assert_eq!(names(&shared), ["Films", "Hidden", "Work"]);
+    assert_eq!(names(shared.join("Work/more")), ["note.txt"]);
+    assert_eq!(errno(fs::write(shared.join("Films/new"), "x")), libc::EROFS);
+    assert_eq!(world.report().calls_of("folder/ls"), listings);
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+#[test]
+fn a_root_that_is_shared_whole_and_a_folder_by_its_number_show_too() {
+    let world = friends();
+    let friend = friend(&world);
+    friend.add_file("top.txt", b"at the top\n").unwrap();
+    world.account().add_file("mine.txt", b"mine\n").unwrap();
+    friend.share_with("", ME, true, true).unwrap();
+    let number = friend.folder_id("pub/below").unwrap();
+    let shared = format!("friend@example.org Below={number}");
+    let mounted = world.mount_with("a", &["--shared", &shared, "--shared-folder", "Friends"]);
+    assert_eq!(names(mounted.path()), ["Friends", "mine.txt"]);
+    let friends = mounted.join("Friends");
+    assert_eq!(names(&friends), ["Below", "friend@example.org"]);
+    assert_eq!(
+        names(friends.join("friend@example.org")),
+        ["pub", "top.txt"]
+    );
+    // No number and no link: by its owner and name.
+    assert_eq!(
+        text(friends.join("friend@example.org/top.txt")),
+        "at the top\n"
+    );
+    assert_eq!(text(friends.join("Below/b.txt")), "deeper\n");
+    // Whatever is granted, nothing can be sent to a root without a number.
+    let change = fs::write(friends.join("friend@example.org/new"), "x");
+    assert_eq!(errno(change), libc::EROFS);
+    mounted.unmount();
+
+    // Named no more, it goes.
+    let mounted = world.mount_with("a", &[]);
+    assert!(mounted.verb(&["refresh"]).status.success());
+    assert_eq!(names(mounted.path()), ["mine.txt"]);
+    mounted.unmount();
+    world.assert_well_behaved();
 }

@@ -91,6 +91,9 @@ impl Script {
 pub enum Subject {
     /// One folder.
     Folder(FolderId),
+    /// The root of somebody else. Whether it counts as listing number 0 is not known: it is
+    /// taken to.
+    OthersRoot,
     /// All files of the account.
     AllFiles,
     /// A public folder, by a number of its own.

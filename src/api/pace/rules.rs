@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::state::{Lock, Micros, Recent, State};
 use super::{Call, Class, Script, Subject};
 use crate::api::limits::Limits;
+use crate::ids::FolderId;
 
 /// May this call go now?
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -191,7 +192,7 @@ pub(super) fn decide(
         }
     }
     match call.subject {
-        Subject::Folder(_) | Subject::Public(_) => {
+        Subject::Folder(_) | Subject::OthersRoot | Subject::Public(_) => {
             if let Some(listed) = state.folders.get(&number(call.subject)) {
                 not_before(listed + micros(limits.folder_gap), Why::SameFolder);
             }
@@ -249,7 +250,7 @@ fn number(subject: Subject) -> u64 {
     match subject {
         Subject::Folder(id) => id.0,
         Subject::Public(number) => number | 1 << 63,
-        Subject::AllFiles | Subject::Other => 0,
+        Subject::OthersRoot | Subject::AllFiles | Subject::Other => FolderId::ROOT.0,
     }
 }
 
@@ -282,7 +283,7 @@ pub(super) fn grant(state: &mut State, call: &Call) {
     });
     state.quiet_calls += 1;
     match call.subject {
-        Subject::Folder(_) | Subject::Public(_) => {
+        Subject::Folder(_) | Subject::OthersRoot | Subject::Public(_) => {
             state.folders.insert(number(call.subject), now);
         }
         Subject::AllFiles => state.all_files = Some(now),
@@ -373,10 +374,10 @@ fn arrived(state: &mut State, call: &Call, sent: Micros, verdict: Verdict) {
     }
     let counted = (verdict != Verdict::NotSent).then_some(now);
     match (call.subject, counted) {
-        (Subject::Folder(_) | Subject::Public(_), Some(now)) => {
+        (Subject::Folder(_) | Subject::OthersRoot | Subject::Public(_), Some(now)) => {
             state.folders.insert(number(call.subject), now);
         }
-        (Subject::Folder(_) | Subject::Public(_), None) => {
+        (Subject::Folder(_) | Subject::OthersRoot | Subject::Public(_), None) => {
             state.folders.remove(&number(call.subject));
         }
         (Subject::AllFiles, counted) => state.all_files = counted,

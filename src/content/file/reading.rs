@@ -8,16 +8,25 @@ use std::os::unix::fs::FileExt;
 use bytes::BytesMut;
 
 use super::super::blocks::{self, Block};
-use super::super::buffers::Buffers;
+use super::super::buffers::{Buffer, Buffers};
 use super::super::disk::Disk;
 use super::super::memory::MemoryTier;
 use super::super::parts::Parts;
 use super::super::sums::Learnt;
 use super::CacheFile;
 
+/// What a read found at hand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::content) struct Found {
+    /// Where the bytes end.
+    pub(in crate::content) end: u64,
+    /// Whether whole blocks had to come from the disk, so that the reader waited for it.
+    pub(in crate::content) whole_from_disk: bool,
+}
+
 impl CacheFile {
     /// Adds the bytes from `range.start` on that are at hand, in memory or on disk, to
-    /// `parts`, and returns where they end.
+    /// `parts`, and tells where they end and where they were.
     ///
     /// # Errors
     /// The cache file cannot be read; it should be dropped.
@@ -27,26 +36,33 @@ impl CacheFile {
         memory: &MemoryTier,
         buffers: &Buffers,
         parts: &mut Parts,
-    ) -> io::Result<u64> {
-        let mut at = range.start;
-        while at < range.end {
+    ) -> io::Result<Found> {
+        let mut found = Found {
+            end: range.start,
+            whole_from_disk: false,
+        };
+        while found.end < range.end {
+            let at = found.end;
             let block = blocks::of(at);
             let start = blocks::bytes_of(&(block..block + 1), self.size).start;
-            let end = match memory.get(self.number, block) {
+            found.end = match memory.get(self.number, block) {
                 Some(bytes) => {
                     let end = (start + bytes.len() as u64).min(range.end);
                     // A block is a fraction of a megabyte: it fits in usize.
                     parts.push(bytes.slice((at - start) as usize..(end - start) as usize));
                     end
                 }
-                None => self.read_disk(at..range.end, memory, buffers, parts)?,
+                None => {
+                    let more = self.read_disk(at..range.end, memory, buffers, parts)?;
+                    found.whole_from_disk |= more.whole_from_disk;
+                    more.end
+                }
             };
-            if end == at {
+            if found.end == at {
                 break;
             }
-            at = end;
         }
-        Ok(at)
+        Ok(found)
     }
 
     /// Adds bytes that are on disk: whole blocks, up to the first that is in memory, or a
@@ -57,7 +73,11 @@ impl CacheFile {
         memory: &MemoryTier,
         buffers: &Buffers,
         parts: &mut Parts,
-    ) -> io::Result<u64> {
+    ) -> io::Result<Found> {
+        let mut found = Found {
+            end: range.start,
+            whole_from_disk: false,
+        };
         let first = blocks::of(range.start);
         let part = blocks::bytes_of(&(first..first + 1), self.size);
         if range.start > part.start || range.end < part.end {
@@ -69,21 +89,64 @@ impl CacheFile {
                 let learnt = self.sums.check(disk.file(), range.start, &bytes)?;
                 Ok((bytes.freeze(), learnt))
             });
-            return match read {
-                None => Ok(range.start),
-                Some(bytes) => {
-                    parts.push(bytes?);
-                    Ok(end)
-                }
-            };
+            if let Some(bytes) = read {
+                parts.push(bytes?);
+                found.end = end;
+            }
+            return Ok(found);
         }
         let whole = first..blocks::whole_until(range.end, self.size);
-        let last = (whole.start..self.map.present_until(&whole))
-            .find(|&block| memory.has(self.number, block))
-            .unwrap_or_else(|| self.map.present_until(&whole));
-        let present = whole.start..last;
-        let bytes = blocks::bytes_of(&present, self.size);
-        let read = self.while_present(&present, |disk| {
+        let present = self.on_disk_alone(&whole, memory);
+        if let Some(read) = self.read_blocks(&present, buffers) {
+            for buffer in read? {
+                parts.push(buffer.freeze());
+            }
+            found.end = blocks::bytes_of(&present, self.size).end;
+            found.whole_from_disk = true;
+        }
+        Ok(found)
+    }
+
+    /// Brings those of `run` to memory that are on disk, for who reads on there.
+    ///
+    /// # Errors
+    /// The cache file cannot be read; it should be dropped.
+    pub(in crate::content) fn lift(
+        &self,
+        run: &Range<Block>,
+        memory: &MemoryTier,
+        buffers: &Buffers,
+    ) -> io::Result<()> {
+        let mut at = run.start;
+        while at < run.end {
+            let present = self.on_disk_alone(&(at..run.end), memory);
+            if let Some(read) = self.read_blocks(&present, buffers) {
+                for (block, buffer) in present.clone().zip(read?) {
+                    memory.insert(self.number, block, buffer.freeze());
+                }
+            }
+            at = present.end + 1;
+        }
+        Ok(())
+    }
+
+    /// The blocks from `run.start` on that are on disk and not in memory.
+    fn on_disk_alone(&self, run: &Range<Block>, memory: &MemoryTier) -> Range<Block> {
+        let present = run.start..self.map.present_until(run);
+        let in_memory = present
+            .clone()
+            .find(|&block| memory.has(self.number, block));
+        present.start..in_memory.unwrap_or(present.end)
+    }
+
+    /// Reads whole blocks, compared with their checksums; `None` if they are not on disk.
+    fn read_blocks(
+        &self,
+        present: &Range<Block>,
+        buffers: &Buffers,
+    ) -> Option<io::Result<Vec<Buffer>>> {
+        let bytes = blocks::bytes_of(present, self.size);
+        self.while_present(present, |disk| {
             let read = disk.read(&bytes, buffers)?;
             let mut learnt = Vec::new();
             for (block, buffer) in present.clone().zip(&read) {
@@ -91,16 +154,7 @@ impl CacheFile {
                 learnt.extend(self.sums.check(disk.file(), at, buffer.as_ref())?);
             }
             Ok((read, learnt))
-        });
-        match read {
-            None => Ok(range.start),
-            Some(read) => {
-                for buffer in read? {
-                    parts.push(buffer.freeze());
-                }
-                Ok(bytes.end)
-            }
-        }
+        })
     }
 
     /// What `read` makes of blocks that are on disk, and learns of their checksums; `None` if

@@ -59,7 +59,7 @@ impl Fixture {
         let read = self
             .file
             .read(range, &self.memory, &Buffers::default(), &mut parts);
-        (read.unwrap(), parts.join())
+        (read.unwrap().end, parts.join())
     }
 }
 

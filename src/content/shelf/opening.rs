@@ -205,9 +205,7 @@ impl Shelf {
             cached: file.size,
             used: now_ns(),
         };
-        let map = BlockMap::full(file.size);
-        let adopted = Arc::new(CacheFile::new(row, target, Some(data), map, self.window));
-        adopted.mark_unsaved();
+        let adopted = Arc::new(CacheFile::adopted(row, target, data, self.window));
         let entry = Entry {
             size: file.size,
             number,

@@ -58,7 +58,7 @@ fn a_cache_file_of_another_size_or_number_is_not_believed() {
 }
 
 #[test]
-fn a_sent_file_becomes_cache_and_a_forgotten_one_goes() {
+fn a_sent_file_becomes_cache_and_one_that_is_gone_is_forgotten() {
     let house = House::new();
     let content = house.open();
     let film = file("film0", 2 * MIB);
@@ -68,7 +68,14 @@ fn a_sent_file_becomes_cache_and_a_forgotten_one_goes() {
     let content = house.open();
     assert!(house.read(&content, &film, 0..film.size).unwrap() == expect(&film, 0..film.size));
     assert!(house.requests().is_empty());
-    content.forget(&film.id);
+    let gone = |_: &FileId| Ok::<_, ContentError>(false);
+    let pin = content.pin(&film.id);
+    assert_eq!(content.keep_only(gone).unwrap(), 0, "somebody reads it");
+    drop(pin);
+    let there = |id: &FileId| Ok::<_, ContentError>(*id == film.id);
+    assert_eq!(content.keep_only(there).unwrap(), 0);
+    assert_eq!(content.stats().cached_bytes, film.size);
+    assert_eq!(content.keep_only(gone).unwrap(), 1);
     assert_eq!(content.stats().cached_bytes, 0);
     assert_eq!(house.bytes_on_disk(), 0);
 }

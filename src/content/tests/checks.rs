@@ -105,6 +105,12 @@ fn bytes_that_differ_from_the_checksum_are_fetched_once_more_and_then_never_give
             .unwrap(),
         Verdict::Unknown
     );
+    // Of files that are gone nothing stays.
+    let gone = |_: &FileId| Ok::<_, ContentError>(false);
+    assert_eq!(content.keep_only(gone).unwrap(), 2);
+    drop(content);
+    let stats = house.open().stats();
+    assert_eq!((stats.sound_files, stats.damaged_files), (0, 0));
 }
 
 /// Waits until a check has found a file sound.
@@ -163,4 +169,58 @@ fn checks_that_nobody_waits_for_rest_while_others_are_at_work() {
     assert_eq!(content.stats().sound_files, 0);
     drop(upload);
     until_sound(&house, &content);
+}
+
+#[test]
+fn where_memory_is_short_a_read_fails_and_the_cache_keeps_what_it_has() {
+    let house = House::new();
+    let film = file("film0", MIB);
+    let content = house.open();
+    house.read(&content, &film, 0..MIB).unwrap();
+    house.settle(&content);
+    content.core.memory.clear();
+    let dry = &content.core.buffers.dry;
+    dry.store(true, Ordering::Relaxed);
+    let failed = house.read(&content, &film, 0..MIB).unwrap_err();
+    assert!(matches!(failed, ContentError::Unavailable(_)), "{failed}");
+    dry.store(false, Ordering::Relaxed);
+    assert!(house.read(&content, &film, 0..MIB).unwrap() == expect(&film, 0..MIB));
+    assert_eq!(house.requests(), [0..MIB]);
+}
+
+#[test]
+fn holes_are_never_read_as_content() {
+    let house = House::new();
+    let film = file("film0", MIB + 5);
+    let content = house.open();
+    house.read(&content, &film, 0..film.size).unwrap();
+    house.settle(&content);
+    content.save();
+    drop(content);
+    // As a folder that was brought back, or that another process had in hand.
+    let only = std::fs::read_dir(house.cache()).unwrap().next();
+    let path = only.unwrap().unwrap().path();
+    let len = std::fs::metadata(&path).unwrap().len();
+    File::create(&path).unwrap().set_len(len).unwrap();
+    let content = house.open();
+    for range in [0..10, 5 * BLOCK_SIZE..film.size, 0..film.size] {
+        assert!(house.read(&content, &film, range.clone()).unwrap() == expect(&film, range));
+    }
+}
+
+#[test]
+fn a_check_that_nobody_waits_for_makes_way_for_one_that_somebody_waits_for() {
+    let mut house = House::new();
+    house.options.check_every = Duration::from_millis(10);
+    let content = house.open();
+    let (first, second) = (with_checksum("film0", MIB), with_checksum("film1", MIB));
+    let upload = content.at_work();
+    house.read(&content, &first, 0..MIB).unwrap();
+    // It rests, with its turn, for as long as somebody else is at work.
+    while content.core.checks.turn.try_lock().is_ok() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let found = house.runtime.block_on(content.verify(&second)).unwrap();
+    assert_eq!(found, Verdict::Sound);
+    drop(upload);
 }

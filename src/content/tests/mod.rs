@@ -13,6 +13,7 @@ mod reading;
 mod room;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;

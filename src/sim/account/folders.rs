@@ -198,6 +198,32 @@ impl Account {
         Ok(())
     }
 
+    /// How a folder is shared with somebody, itself or with one above it.
+    pub fn grant(&self, id: u64, email: &str) -> Option<SharedWith> {
+        let mut at = id;
+        loop {
+            let folder = self.folders.get(&at)?;
+            let own = folder.shared_with.iter().find(|with| with.email == email);
+            if own.is_some() || at == ROOT {
+                return own.cloned();
+            }
+            at = folder.parent;
+        }
+    }
+
+    /// The folders that are shared with somebody, without those within them.
+    pub fn shared_to(&self, email: &str) -> Vec<FolderView> {
+        let is_shared = |folder: &&Folder| {
+            folder.shared_with.iter().any(|with| with.email == email)
+                && (folder.id == ROOT || self.grant(folder.parent, email).is_none())
+        };
+        self.folders
+            .values()
+            .filter(is_shared)
+            .map(FolderView::of)
+            .collect()
+    }
+
     /// The folder with that public page.
     pub fn shared_as(&self, slug: &str) -> Option<&Folder> {
         self.folders.values().find(|folder| {

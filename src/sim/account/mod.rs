@@ -12,7 +12,7 @@ mod names;
 mod refusal;
 
 pub use folders::{Share, SharedWith};
-pub use listing::{FileView, FolderView};
+pub use listing::{FileView, FolderView, Listing};
 pub use refusal::Refusal;
 
 use super::clock::SimTime;
@@ -174,6 +174,11 @@ impl Account {
     /// A file.
     pub fn file(&self, id: &str) -> Option<&File> {
         self.files.get(id)
+    }
+
+    /// Whether it has a folder.
+    pub fn has(&self, folder: u64) -> bool {
+        self.folders.contains_key(&folder)
     }
 
     /// All files, in no order.

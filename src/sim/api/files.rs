@@ -2,9 +2,10 @@
 
 use super::context::Context;
 use super::error::ApiError;
+use super::folders::seen;
 use super::params::Params;
 use super::reply::Reply;
-use crate::sim::account::{Attributes, File, FileView, Refusal};
+use crate::sim::account::{Attributes, File, FileView, ROOT, Refusal};
 use crate::sim::dates::{from_paris, to_paris};
 use crate::sim::media::content_type;
 use crate::sim::quirks::{Overlong, RmUnknown};
@@ -17,16 +18,17 @@ use std::time::Duration;
 /// `file/ls.cgi` (API notes 2.1).
 pub fn list(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     let params = context.params;
-    let now = context.world.clock.now();
-    let account = state
-        .accounts
-        .get(context.account)
-        .ok_or(ApiError::NoSuchUser)?;
     let mut files = match params.int("folder_id")?.unwrap_or(0) {
-        -1 => account.list_all(now),
+        -1 => {
+            let account = state
+                .accounts
+                .get(context.account)
+                .ok_or(ApiError::NoSuchUser)?;
+            account.list_all(context.world.clock.now())
+        }
         _ => {
             let id = params.folder("folder_id")?.unwrap_or(0);
-            account.list(id, now)?.files
+            seen(context, state, id)?.listing.files
         }
     };
     narrow(params, &mut files)?;
@@ -192,10 +194,9 @@ pub fn rm(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
             return Err(Refusal::Parameter("files").into());
         };
         let clock = &context.world.clock;
-        let removed = own_id(context, state, url).and_then(|id| {
-            let change = state.with_account(context.account, clock, |account, when| {
-                account.remove_file(&id, when)
-            });
+        let removed = changeable(context, state, url).and_then(|(owner, id)| {
+            let change =
+                state.with_account(owner, clock, |account, when| account.remove_file(&id, when));
             change.ok_or(Refusal::FileNotFound)?
         });
         batch.add(removed.map(|()| Value::from(url)));
@@ -301,13 +302,30 @@ pub fn target<'a>(context: &Context<'_>, state: &'a State) -> Result<(usize, &'a
     }
     let folder = params.folder("folder_id")?.unwrap_or(0);
     let name = params.text_required("filename")?;
-    let account = state
-        .accounts
-        .get(context.account)
-        .ok_or(ApiError::NoSuchUser)?;
+    let sharer = params.text("sharing_user")?.filter(|_| folder == ROOT);
+    let owner = match sharer {
+        Some(email) => {
+            let owner = state.account_of_email(email).ok_or(Refusal::FileNotFound)?;
+            let (Some(account), Some(own)) = (
+                state.accounts.get(owner),
+                state.profiles.get(context.account),
+            ) else {
+                return Err(ApiError::NoSuchUser);
+            };
+            account
+                .grant(ROOT, &own.config.email)
+                .ok_or(Refusal::NotAllowed)?;
+            owner
+        }
+        None => {
+            let reached = state.reach(context.account, folder);
+            reached.ok_or(Refusal::FileNotFound)?.0
+        }
+    };
+    let account = state.accounts.get(owner).ok_or(ApiError::NoSuchUser)?;
     let mut named = account.files();
     let file = named.find(|file| file.folder == folder && file.name == name);
-    Ok((context.account, file.ok_or(Refusal::FileNotFound)?))
+    Ok((owner, file.ok_or(Refusal::FileNotFound)?))
 }
 
 /// The file of a link whose storage is done.
@@ -338,6 +356,19 @@ pub fn check_access(context: &Context<'_>, owner: usize, file: &File) -> Result<
         (Some(pass), Some(given)) if pass == given => Ok(()),
         (Some(_), Some(_)) => Err(Refusal::WrongPassword),
     }
+}
+
+/// A file that the caller may remove: of its own, or in a folder shared for changes.
+fn changeable(
+    context: &Context<'_>,
+    state: &State,
+    url: &str,
+) -> Result<(usize, crate::sim::account::FileId), Refusal> {
+    let (_, file) = find(context, state, url)?;
+    let owner = state
+        .reach_to_change(context.account, file.folder)
+        .map_err(|_| Refusal::NotAllowed)?;
+    Ok((owner, file.id.clone()))
 }
 
 fn own_id(

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::error::ApiError;
 use super::files::cut;
 use super::reply::Reply;
-use crate::sim::account::{Account, Refusal, SharedWith, When};
+use crate::sim::account::{Account, Listing, ROOT, Refusal, SharedWith, When};
 use crate::sim::dates::to_paris;
 use crate::sim::report::Offence;
 use crate::sim::world::State;
@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 pub fn list(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     let params = context.params;
     let id = params.folder("folder_id")?.unwrap_or(0);
-    let account = state
-        .accounts
-        .get(context.account)
-        .ok_or(ApiError::NoSuchUser)?;
-    let mut listing = account.list(id, context.world.clock.now())?;
+    let Seen {
+        mut listing,
+        owner,
+        grant,
+    } = seen(context, state, id)?;
     cut(&mut listing.folders, state)?;
     let folders: Vec<Value> = listing
         .folders
@@ -52,6 +52,12 @@ pub fn list(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError>
     if !listing.shared_with.is_empty() {
         reply.set("shares", json!(listing.shared_with));
     }
+    if let Some(grant) = &grant {
+        let profile = state.profiles.get(owner).ok_or(ApiError::NoSuchUser)?;
+        reply.set("user", profile.config.email.clone());
+        reply.set("rw", grant.rw);
+        reply.set("hide_links", grant.hide_links);
+    }
     if params.flag("files") {
         cut(&mut listing.files, state)?;
         reply.items = Some(listing.files);
@@ -59,13 +65,81 @@ pub fn list(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError>
     Ok(reply)
 }
 
+/// A listing as the caller may see it.
+pub struct Seen {
+    /// What it shows.
+    pub listing: Listing,
+    /// Whose it is.
+    owner: usize,
+    /// How it is shared with the caller, where it is not its own.
+    grant: Option<SharedWith>,
+}
+
+/// The listing of a folder: of one's own, of one that somebody shares, or, with
+/// `sharing_user`, of the root of what somebody shares (API notes 2.2, 5).
+pub fn seen(context: &Context<'_>, state: &State, id: u64) -> Result<Seen, ApiError> {
+    let now = context.world.clock.now();
+    let sharer = context.params.text("sharing_user")?;
+    let (owner, grant, mut listing) = match sharer.filter(|_| id == ROOT) {
+        Some(email) => {
+            let owner = state
+                .account_of_email(email)
+                .ok_or(Refusal::FolderNotFound)?;
+            let account = state.accounts.get(owner).ok_or(ApiError::NoSuchUser)?;
+            let own = state
+                .profiles
+                .get(context.account)
+                .ok_or(ApiError::NoSuchUser)?;
+            let mut listing = account.list(ROOT, now)?;
+            let grant = account.grant(ROOT, &own.config.email).unwrap_or_else(|| {
+                // The root itself is not shared: what is within stands in it.
+                listing.files.clear();
+                listing.folders = account.shared_to(&own.config.email);
+                SharedWith {
+                    email: own.config.email.clone(),
+                    rw: 0,
+                    hide_links: 0,
+                }
+            });
+            if listing.files.is_empty() && listing.folders.is_empty() {
+                return Err(Refusal::NotAllowed.into());
+            }
+            (owner, Some(grant), listing)
+        }
+        None => {
+            let (owner, grant) = state
+                .reach(context.account, id)
+                .ok_or(Refusal::FolderNotFound)?;
+            let account = state.accounts.get(owner).ok_or(ApiError::NoSuchUser)?;
+            (owner, grant, account.list(id, now)?)
+        }
+    };
+    if grant.is_some() {
+        // How others share it is the owner's affair.
+        listing.shared = None;
+        listing.shared_with.clear();
+    }
+    if grant.as_ref().is_some_and(|grant| grant.hide_links == 1) {
+        for file in &mut listing.files {
+            file.url.clear();
+        }
+    }
+    Ok(Seen {
+        listing,
+        owner,
+        grant,
+    })
+}
+
 /// `folder/mkdir.cgi` (API notes 2.10).
 pub fn mkdir(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     let name = context.params.text_required("name")?;
     let parent = context.params.folder("folder_id")?.unwrap_or(0);
-    let (id, name) = change(context, state, |account, when| {
+    let owner = state.reach_to_change(context.account, parent)?;
+    let made = state.with_account(owner, &context.world.clock, |account, when| {
         account.make_folder(parent, name, when)
-    })?;
+    });
+    let (id, name) = made.ok_or(ApiError::NoSuchUser)??;
     Ok(Reply::ok([("folder_id", id.into()), ("name", name.into())]))
 }
 
@@ -100,8 +174,7 @@ pub fn rm(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     Ok(Reply::ok([]))
 }
 
-/// `folder/share.cgi` (API notes 2.13): the public page, and shares by address, which the
-/// owner's listings show and which have no other effect.
+/// `folder/share.cgi` (API notes 2.13): the public page, and shares by address.
 pub fn share(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     let params = context.params;
     let id = params.folder_required("folder_id")?;

@@ -95,8 +95,7 @@ pub async fn write(world: &Arc<World>, mut reply: Reply, pretty: bool) -> String
 
 /// A file in a listing (API notes 2.1).
 fn item_json(item: &FileView, hash_up_to: u64) -> Value {
-    json!({
-        "url": item.url,
+    let mut entry = json!({
         "filename": item.name,
         "size": item.content.size(),
         "date": to_paris(item.date),
@@ -105,5 +104,10 @@ fn item_json(item: &FileView, hash_up_to: u64) -> Value {
         "pass": u8::from(item.pass),
         "acl": u8::from(item.acl),
         "cdn": u8::from(item.cdn),
-    })
+    });
+    // Of a folder that hides its links nothing is told.
+    if !item.url.is_empty() {
+        entry["url"] = item.url.clone().into();
+    }
+    entry
 }

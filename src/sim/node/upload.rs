@@ -208,6 +208,8 @@ fn store(world: &World, account: Option<usize>, form: Form, id: &str) -> Result<
     if let Some(account) = account {
         check_room(state, account, &files)?;
         let folder = field("did").and_then(|did| did.parse().ok()).unwrap_or(0);
+        // One that it may not change is silently none of its folders (API notes 3.2).
+        let account = state.reach_to_change(account, folder).unwrap_or(account);
         let domain = field("domain")
             .and_then(|domain| domain.parse().ok())
             .filter(|domain| *domain < DOMAINS.len())

@@ -1,0 +1,98 @@
+//! What is brought before it is asked for: from the service, and from the cache's disk.
+//!
+//! Who reads in sequence finds the next blocks in memory: their way over the line, or from
+//! the disk and past their checksums, is behind them when they are asked for.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::blocks::{BLOCK_SIZE, Block};
+use super::cursor::{Met, Price, Room, Terms, Window};
+use super::file::{CacheFile, Found};
+use super::{Core, LONGEST_WINDOW, MOST_AHEAD, fetch};
+
+/// Bounds on what comes from the disk ahead of one reader: enough that the disk has something
+/// to do while the reader takes in what came, in pieces that cost few hops to other
+/// threads.
+pub(super) const FROM_DISK: Window = Window {
+    run: 1024 * 1024,
+    ahead: 8 * 1024 * 1024,
+    attention: std::time::Duration::ZERO,
+};
+
+/// Bytes brought from the disk ahead of all readers: they share the memory with what
+/// comes from the service.
+const MOST_FROM_DISK: u64 = 4 * FROM_DISK.ahead;
+
+impl Core {
+    /// Notes a read that found all it asked for at hand.
+    pub(super) fn note_hit(
+        self: &Arc<Self>,
+        cached: &Arc<CacheFile>,
+        range: &Range<u64>,
+        found: Found,
+    ) {
+        self.note_read(cached, range, Met::AtHand);
+        // Smaller reads go through the kernel's page cache, which reads ahead by itself.
+        if range.end - range.start >= BLOCK_SIZE {
+            self.lift_ahead(cached, range, found);
+        }
+    }
+
+    /// Notes a read, and fetches from the service what its reader will ask for next.
+    pub(super) fn note_read(
+        self: &Arc<Self>,
+        cached: &Arc<CacheFile>,
+        range: &Range<u64>,
+        met: Met,
+    ) {
+        let terms = || Terms {
+            room: self.room_ahead(),
+            price: self.price(),
+        };
+        for flight in cached.note_read(range, met, terms) {
+            fetch::launch(self, cached, flight);
+        }
+    }
+
+    /// Brings what is on disk, and what the reader will ask for next, to memory.
+    fn lift_ahead(self: &Arc<Self>, cached: &Arc<CacheFile>, range: &Range<u64>, found: Found) {
+        let room = Room::UpTo(MOST_FROM_DISK / self.readers());
+        for run in cached.note_lifted(range, found, room, &self.memory) {
+            let (core, cached) = (Arc::clone(self), Arc::clone(cached));
+            self.runtime
+                .spawn_blocking(move || core.lift(&cached, &run));
+        }
+    }
+
+    fn lift(&self, cached: &CacheFile, run: &Range<Block>) {
+        if let Err(error) = cached.lift(run, &self.memory, &self.buffers) {
+            // Whoever asks for them meets it again, and sees to it.
+            tracing::debug!(file = %cached.id, %error, "blocks could not be read ahead");
+        }
+    }
+
+    /// What a range request costs.
+    pub(super) fn price(&self) -> Price {
+        match self.links.are_single() {
+            true => Price::Link,
+            false => Price::Free,
+        }
+    }
+
+    /// How much may be asked ahead of a reader. What was fetched ahead and not yet read
+    /// of all readers together must fit well into the cache, or they would push out
+    /// each other's.
+    fn room_ahead(&self) -> Room {
+        let share = self.shelf.limit() / 4;
+        if self.counters.ahead_bytes.get() >= MOST_AHEAD.min(share) {
+            return Room::Short;
+        }
+        Room::UpTo((share / self.readers()).min(LONGEST_WINDOW))
+    }
+
+    /// Files that are open, at least one.
+    fn readers(&self) -> u64 {
+        (self.pins.len() as u64).max(1)
+    }
+}
