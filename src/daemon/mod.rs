@@ -19,6 +19,7 @@
 pub mod account;
 mod answers;
 mod cancel;
+mod clock;
 mod descriptors;
 mod error;
 mod life;
@@ -180,6 +181,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let below =
         blocking(move || Below::build(&settings, &paths, setup.secrets, news, &here)).await?;
     shown::bind(&below, &setup.settings).await?;
+    let tree = below.tree.clone();
+    let clock = blocking(move || clock::begin(tree)).await?;
     let root = places::root(&below, &setup.settings).await?;
     let parts = below.with_vfs(&setup.settings, root)?;
     account::show(&parts)?;
@@ -245,6 +248,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         Some(at) => Some(Scrape::start(at, handle.clone()).await?),
         None => None,
     };
+    let clock = tokio::spawn(clock::keep(clock));
     let account = tokio::spawn(shown::keep_figures(
         shared.parts.clone(),
         shared.settings.clone(),
@@ -261,7 +265,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let life = tokio::spawn(life::run(
         shared,
         (server, scrape),
-        [account, looks, pins, open, sweep, walk],
+        [clock, account, looks, pins, open, sweep, walk],
         (cache_lock, lock),
     ));
     Ok(Running { handle, life })

@@ -13,6 +13,7 @@
 //!   where the user has no wish of his own.
 //! - [`journal`]: what is to be done, and what was done; for `upload`.
 //! - `local`: files that stay here.
+//! - [`clock`]: times follow the system's clock where that is put back.
 //! - [`state`]: how far a file has come; pure.
 //! - [`refresh`]: fetches listings, one at a time for a folder.
 //! - [`source`]: where listings come from.
@@ -30,6 +31,7 @@ mod attempts;
 pub mod attributes;
 pub mod cancel;
 pub mod changes;
+pub mod clock;
 mod complete;
 mod error;
 pub mod events;
