@@ -248,6 +248,110 @@ async fn a_folder_that_exists_already_is_taken_for_the_one_made_here() {
     process.uploader.stop().await;
 }
 
+/// Files that others put into a folder, of which a listing shows 5,000.
+fn crowd(sim: &Simulator, folder: &str, count: i64, date: impl Fn(i64) -> jiff::Timestamp) {
+    let files = (0..count).map(|n| (format!("other {n}"), date(n)));
+    sim.account().add_dated(folder, files).unwrap();
+}
+
+/// A folder with nothing in it yet, and a service that tells nothing of what it got.
+async fn quiet_folder(sim: &Simulator, process: &Process) -> Ino {
+    sim.account().add_folder("d").unwrap();
+    process.list(ROOT).await;
+    let d = wait(process.vfs.lookup(ROOT, OsStr::new("d")));
+    let d = d.await.unwrap().attr.ino;
+    process.list(d).await;
+    sim.faults()
+        .add(Fault::new("end.pl", FaultKind::EmptyLinks).always());
+    d
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_to_a_folder_too_large_for_a_listing_is_found_there() {
+    let now = jiff::Timestamp::now().as_second();
+    let second = |at| jiff::Timestamp::from_second(at).unwrap();
+    let long_ago = |n: i64| second(1_500_000_000 + 1_000 * n);
+    // More than a listing holds has come within the last minutes, too.
+    let lately = |n: i64| second(now - n % 900);
+    for (count, date) in [
+        (30_000, &long_ago as &dyn Fn(i64) -> jiff::Timestamp),
+        (15_000, &lately),
+    ] {
+        let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+        let process = Process::start(&sim, dir.path());
+        let d = quiet_folder(&sim, &process).await;
+        crowd(&sim, "d", count, date);
+        for name in ["a", "b", "c"] {
+            process.write(d, name, name.as_bytes()).await;
+        }
+        process.drained().await;
+        assert_eq!(process.failed(), 0);
+        let ours = |path: &String| !path.starts_with("d/other");
+        let mut ours: Vec<_> = sim
+            .account()
+            .file_paths()
+            .into_iter()
+            .filter(ours)
+            .collect();
+        ours.sort();
+        assert_eq!(ours, ["d/a", "d/b", "d/c"]);
+        assert_eq!(
+            sim.report().violation_count(),
+            0,
+            "{:?}",
+            sim.report().violations
+        );
+        process.uploader.stop().await;
+    }
+}
+
+/// Nobody knows the checksum of what was half sent when the process ended, and what is there
+/// now under that name is another's.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_put_in_the_place_of_a_file_that_was_removed_here_stays() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let slow = FaultKind::Stall {
+        after_bytes: 1000,
+        seconds: 60.0,
+    };
+    sim.faults().add(Fault::new("upload", slow));
+    let first = Process::start(&sim, dir.path());
+    first.list(ROOT).await;
+    first.write(ROOT, "note", &[1; 500_000]).await;
+    until(|| !first.tree.underway().unwrap().is_empty()).await;
+    first.uploader.stop().await;
+    let removed = first.vfs.unlink(ROOT, OsStr::new("note"), ANN);
+    wait(removed).await.unwrap();
+    drop(first.vfs);
+    let theirs = vec![2; 500_000];
+    sim.account().add_file("note", &theirs).unwrap();
+    let second = Process::start(&sim, dir.path());
+    until(|| second.tree.underway().unwrap().is_empty()).await;
+    second.drained().await;
+    assert_eq!(sim.account().file_paths(), ["note"]);
+    assert!(sim.account().content("note").unwrap() == theirs);
+    second.uploader.stop().await;
+}
+
+/// More files of one second than a listing holds: no question shows them all, so nobody knows
+/// whether it arrived, and it is not sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_folder_cannot_show_is_not_sent_twice() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    sim.change_quirks(|quirks| quirks.infected = Some("virus".to_owned()));
+    let process = Process::start(&sim, dir.path());
+    let d = quiet_folder(&sim, &process).await;
+    let one_second = jiff::Timestamp::now();
+    crowd(&sim, "d", 6_000, |_| one_second);
+    process.write(d, "virus", b"content").await;
+    let asked = || sim.report().calls_of("file/ls") > 4;
+    until(asked).await;
+    let queued = process.tree.underway().unwrap();
+    assert_eq!(queued.len(), 1);
+    assert_eq!(sim.report().calls_of("upload/get_upload_server"), 1);
+    process.uploader.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn content_that_never_arrives_is_not_sent_for_ever() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use fichierfs::api::{Api, ApiConfig, Class, Endpoints, Limits, Pace};
 use fichierfs::config::{AddressFamily, ApiKey, KeyStore};
 use fichierfs::ids::{Ino, Time};
-use fichierfs::sim::{self, Fault, FaultKind, SimConfig, Simulator};
+use fichierfs::sim::{self, Fault, FaultKind, Overlong, Quirks, SimConfig, Simulator};
 use fichierfs::store::Store;
-use fichierfs::tree::refresh::Refresher;
+use fichierfs::tree::refresh::{RefreshError, Refresher};
 use fichierfs::tree::{Lookup, Node, ROOT, Tree};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -23,6 +23,7 @@ struct House {
     sim: Simulator,
     tree: Tree,
     refresher: Refresher,
+    api: Api,
     _dir: tempfile::TempDir,
 }
 
@@ -54,13 +55,28 @@ impl House {
         let store = Store::open(&dir.path().join("db")).unwrap();
         let tree = Tree::new(store, limits.listing_lag);
         let (changes, _) = tokio::sync::mpsc::unbounded_channel();
-        let refresher = Refresher::new(tree.clone(), api, max_age, changes, Handle::current());
+        let refresher = Refresher::new(
+            tree.clone(),
+            api.clone(),
+            max_age,
+            changes,
+            Handle::current(),
+        );
         House {
             sim,
             tree,
             refresher,
+            api,
             _dir: dir,
         }
+    }
+
+    /// As after a restart.
+    fn another(&self) -> Refresher {
+        let (changes, _) = tokio::sync::mpsc::unbounded_channel();
+        let api = self.api.clone();
+        let age = Duration::from_secs(600);
+        Refresher::new(self.tree.clone(), api, age, changes, Handle::current())
     }
 
     async fn list(&self, folder: Ino) {
@@ -106,6 +122,74 @@ impl House {
             "{report:#?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_the_service_refuses_to_list_whole_is_seen_in_slices() {
+    let house = House::new().await;
+    let refuse = |quirks: &mut Quirks| quirks.overlong_listing = Overlong::Refuse;
+    house.sim.change_quirks(refuse);
+    let start: Timestamp = "2026-10-24T23:30:00Z".parse().unwrap();
+    let files = (0..7_000_i64).map(|n| {
+        let date = start + jiff::SignedDuration::from_secs(n * 3);
+        (format!("file-{n:04}"), date)
+    });
+    let account = house.sim.account();
+    account.add_dated("big", files).unwrap();
+    account.add_file("big/inner/x", b"x").unwrap();
+    house.list(ROOT).await;
+    let big = house.get(ROOT, "big").ino;
+    house.list(big).await;
+    // Its folders are known at once, its files one slice after the other.
+    assert_eq!(house.look_up(big, "never there"), Lookup::Unknown);
+    house.get(big, "inner");
+    house
+        .eventually("the whole folder", || house.count(big) == 7_001)
+        .await;
+    house
+        .eventually("that it is known whole", || {
+            house.look_up(big, "never there") == Lookup::Gone
+        })
+        .await;
+    house.assert_well_behaved();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_refused_is_not_asked_for_again_after_a_restart() {
+    let house = House::new().await;
+    house.sim.account().add_file("closed/x", b"x").unwrap();
+    let folder = house.sim.account().folder_id("closed").unwrap();
+    house.list(ROOT).await;
+    let closed = house.get(ROOT, "closed").ino;
+    let ko = FaultKind::Ko {
+        message: "Resource not allowed #631".to_owned(),
+        status: 403,
+    };
+    let faults = house.sim.faults();
+    faults.add(Fault::new("folder/ls", ko).always().only(folder));
+    let look = async |refresher: &Refresher| {
+        let deadline = Instant::now() + PATIENCE;
+        refresher.ensure_known(closed, deadline).await.unwrap_err()
+    };
+    let first = look(&house.refresher).await;
+    assert!(matches!(first, RefreshError::Api(_)), "{first}");
+    let calls = house.sim.report().api_calls;
+    let again = house.another();
+    let second = look(&again).await;
+    assert!(
+        matches!(&second, RefreshError::Refused(said) if said.contains("631")),
+        "{second}"
+    );
+    assert_eq!(house.sim.report().api_calls, calls);
+    // Who wants to know it again is told the truth.
+    faults.clear();
+    let deadline = Instant::now() + PATIENCE;
+    let since = Time::now();
+    again
+        .refresh_since(closed, since, Class::Interactive, deadline)
+        .await
+        .unwrap();
+    house.get(closed, "x");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,8 +51,13 @@ impl Api {
             .post(url)
             .header(AUTHORIZATION, bearer(&key)?)
             .json(body);
-        self.paced(call, ask, Some(&key), request, |answer| json(&answer))
-            .await
+        let answered = self
+            .paced(call, ask, Some(&key), request, |answer| json(&answer))
+            .await;
+        if answered.is_ok() {
+            self.note_taken(&key);
+        }
+        answered
     }
 
     /// The key, without which nothing is asked.

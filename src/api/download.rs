@@ -81,6 +81,11 @@ impl Address {
         }
     }
 
+    /// Whether a password is sent.
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
     /// Of a file behind a password.
     pub fn with_password(self, password: Option<Password>) -> Address {
         Address { password, ..self }

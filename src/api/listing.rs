@@ -242,6 +242,25 @@ impl Api {
         listing(&folder, wire)
     }
 
+    /// The sub-folders of a folder, and how many files it has, which do not come: for a folder
+    /// of more files than the service lists.
+    pub async fn outline_folder(
+        &self,
+        folder: impl Into<FolderAt>,
+        ask: impl Into<Ask>,
+    ) -> Result<(Vec<FolderItem>, u64), ApiError> {
+        let folder = folder.into();
+        let call = Call::listing(Script::FolderLs, folder.subject());
+        let body = FolderLs {
+            folder_id: folder.number(),
+            files: 0,
+            sharing_user: folder.owner(),
+        };
+        let mut wire: WireListing = self.call(call, ask.into(), &body).await?;
+        let count = wire.files.take().unwrap_or_default();
+        Ok((listing(&folder, wire)?.folders, count))
+    }
+
     /// The files of a folder that were sent within a window, to see more than a
     /// listing can hold. It counts as a listing of the folder.
     pub async fn list_files(

@@ -43,8 +43,9 @@ pub use upload::{Fate, UploadFailure, UploadNode, UploadOutcome, UploadTicket, U
 pub use upload_body::{PartStream, UploadForm, UploadPart};
 
 pub use crate::config::AddressFamily;
-use crate::config::KeyStore;
+use crate::config::{ApiKey, KeyStore};
 use http::Http;
+use tokio::sync::watch;
 
 /// What the client needs to know.
 pub struct ApiConfig {
@@ -77,6 +78,8 @@ struct Shared {
     pace: Pace,
     limits: Limits,
     http: Http,
+    /// The print of the key with which the service gave something last.
+    taken: watch::Sender<Option<String>>,
 }
 
 impl Api {
@@ -94,6 +97,7 @@ impl Api {
                 pace: config.pace,
                 limits: config.limits,
                 http,
+                taken: watch::Sender::new(None),
             }),
         })
     }
@@ -102,6 +106,7 @@ impl Api {
     pub fn with_keys(&self, keys: KeyStore) -> Api {
         let shared = Shared {
             keys,
+            taken: watch::Sender::new(None),
             ..(*self.shared).clone()
         };
         Api {
@@ -117,6 +122,21 @@ impl Api {
     /// The pace that all calls pass, for its status.
     pub fn pace(&self) -> &Pace {
         &self.shared.pace
+    }
+
+    /// Notes that the service gave something to who has this key.
+    fn note_taken(&self, key: &ApiKey) {
+        let print = Some(key.print());
+        self.shared.taken.send_if_modified(|last| {
+            let new = *last != print;
+            *last = print;
+            new
+        });
+    }
+
+    /// The print of the key that the service took last: it gave something to it.
+    pub fn taken(&self) -> watch::Receiver<Option<String>> {
+        self.shared.taken.subscribe()
     }
 
     /// The key in use.

@@ -75,15 +75,18 @@ fn code(exit: u8) -> Exit {
 pub(super) struct Report(());
 
 impl Report {
-    /// Leaves the parent's session, so that its terminal's signals do not come here.
+    /// The start begins, in the parent's session: an automount lets nobody touch its mountpoint
+    /// before the mount but the process group that systemd asked for it. What ends the parent
+    /// meanwhile, as Ctrl-C, ends the start.
     pub fn begin() -> Report {
-        // It fails only for a leader of a group, which a child is not.
-        let _ = nix::unistd::setsid();
         Report(())
     }
 
-    /// The mount is up.
+    /// The mount is up. Leaves the parent's session, so that its terminal's signals do not come
+    /// here.
     pub fn mounted(self) {
+        // It fails only for a leader of a group, which a child is not.
+        let _ = nix::unistd::setsid();
         tell(&News::Mounted);
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::args::InitArgs;
+use super::args::{InitArgs, Storage};
 use super::exit::{Exit, Failure};
 use super::load::{self, Loaded, NamedFile};
 use super::show::{self, Paint};
@@ -14,6 +14,29 @@ use crate::api::{ApiError, Ask, Class};
 use crate::config::{ApiKey, BadKey};
 use crate::control::protocol::Account;
 use crate::daemon;
+
+/// What can be done about a thief, and where the key will be.
+fn kept(storage: Storage) -> String {
+    let place = match storage {
+        Storage::File => {
+            "in a file that other users of the machine cannot read; programs of your own
+can, and who has the disk"
+        }
+        Storage::Keyring => {
+            "in the kernel's keyring, in memory alone; programs of your own can read it,
+and it has to be given again after each restart of the machine"
+        }
+        Storage::Desktop => {
+            "in the desktop's keyring; programs of your own can ask for it while you are
+logged in"
+        }
+    };
+    format!(
+        "There it can also be restricted to your address at home: who steals it can then not use it
+         from elsewhere. It will be kept {place}.
+         `fichierfs init --help` tells the other places, and what each protects from."
+    )
+}
 
 /// How long the check may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,7 +47,7 @@ Take one for fichierfs alone: a program that shares it can get it locked.";
 
 pub(super) async fn run(args: &InitArgs) -> Outcome {
     let loaded = load::load(&args.config, NamedFile::MayBeNew, &args.options, &[])?;
-    let key = ask_for_key()?;
+    let key = ask_for_key(storage::place(&loaded, args.store))?;
     let checked = check(&loaded, &key).await?;
     let profile = args.config.profile.as_deref();
     let stored = storage::keep(&loaded, profile, args.store, &key)?;
@@ -68,9 +91,9 @@ async fn rotate(loaded: &Loaded) -> Result<String, Failure> {
     Ok(told)
 }
 
-fn ask_for_key() -> Result<ApiKey, Failure> {
+fn ask_for_key(place: Storage) -> Result<ApiKey, Failure> {
     let text = if io::stdin().is_terminal() {
-        eprintln!("{WHERE}");
+        eprintln!("{WHERE}\n{}", kept(place));
         Zeroizing::new(rpassword::prompt_password("API key (it is not shown): ")?)
     } else {
         let mut line = Zeroizing::new(String::new());

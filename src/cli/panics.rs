@@ -36,12 +36,15 @@ fn line(panic: &PanicHookInfo<'_>) -> String {
     )
 }
 
-/// A text without addresses and without words that could be a key.
+/// A text without addresses, also in parts, and without words that could be a key.
 fn scrubbed(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-_=".contains(c);
     let veiled = |word: &str| {
         let longest = word.split(|c| !is_part(c)).map(str::len).max();
-        match word.contains("://") || longest.is_some_and(|length| length >= SECRET) {
+        // An address in the form of `Debug` is told by its host and its path.
+        let is_path = word.contains('/') && word.contains(|c: char| c.is_ascii_digit());
+        let is_address = is_path || word.contains("://") || word.contains("1fichier");
+        match is_address || longest.is_some_and(|length| length >= SECRET) {
             true => "…".to_owned(),
             false => word.to_owned(),
         }
@@ -62,6 +65,16 @@ mod tests {
             format!("error sending (https://a-1.1fichier.com/p12 \"{KEY}\") to Bearer {KEY}!");
         assert_eq!(scrubbed(&text), "error sending … … to Bearer …");
         assert_eq!(scrubbed("index 7 out of bounds"), "index 7 out of bounds");
+        let link = url::Url::parse("https://a-6.1fichier.com/p1058755667").unwrap();
+        let said = scrubbed(&format!("refused {link:?} and {link}"));
+        assert!(
+            !said.contains("a-6") && !said.contains("1058755667"),
+            "{said}"
+        );
+        assert!(
+            said.starts_with("refused ") && said.ends_with(" and …"),
+            "{said}"
+        );
     }
 
     /// The name of the variable by which this test runs itself.

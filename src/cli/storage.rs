@@ -8,8 +8,16 @@ use super::exit::Failure;
 use super::load::Loaded;
 use crate::config::{ApiKey, ConfigError, OtherSources, store_in_keyring, write_key, write_source};
 
-/// Stores the key, and tells where in a sentence for people. Where `wanted` says nothing it
-/// goes where it is, if that is a place that can be written.
+/// Where the key goes: where nobody says, to where it is, if that is a place that can be written.
+pub(super) fn place(loaded: &Loaded, wanted: Option<Storage>) -> Storage {
+    let in_keyring = loaded.settings.api_key_keyring.is_some();
+    wanted.unwrap_or(match in_keyring {
+        true => Storage::Keyring,
+        false => Storage::File,
+    })
+}
+
+/// Stores the key, and tells where in a sentence for people.
 pub(super) fn keep(
     loaded: &Loaded,
     profile: Option<&str>,
@@ -22,11 +30,7 @@ pub(super) fn keep(
         Some(profile) => format!("fichierfs:{profile}"),
     };
     let in_use = loaded.settings.api_key_keyring.as_ref();
-    let storage = wanted.unwrap_or(match in_use {
-        Some(_) => Storage::Keyring,
-        None => Storage::File,
-    });
-    Ok(match storage {
+    Ok(match place(loaded, wanted) {
         Storage::File => {
             let others = match wanted {
                 Some(_) => OtherSources::Go,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::exit::{Exit, Failure};
 use super::show::{self, Countdown};
 use super::{Outcome, load};
-use crate::control::protocol::Verification;
+use crate::control::protocol::{Verification, VerifyRequest};
 
 /// How often progress is looked at.
 const STEP: Duration = Duration::from_millis(250);
@@ -17,12 +17,17 @@ pub(super) async fn run(paths: &[PathBuf], json: bool) -> Outcome {
         let (daemon, inner) = load::within(path).await?;
         let title = format!("checking {}", show::plain(&path.to_string_lossy()));
         let countdown = Countdown::new(&title);
-        let mut job = daemon.verify(inner.clone()).await?;
+        let mut ask = VerifyRequest {
+            path: inner,
+            begin: true,
+        };
+        let mut job = daemon.verify(&ask).await?;
+        ask.begin = false;
         while !job.done {
             let checked = job.sound + job.unknown + (job.damaged.len() + job.errors.len()) as u64;
             countdown.say(format!("{checked} of {}", show::count(job.files, "file")));
             tokio::time::sleep(STEP).await;
-            job = daemon.verify(inner.clone()).await?;
+            job = daemon.verify(&ask).await?;
         }
         drop(countdown);
         bad += (job.damaged.len() + job.errors.len()) as u64;

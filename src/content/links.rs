@@ -19,10 +19,11 @@ use moka::ops::compute::{CompResult, Op};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::error::ContentError;
+use super::error::{ContentError, Reason};
 use super::origin::{Fault, Link, Need, Origin};
 use super::stats::Counters;
-use crate::ids::FileId;
+use crate::ids::{FileId, Time};
+use crate::store::{Refusal, Store};
 
 /// Links kept; beyond it the least used go.
 const MOST_LINKS: u64 = 10_000;
@@ -36,9 +37,9 @@ const WORN: u32 = 3;
 /// How long it is then believed: a host that restarts kills links as well.
 const BELIEVED: Duration = Duration::from_secs(3600);
 
-/// How long a file that the service refused is not asked for again: for so long a failing
-/// call counts against us (API notes 6).
-const REFUSED: Duration = Duration::from_secs(3600);
+/// What a person should know of a file that is not asked for again.
+const REMEMBERED: &str =
+    "The service refused it less than an hour ago: it is not asked for again until then.";
 
 /// How long a link is used after its issue.
 #[derive(Clone, Copy, Debug)]
@@ -49,14 +50,18 @@ pub(super) struct LinkLife {
     pub(super) to_resume: Duration,
     /// Until the next one is asked for, where it is in use.
     pub(super) to_renew: Duration,
+    /// How long a file that the service refused is not asked for again: for so long a failing
+    /// call counts against us (API notes 6).
+    pub(super) refused: Duration,
 }
 
 impl LinkLife {
-    pub(super) fn new(to_open: Duration, to_resume: Duration) -> LinkLife {
+    pub(super) fn new(to_open: Duration, to_resume: Duration, refused: Duration) -> LinkLife {
         LinkLife {
             to_open,
             to_resume,
             to_renew: to_resume - to_resume / RENEWED_PART,
+            refused,
         }
     }
 }
@@ -127,22 +132,24 @@ pub(super) struct Links {
     counters: Arc<Counters>,
     worn: Arc<Mutex<Worn>>,
     links: Cache<FileId, Arc<Issued>>,
-    /// Files of which the service gives no link, with what it said.
-    refused: Cache<FileId, ContentError>,
+    /// Remembers files of which the service gives no link.
+    store: Store,
 }
 
 impl Links {
-    pub(super) fn new(life: LinkLife, origin: Arc<dyn Origin>, counters: Arc<Counters>) -> Links {
+    pub(super) fn new(
+        life: LinkLife,
+        origin: Arc<dyn Origin>,
+        store: Store,
+        counters: Arc<Counters>,
+    ) -> Links {
         Links {
             life,
             origin,
             counters,
             worn: Arc::default(),
             links: Cache::new(MOST_LINKS),
-            refused: Cache::builder()
-                .max_capacity(MOST_LINKS)
-                .time_to_live(REFUSED)
-                .build(),
+            store,
         }
     }
 
@@ -171,20 +178,14 @@ impl Links {
 
     /// Asks for a link: one call of the API.
     async fn issue(&self, id: &FileId, need: Need, by: Instant) -> Result<Arc<Issued>, Fault> {
-        if let Some(error) = self.refused.get(id).await {
-            return Err(Fault::Final(error));
-        }
+        self.check_refused(id).map_err(Fault::Final)?;
         self.counters.links.add(1);
         // The life of a link begins when it is issued, not when it arrives.
         let at = Instant::now();
         let link = match self.origin.link(id, need, by.into_std()).await {
             Ok(link) => link,
             Err(fault) => {
-                if let Fault::Final(error @ (ContentError::Gone(_) | ContentError::Refused(_))) =
-                    &fault
-                {
-                    self.refused.insert(id.clone(), error.clone()).await;
-                }
+                self.note_refused(id, &fault);
                 return Err(fault);
             }
         };
@@ -195,6 +196,39 @@ impl Links {
             opened: AtomicU32::new(0),
             renewed: AtomicBool::new(false),
         }))
+    }
+
+    /// Whether the service refused the file lately.
+    fn check_refused(&self, id: &FileId) -> Result<(), ContentError> {
+        let now = Time::now();
+        let latest = now.after(self.life.refused);
+        let known = self.store.refusal(&self.origin.asked(id), now, latest)?;
+        known.map_or(Ok(()), |Refusal { is_gone, said }| {
+            let reason = Reason::new(&said, REMEMBERED);
+            Err(match is_gone {
+                true => ContentError::Gone(reason),
+                false => ContentError::Refused(reason),
+            })
+        })
+    }
+
+    /// Remembers that the service refused the file.
+    pub(super) fn note_refused(&self, id: &FileId, fault: &Fault) {
+        let Fault::Final(error @ (ContentError::Gone(reason) | ContentError::Refused(reason))) =
+            fault
+        else {
+            return;
+        };
+        let refusal = Refusal {
+            is_gone: matches!(error, ContentError::Gone(_)),
+            said: reason.to_string(),
+        };
+        let now = Time::now();
+        let until = now.after(self.life.refused);
+        let asked = self.origin.asked(id);
+        if let Err(error) = self.store.note_refusal(&asked, &refusal, now, until) {
+            tracing::warn!(%error, "that a file was refused is not remembered");
+        }
     }
 
     /// Puts a fresh link in the place of one that ends soon. Where none is given, who
@@ -290,9 +324,9 @@ mod tests {
     use futures_util::future::BoxFuture;
     use tokio::sync::Semaphore;
 
-    use super::super::error::Reason;
     use super::super::origin::Chunks;
     use super::*;
+    use crate::store::Asked;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -338,9 +372,20 @@ mod tests {
             }
             .boxed()
         }
+
+        fn asked(&self, id: &FileId) -> Asked {
+            Asked::file(id.as_str(), "")
+        }
+    }
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("db")).unwrap();
+        (dir, store)
     }
 
     struct House {
+        _dir: tempfile::TempDir,
         giver: Arc<Giver>,
         links: Links,
         id: FileId,
@@ -354,8 +399,10 @@ mod tests {
                 go: Arc::new(Semaphore::new(0)),
                 refuses: AtomicBool::new(false),
             });
+            let (dir, store) = store();
             House {
-                links: Links::new(life, giver.clone(), Arc::default()),
+                _dir: dir,
+                links: Links::new(life, giver.clone(), store, Arc::default()),
                 giver,
                 id: "film0".parse().unwrap(),
             }
@@ -386,12 +433,13 @@ mod tests {
         to_open: HOUR,
         to_resume: HOUR,
         to_renew: Duration::ZERO,
+        refused: HOUR,
     };
 
     #[test]
     fn a_link_is_renewed_minutes_before_its_end() {
         let minutes = |n: u64| Duration::from_secs(60 * n);
-        let life = LinkLife::new(minutes(4), minutes(25));
+        let life = LinkLife::new(minutes(4), minutes(25), HOUR);
         assert_eq!(life.to_renew, minutes(20));
     }
 
@@ -463,13 +511,19 @@ mod tests {
             let gone = ContentError::Gone(Reason::new(&"gone", ""));
             async move { Err(Fault::Final(gone)) }.boxed()
         }
+
+        fn asked(&self, id: &FileId) -> Asked {
+            Asked::file(id.as_str(), "")
+        }
     }
 
     #[tokio::test]
-    async fn of_a_file_that_is_gone_nobody_asks_for_a_link_again() {
+    async fn of_a_file_that_is_gone_nobody_asks_for_a_link_again_nor_after_a_restart() {
         let empty = Arc::new(Empty(AtomicUsize::new(0)));
-        let links = Links::new(OLD, empty.clone(), Arc::default());
+        let (_dir, store) = store();
         for id in ["film0", "film0", "film1", "film0"] {
+            // A process for each.
+            let links = Links::new(OLD, empty.clone(), store.clone(), Arc::default());
             let id = id.parse().unwrap();
             let outcome = links.get(&id, Instant::now() + HOUR).await;
             let gone = matches!(outcome, Err(Fault::Final(ContentError::Gone(_))));

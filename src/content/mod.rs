@@ -67,6 +67,7 @@ pub use service::{Addresses, Service};
 pub use stats::ContentStats;
 pub use verify::{AtWork, Verdict};
 
+use crate::api::ApiError;
 use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
 use crate::throttle::Throttle;
@@ -197,7 +198,11 @@ impl Content {
     ) -> Result<Content, ContentError> {
         let origin = service.into();
         let limits = origin.api().limits();
-        let life = LinkLife::new(limits.link_opens, limits.link_resumes);
+        let life = LinkLife::new(
+            limits.link_opens,
+            limits.link_resumes,
+            limits.failing_window,
+        );
         Content::over(Arc::new(origin), life, store, dir, options, runtime)
     }
 
@@ -218,6 +223,7 @@ impl Content {
                 .max(2 * BLOCK_SIZE),
             attention: options.attention,
         };
+        let remembered = store.clone();
         let core = Arc::new(Core {
             checks: Checks::open(store.clone())?,
             shelf: Shelf::open(
@@ -233,7 +239,7 @@ impl Content {
             )?,
             memory: MemoryTier::new(MEMORY),
             buffers: Buffers::default(),
-            links: Links::new(life, origin, Arc::clone(&counters)),
+            links: Links::new(life, origin, remembered, Arc::clone(&counters)),
             lines: Lines::new(options.connections.min(MOST_CONNECTIONS)),
             pins: Pins::default(),
             counters,
@@ -315,6 +321,15 @@ impl Content {
     /// Whether somebody reads the file.
     pub fn is_pinned(&self, id: &FileId) -> bool {
         self.core.pins.is_pinned(id)
+    }
+
+    /// The service said on another occasion that it does not have this file: what is not cached
+    /// of it fails, without a call that would fail too.
+    pub fn is_not_there(&self, id: &FileId, said: &ApiError) {
+        let gone = ContentError::Gone(Reason::new(said, said.advice()));
+        self.core
+            .links
+            .note_refused(id, &origin::Fault::Final(gone));
     }
 
     /// Drops everything that is cached but not kept ([`Content::keep`]), and returns how many bytes that were.

@@ -14,6 +14,7 @@ use futures_util::stream::BoxStream;
 
 use super::error::{ContentError, Reason};
 use crate::ids::FileId;
+use crate::store::Asked;
 
 /// What to do about a failed download.
 #[derive(Clone, Debug)]
@@ -48,6 +49,9 @@ pub(super) trait Origin: Send + Sync + 'static {
         need: Need,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>>;
+
+    /// How a refusal of a link to a file is remembered.
+    fn asked(&self, id: &FileId) -> Asked;
 }
 
 /// A download link. It is a secret: it can be opened, and not be looked at.

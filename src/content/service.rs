@@ -11,7 +11,8 @@ use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use super::error::{ContentError, Reason};
 use super::origin::{Chunks, Fault, Link, Need, Origin};
 use crate::api::{Address, Api, ApiError, Ask, Class, DownloadUrl, LinkFault};
-use crate::ids::FileId;
+use crate::ids::{FileId, Time};
+use crate::store::Asked;
 
 /// A link of the service, with the client that can open it.
 struct ServiceLink {
@@ -26,12 +27,19 @@ pub type Addresses = Arc<dyn Fn(&FileId) -> Address + Send + Sync>;
 pub struct Service {
     api: Api,
     addresses: Addresses,
+    /// When it began: passwords leave no trace that outlasts it.
+    begun: Time,
 }
 
 impl Service {
     /// Where files are asked for in other ways than by their links.
     pub fn with_addresses(api: Api, addresses: Addresses) -> Service {
-        Service { api, addresses }
+        let begun = Time::now();
+        Service {
+            api,
+            addresses,
+            begun,
+        }
     }
 
     /// The client that is asked.
@@ -67,6 +75,15 @@ impl Origin for Service {
             Ok(Arc::new(ServiceLink { api, url }) as Arc<dyn Link>)
         }
         .boxed()
+    }
+
+    fn asked(&self, id: &FileId) -> Asked {
+        let mut with = self.api.keys().get().map(|key| key.print());
+        if (self.addresses)(id).has_password() {
+            with.get_or_insert_default()
+                .push_str(&self.begun.0.to_string());
+        }
+        Asked::file(id.as_str(), &with.unwrap_or_default())
     }
 }
 

@@ -15,8 +15,8 @@ use tokio::net::UnixStream;
 use super::error::{ControlError, Refusal};
 use super::protocol::{
     Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, Parting, PathRequest, Pin,
-    Pins, Queue, Reloaded, Status, StopRequest, Stopping, Verification, WaitRequest, WalkProgress,
-    WalkRequest,
+    Pins, Queue, Reloaded, Status, StopRequest, Stopping, Verification, VerifyRequest, WaitRequest,
+    WalkProgress, WalkRequest,
 };
 use super::socket;
 
@@ -153,9 +153,8 @@ impl Client {
     }
 
     /// Begins to compare files with their checksums, or asks how far that is.
-    pub async fn verify(&self, path: PathBuf) -> Result<Verification> {
-        let path = Some(path);
-        self.post("/verify", &PathRequest { path }).await
+    pub async fn verify(&self, ask: &VerifyRequest) -> Result<Verification> {
+        self.post("/verify", ask).await
     }
 
     /// All pins and how far they are.

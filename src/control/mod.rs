@@ -30,7 +30,7 @@ pub use scrape::Scrape;
 
 use protocol::{
     Account, Backlog, Cancelled, Hello, Link, Parting, Pin, Pins, Queue, Reloaded, Status,
-    Verification, WalkProgress, WalkRequest,
+    Verification, VerifyRequest, WalkProgress, WalkRequest,
 };
 
 /// What can be asked of a running daemon. Paths are relative to the mount's root.
@@ -66,7 +66,10 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     /// All pins and how far they are.
     fn pins(&self) -> impl Future<Output = Result<Pins, Refusal>> + Send;
     /// Begins to compare files with their checksums, or tells how far that is.
-    fn verify(&self, path: PathBuf) -> impl Future<Output = Result<Verification, Refusal>> + Send;
+    fn verify(
+        &self,
+        ask: VerifyRequest,
+    ) -> impl Future<Output = Result<Verification, Refusal>> + Send;
     /// The account's figures as last told by the service.
     fn account(&self) -> impl Future<Output = Result<Account, Refusal>> + Send;
     /// The address under which the service shows a file.

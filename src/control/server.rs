@@ -15,7 +15,8 @@ use tokio::sync::Notify;
 use super::error::{ControlError, Refusal, RefusalKind};
 use super::listener::Checked;
 use super::protocol::{
-    CancelRequest, Count, PathRequest, StopRequest, Stopping, WaitRequest, WalkRequest,
+    CancelRequest, Count, PathRequest, StopRequest, Stopping, VerifyRequest, WaitRequest,
+    WalkRequest,
 };
 use super::{Controlled, scrape, socket};
 
@@ -144,8 +145,8 @@ async fn pin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) ->
     answer(t.pin(ask.path.unwrap_or_default()).await)
 }
 
-async fn verify<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
-    answer(t.verify(ask.path.unwrap_or_default()).await)
+async fn verify<T: Controlled>(State(t): State<T>, Json(ask): Json<VerifyRequest>) -> Response {
+    answer(t.verify(ask).await)
 }
 
 async fn unpin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {

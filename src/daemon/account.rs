@@ -2,7 +2,7 @@
 //! (API notes 7), and kept in the database for `df` and `fichierfs account`.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::StartError;
 use super::lock;
 use super::parts::Parts;
-use crate::api::{self, Api, ApiError, Ask, Class, Offer};
+use crate::api::{self, ApiError, Ask, Class, Offer};
 use crate::config::ApiKey;
 use crate::control::protocol::Account;
 use crate::store::{self, Store, StoreError};
@@ -28,17 +28,18 @@ const GLANCE: Duration = Duration::from_secs(30);
 /// How long to leave the service alone after it did not answer.
 const PAUSE: Duration = Duration::from_secs(900);
 
-/// How long the check of a new key may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// The row of the table `setting`.
 const KEY: &str = "account";
 
 /// The row of `setting` with the print of the key that is known to be this account's.
-const KEY_PRINT: &str = "key_print";
+pub(super) const KEY_PRINT: &str = "key_print";
 
 /// Stores figures, as told just now to who has the key of this print.
-fn save(store: &Store, account: &api::Account, print: &str) -> Result<Account, StoreError> {
+pub(super) fn save(
+    store: &Store,
+    account: &api::Account,
+    print: &str,
+) -> Result<Account, StoreError> {
     let told = told(account, Timestamp::now());
     let text = serde_json::to_string(&told).unwrap_or_default();
     put(store, &[(KEY, &text), (KEY_PRINT, print)])?;
@@ -67,59 +68,6 @@ fn read(c: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     c.query_row(query, [key], |row| row.get(0)).optional()
 }
 
-/// Notes that the key of this print is this account's.
-pub(super) fn trust(store: &Store, print: &str) -> Result<(), StoreError> {
-    put(store, &[(KEY_PRINT, print)])
-}
-
-/// Whether somebody made sure that a new key is that of the same account.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NewKey {
-    /// Yes: `init` asked the service.
-    IsChecked,
-    /// No: the service is asked, if it allows that now.
-    MayBeAnyones,
-}
-
-/// What is known of a key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Bond {
-    /// It is that of the state's account, or nobody knows yet whose account the state is.
-    Own,
-    /// The service takes it no more: nothing can be done to any account.
-    Refused,
-}
-
-/// Makes sure, before anything else is asked, that a new key is not another account's:
-/// the queue of one account must never be worked off on another. A key that was used
-/// here before costs no call.
-pub(super) async fn bind(store: &Store, api: &Api) -> Result<Bond, StartError> {
-    let (Some(owner), Some(known), Some(key)) =
-        (load(store)?, get(store, KEY_PRINT)?, api.keys().get())
-    else {
-        return Ok(Bond::Own);
-    };
-    if known == key.print() {
-        return Ok(Bond::Own);
-    }
-    let ask = Ask::until(Class::Interactive, Instant::now() + PATIENCE);
-    match api.account(ask).await {
-        Ok(account) if account.email == owner.email => {
-            save(store, &account, &key.print())?;
-            Ok(Bond::Own)
-        }
-        Ok(account) => Err(StartError::OtherAccount {
-            owner: owner.email,
-            other: account.email,
-        }),
-        Err(ApiError::KeyRefused(_)) => Ok(Bond::Refused),
-        Err(error) => Err(StartError::NewKeyUnchecked {
-            owner: owner.email,
-            why: error.to_string(),
-        }),
-    }
-}
-
 /// Whose account the state in `state_dir` belongs to, if that is known. Changes nothing.
 pub fn owner(state_dir: &Path) -> Option<String> {
     let connection = store::look(&state_dir.join(super::DATABASE)).ok()?;
@@ -136,7 +84,13 @@ pub fn note(state_dir: &Path, account: &api::Account, key: &ApiKey) -> Result<Ac
     match lock::attempt(&state_dir.join("lock"))? {
         Some(_held) => {
             let store = Store::open(&state_dir.join(super::DATABASE))?;
-            Ok(save(&store, account, &key.print())?)
+            let print = key.print();
+            let other = get(&store, KEY_PRINT)?.is_some_and(|known| known != print);
+            if other && load(&store)?.is_none() {
+                // It was used before anybody knew whose it is: the mount finds that out.
+                return Ok(told(account, Timestamp::now()));
+            }
+            Ok(save(&store, account, &print)?)
         }
         None => Ok(told(account, Timestamp::now())),
     }

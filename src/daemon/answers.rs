@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::account::{self, NewKey};
+use super::account;
+use super::bond::NewKey;
 use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
     Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Pin, Pins, Queue, Reloaded,
-    SCHEMA, Status, Verification, WalkProgress, WalkRequest, Work,
+    SCHEMA, Status, Verification, VerifyRequest, WalkProgress, WalkRequest, Work,
 };
 use crate::control::{Controlled, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
@@ -325,7 +326,9 @@ impl Controlled for Handle {
                     let line = format!("not listed: {error}. {}", error.advice());
                     Refusal::new(RefusalKind::NotNow, line)
                 }
-                RefreshError::TimedOut => Refusal::new(RefusalKind::NotNow, error.to_string()),
+                RefreshError::TimedOut | RefreshError::Refused(_) => {
+                    Refusal::new(RefusalKind::NotNow, error.to_string())
+                }
                 RefreshError::Tree(error) => Refusal::failed(error),
             })
     }
@@ -349,8 +352,8 @@ impl Controlled for Handle {
         self.unpin_node(&self.find(&path).await?)
     }
 
-    async fn verify(&self, path: PathBuf) -> Result<Verification, Refusal> {
-        self.verify_node(&self.find(&path).await?)
+    async fn verify(&self, ask: VerifyRequest) -> Result<Verification, Refusal> {
+        self.verify_node(&self.find(&ask.path).await?, ask.begin)
     }
 
     async fn pins(&self) -> Result<Pins, Refusal> {

@@ -66,14 +66,21 @@ pub enum StartError {
     },
     /// A key that was never used with this state, and the service cannot say whose it is.
     #[error(
-        "the key is new, and whether it is that of {owner}, to whom this state belongs, cannot be asked now: {why}; try again later, or run `fichierfs init`"
+        "the key is new, and whether it is that of {}, to whom this state belongs, cannot be asked now: {why}; try again later, or run `fichierfs init`",
+        owner.as_deref().unwrap_or("the account of the key before")
     )]
     NewKeyUnchecked {
-        /// Whose the state is.
-        owner: String,
+        /// Whose the state is, if the service ever told.
+        owner: Option<String>,
         /// Why not.
         why: String,
     },
+    /// The key is another one than that which the state was used with, and its account has
+    /// nothing of what is known.
+    #[error(
+        "this state was used with another key, and nothing that it knows is in the account of this one; for several accounts use --profile NAME, or mount once more with the key from before"
+    )]
+    OtherKey,
     /// The state is of a public folder, and something else was to be shown.
     #[error("this state directory is of the public folder {0}; give another one with --state-dir")]
     StateOfShare(String),

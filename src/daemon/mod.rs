@@ -18,6 +18,7 @@
 
 pub mod account;
 mod answers;
+mod bond;
 mod cancel;
 mod clock;
 mod descriptors;
@@ -52,8 +53,8 @@ use crate::fuse::{
     self, Deadlines, FuseOptions, Mount, MountError, MountOptions, Mountpoint, News, Session, Ttl,
 };
 
-pub use account::NewKey;
 pub use answers::Handle;
+pub use bond::NewKey;
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartError;
 pub use lock::while_idle;
@@ -249,7 +250,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         None => None,
     };
     let clock = tokio::spawn(clock::keep(clock));
-    let account = tokio::spawn(shown::keep_figures(
+    let account = tokio::spawn(shown::keep_account(
         shared.parts.clone(),
         shared.settings.clone(),
     ));

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::account::{self, Bond, NewKey};
 use super::answers::Handle;
+use super::bond::{self, Bond, NewKey};
 use super::{Shared, service};
 use crate::config::{ApiKey, Change, KeyStore, OptionSpec, Settings};
 use crate::control::protocol::Reloaded;
@@ -72,20 +72,11 @@ impl Handle {
     async fn take_key(&self, key: ApiKey, new_key: NewKey) -> KeyChange {
         let below = &self.shared.parts.below;
         let keys = below.api.keys();
-        let print = key.print();
-        if keys.get().is_some_and(|old| old.print() == print) {
+        if keys.get().is_some_and(|old| old.print() == key.print()) {
             return KeyChange::None;
         }
-        let bound = match new_key {
-            NewKey::IsChecked => account::trust(&below.store, &print)
-                .map(|()| Bond::Own)
-                .map_err(|error| error.to_string()),
-            NewKey::MayBeAnyones => {
-                let trial = below.api.with_keys(KeyStore::new(key.clone()));
-                let bound = account::bind(&below.store, &trial).await;
-                bound.map_err(|error| error.to_string())
-            }
-        };
+        let trial = below.api.with_keys(KeyStore::new(key.clone()));
+        let bound = bond::bind_new(below, &trial, new_key).await;
         match bound {
             Ok(Bond::Own) => {
                 keys.replace(key);
@@ -94,7 +85,7 @@ impl Handle {
                 KeyChange::Taken
             }
             Ok(Bond::Refused) => KeyChange::Stays("the service refuses it".to_owned()),
-            Err(why) => KeyChange::Stays(why),
+            Err(error) => KeyChange::Stays(error.to_string()),
         }
     }
 }

@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use super::StartError;
 use super::account;
+use super::bond;
 use super::parts::{Below, Parts};
 use crate::api::{Address, Api, ApiError};
 use crate::config::{Password, Passwords, PublicFolder, Settings, SharedFolder};
 use crate::content::Service;
 use crate::ids::{FileId, FolderId};
 use crate::store::Store;
-use crate::tree::journal;
 use crate::tree::refresh::RefreshError;
 use crate::tree::source::{Shared, Source};
 use crate::tree::{Access, Known, ROOT, Tree};
@@ -94,11 +94,11 @@ impl Reach {
 pub(super) async fn bind(below: &Below, settings: &Settings) -> Result<(), StartError> {
     let known = account::get(&below.store, KEY)?;
     match (&settings.share, known) {
-        (None, None) => account::bind(&below.store, &below.api).await.map(drop),
+        (None, None) => bond::bind(below, &below.api).await.map(drop),
         (None, Some(id)) => Err(StartError::StateOfShare(id)),
         (Some(folder), Some(id)) if folder.id() != id => Err(StartError::StateOfShare(id)),
         (Some(folder), Some(_)) => look(below, settings, folder).await,
-        (Some(_), None) if is_used(below)? => Err(StartError::StateOfAccount),
+        (Some(_), None) if bond::is_used(below)? => Err(StartError::StateOfAccount),
         (Some(folder), None) => {
             look(below, settings, folder).await?;
             Ok(note(&below.store, folder)?)
@@ -108,14 +108,6 @@ pub(super) async fn bind(below: &Below, settings: &Settings) -> Result<(), Start
 
 fn note(store: &Store, folder: &PublicFolder) -> Result<(), crate::store::StoreError> {
     account::put(store, &[(KEY, folder.id())])
-}
-
-/// Whether an account was ever shown from this state, or changed in it.
-fn is_used(below: &Below) -> Result<bool, StartError> {
-    let seen = below.tree.node(ROOT)?.map(|root| root.known);
-    Ok(seen.is_some_and(|known| known != Known::Never)
-        || account::load(&below.store)?.is_some()
-        || below.tree.backlog()? != journal::Backlog::default())
 }
 
 /// A public folder that was never seen is looked at before it is mounted: a wrong link or
@@ -153,10 +145,14 @@ async fn look(below: &Below, settings: &Settings, folder: &PublicFolder) -> Resu
     }
 }
 
-/// Keeps the figures of the account fresh, where one is shown.
-pub(super) async fn keep_figures(parts: Parts, settings: Settings) {
+/// Keeps what is known of the account fresh, where one is shown.
+pub(super) async fn keep_account(parts: Parts, settings: Settings) {
     match settings.share {
-        None => account::keep(parts).await,
+        None => {
+            let below = parts.below.clone();
+            let witness = bond::witness(&below.store, &below.api);
+            tokio::join!(account::keep(parts), witness);
+        }
         Some(_) => std::future::pending().await,
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -22,24 +23,34 @@ pub fn readers(below: &Below, id: &FileId) -> Result<HashSet<Ino>, StartError> {
     Ok(inos)
 }
 
+/// How long the end of a job is told to who asks on.
+const KEPT: Duration = Duration::from_secs(60);
+
 /// The jobs, by what they check. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Jobs {
-    running: Arc<Mutex<HashMap<Ino, protocol::Verification>>>,
+    jobs: Arc<Mutex<HashMap<Ino, Job>>>,
+}
+
+struct Job {
+    told: protocol::Verification,
+    ended: Option<Instant>,
 }
 
 impl Handle {
-    /// Begins to check a file or all files of a folder, or tells how far that is. Who
-    /// is told of the end ends it: the next question begins anew.
-    pub(super) fn verify_node(&self, node: &Node) -> Result<protocol::Verification, Refusal> {
-        let jobs = &self.shared.verify;
-        let mut running = jobs.running.lock();
-        if let Some(job) = running.get(&node.ino) {
-            let told = job.clone();
-            if told.done {
-                running.remove(&node.ino);
-            }
-            return Ok(told);
+    /// Begins to check a file or all files of a folder, or tells how far that is. Who begins
+    /// is never told what was found before: files change, and are mended.
+    pub(super) fn verify_node(
+        &self,
+        node: &Node,
+        begin: bool,
+    ) -> Result<protocol::Verification, Refusal> {
+        let mut jobs = self.shared.verify.jobs.lock();
+        jobs.retain(|_, job| job.ended.is_none_or(|at| at.elapsed() < KEPT));
+        if let Some(job) = jobs.get(&node.ino)
+            && !(begin && job.told.done)
+        {
+            return Ok(job.told.clone());
         }
         let below = &self.shared.parts.below;
         let (nodes, unlisted) = below.tree.files_below(node).map_err(Refusal::failed)?;
@@ -65,7 +76,8 @@ impl Handle {
             done: files.is_empty(),
         };
         if !job.done {
-            running.insert(node.ino, job.clone());
+            let (told, ended) = (job.clone(), None);
+            jobs.insert(node.ino, Job { told, ended });
             let (handle, ino) = (self.clone(), node.ino);
             tokio::spawn(async move { handle.check(ino, files).await });
         }
@@ -74,8 +86,8 @@ impl Handle {
 
     async fn check(&self, job: Ino, files: Vec<(Ino, crate::content::RemoteFile)>) {
         let jobs = self.shared.verify.clone();
-        let note = |change: &dyn Fn(&mut protocol::Verification)| {
-            if let Some(job) = jobs.running.lock().get_mut(&job) {
+        let note = |change: &dyn Fn(&mut Job)| {
+            if let Some(job) = jobs.jobs.lock().get_mut(&job) {
                 change(job);
             }
         };
@@ -83,15 +95,18 @@ impl Handle {
             let checked = self.shared.parts.below.content.verify(&file).await;
             let path = self.shown(ino).unwrap_or_default();
             note(&|job| match &checked {
-                Ok(Verdict::Sound) => job.sound += 1,
-                Ok(Verdict::Unknown) => job.unknown += 1,
-                Ok(Verdict::Damaged) => job.damaged.push(path.clone()),
-                Err(error) => job.errors.push(protocol::Failed {
+                Ok(Verdict::Sound) => job.told.sound += 1,
+                Ok(Verdict::Unknown) => job.told.unknown += 1,
+                Ok(Verdict::Damaged) => job.told.damaged.push(path.clone()),
+                Err(error) => job.told.errors.push(protocol::Failed {
                     path: path.clone(),
                     reason: error.to_string(),
                 }),
             });
         }
-        note(&|job| job.done = true);
+        note(&|job| {
+            job.told.done = true;
+            job.ended = Some(Instant::now());
+        });
     }
 }

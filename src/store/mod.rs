@@ -19,6 +19,7 @@
 
 mod check;
 mod error;
+mod refusals;
 mod schema;
 
 use std::os::unix::fs::OpenOptionsExt;
@@ -32,6 +33,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 pub use check::{Health, check, look};
 pub use error::StoreError;
+pub use refusals::{Asked, Refusal};
 
 /// Read-only connections. Readers beyond this number wait for one another.
 const READERS: usize = 3;

@@ -57,7 +57,7 @@ pub(super) fn clear_attempt(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
 pub(super) fn clear_upload(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
     c.prepare_cached(
         "UPDATE attempt SET version = NULL, folder = NULL, name = NULL, size = NULL,
-             whirlpool = NULL, node = NULL, xid = NULL, sent_at = NULL WHERE ino = ?1",
+             whirlpool = NULL, node = NULL, xid = NULL, sent_at = NULL, told = NULL WHERE ino = ?1",
     )?
     .execute([int(ino.0)])?;
     Ok(())

@@ -1,11 +1,14 @@
-//! Giving up what is queued of a node: it becomes what the service has of it, or
+//! Giving up what is queued of a node, because the user says so or the service refuses it: it becomes what the service has of it, or
 //! goes where the service has nothing.
+
+use std::ffi::OsStr;
 
 use rusqlite::Transaction;
 
-use super::node::{Kind, Node, Pending, Remote};
+use super::merge::distinct_name;
+use super::node::{Kind, Node, Pending, Place, Remote};
 use super::wanted::{detach, differs_there, stop_replacing};
-use super::{Change, Tree, TreeError, attributes, rows};
+use super::{Change, Tree, TreeError, attempts, attributes, names, rows};
 use crate::ids::{FolderId, Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
@@ -20,14 +23,66 @@ pub struct Cancelled {
 }
 
 impl Tree {
-    /// Gives up a move or rename that is queued.
+    /// Gives up a move or rename, because the user does or the service refuses it for good: the
+    /// node is shown again where it truly is.
     ///
     /// # Errors
-    /// That of the database.
-    pub fn cancel_place(&self, ino: Ino) -> Result<Cancelled> {
-        Ok(Cancelled {
-            changes: self.restore_place(ino)?,
-            look_again: Vec::new(),
+    /// Those of the database.
+    pub fn restore_place(&self, ino: Ino) -> Result<Cancelled> {
+        self.store.write(|tx| {
+            let Some(node) = rows::by_ino(tx, ino)? else {
+                return Ok(Cancelled::default());
+            };
+            let Some(there) = node.remote.place() else {
+                return Ok(Cancelled::default());
+            };
+            let Some(folder) = rows::by_folder_id(tx, there.folder)? else {
+                return Ok(Cancelled::default());
+            };
+            // A passing name is nobody's wish: what it was called before is asked for again
+            // (a very long name without its end, which the passing one had no room for).
+            let passing = names::before_moving(&there.name, ino);
+            let called = passing.unwrap_or(&there.name);
+            let shown = match node.kind {
+                Kind::Symlink => called.strip_suffix(names::LINK_SUFFIX),
+                Kind::File | Kind::Folder => None,
+            };
+            let display = names::display(shown.unwrap_or(called));
+            let taken = |name: &OsStr| -> rusqlite::Result<bool> {
+                Ok(rows::by_name(tx, folder.ino, name)?.is_some_and(|n| n.ino != ino))
+            };
+            let name = if taken(&display)? {
+                let id = node.remote.rid().unwrap_or_default();
+                distinct_name(tx, folder.ino, &display, &id, ino)?
+            } else {
+                display
+            };
+            let place = Place {
+                parent: folder.ino,
+                name,
+            };
+            if passing.is_some() && node.place.as_ref() == Some(&place) {
+                return Ok(Cancelled::default()); // That was the way back already.
+            }
+            let look_again = stop_replacing(tx, ino)?;
+            rows::set_place(tx, ino, Some(&place))?;
+            let pending = Pending {
+                place: passing.is_some(),
+                ..node.pending
+            };
+            rows::set_pending(tx, ino, pending)?;
+            if pending.place {
+                attempts::clear_attempt(tx, ino)?;
+            }
+            let places = [node.place.as_ref(), Some(&place)].into_iter().flatten();
+            let changes = places.map(|place| Change::Entry {
+                parent: place.parent,
+                name: place.name.clone(),
+            });
+            Ok(Cancelled {
+                changes: changes.collect(),
+                look_again,
+            })
         })
     }
 }

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::{Timestamp, ToSpan};
 
 use super::TreeError;
 use super::merge::Extent;
@@ -27,6 +27,8 @@ pub struct Progress {
 pub(super) struct First {
     dates: Vec<DateTime>,
     folders: Extent,
+    /// The service refused to list the files.
+    blind: bool,
 }
 
 impl First {
@@ -37,6 +39,7 @@ impl First {
                 false => Extent::Whole,
             },
             dates: dates(&listing.files),
+            blind: listing.files.is_empty(),
         }
     }
 }
@@ -53,6 +56,10 @@ pub(super) enum Seen {
 /// How long one question may wait for its turn; then it is put again.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// So many refusals in a row take any slice down to a second: then it is something else that is
+/// refused.
+const MOST_REFUSED: u32 = 40;
+
 /// The longest sleep before a question is put again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -67,8 +74,17 @@ pub(super) async fn run(
     first: First,
     asked: Time,
 ) -> Result<Seen, RefreshError> {
-    let First { dates, folders } = first;
-    let mut plan = Plan::new(&dates);
+    let First {
+        dates,
+        folders,
+        blind,
+    } = first;
+    let end = clock_of(Timestamp::now()).saturating_add(1.day());
+    let mut plan = match blind {
+        true => Plan::blind(end),
+        false => Plan::new(&dates),
+    };
+    let mut refused = 0;
     while let Some((slice, window)) = plan.next() {
         let files = inner.count_seen(folder);
         let left = plan.left() + 1;
@@ -77,6 +93,14 @@ pub(super) async fn run(
         let ask = Ask::until(Class::Background, Instant::now() + PATIENCE);
         let answer = match inner.source.slice(id, window, ask).await {
             Ok(answer) => answer,
+            Err(error @ ApiError::Refused(_)) => {
+                refused += 1;
+                if refused > MOST_REFUSED {
+                    return Err(error.into());
+                }
+                plan.refused(slice, end);
+                continue;
+            }
             Err(error) if error.is_passing() => {
                 plan.put_back(slice);
                 let pause = pause(&error, inner.source.api().limits().folder_gap);
@@ -86,6 +110,7 @@ pub(super) async fn run(
             }
             Err(error) => return Err(error.into()),
         };
+        refused = 0;
         let dates = self::dates(&answer.files);
         match answer.truncated {
             true => plan.cut(slice, window, &dates),

@@ -224,12 +224,6 @@ impl Tree {
             vanish(tx, &node)
         })
     }
-
-    /// The service refused to move or rename the node for good: the user's wish
-    /// is given up and the node shown where it truly is.
-    pub fn restore_place(&self, ino: Ino) -> Result<Vec<Change>> {
-        restore_place(self, ino)
-    }
 }
 
 /// A listing shows where the service has the node: what is left of the wish to put
@@ -644,7 +638,7 @@ pub(super) fn revive(tx: &Transaction<'_>, ino: Ino) -> Result<()> {
 
 /// A name for the node `me` that no other has, from the name that it cannot have and what
 /// tells it apart. Somebody may have given that very name to another file.
-fn distinct_name(
+pub(super) fn distinct_name(
     c: &Connection,
     parent: Ino,
     name: &OsStr,
@@ -662,63 +656,4 @@ fn distinct_name(
 
 fn is_or_was_placed(tx: &Transaction<'_>, folder: &Node) -> Result<bool> {
     Ok(folder.ino == ROOT || folder.place.is_some() || rows::gone_from(tx, folder.ino)?.is_some())
-}
-
-/// The service refused for good to put the node where the user wants it: it is
-/// shown again where it truly is, and the folder listed anew.
-fn restore_place(tree: &Tree, ino: Ino) -> Result<Vec<Change>> {
-    tree.store.write(|tx| {
-        let Some(node) = rows::by_ino(tx, ino)? else {
-            return Ok(Vec::new());
-        };
-        let Some(there) = node.remote.place() else {
-            return Ok(Vec::new());
-        };
-        let Some(folder) = rows::by_folder_id(tx, there.folder)? else {
-            return Ok(Vec::new());
-        };
-        // A passing name is nobody's wish: what it was called before is asked for again
-        // (a very long name without its end, which the passing one had no room for).
-        let passing = names::before_moving(&there.name, ino);
-        let called = passing.unwrap_or(&there.name);
-        let shown = match node.kind {
-            Kind::Symlink => called.strip_suffix(names::LINK_SUFFIX),
-            Kind::File | Kind::Folder => None,
-        };
-        let display = names::display(shown.unwrap_or(called));
-        let taken = |name: &OsStr| -> rusqlite::Result<bool> {
-            Ok(rows::by_name(tx, folder.ino, name)?.is_some_and(|n| n.ino != ino))
-        };
-        let name = if taken(&display)? {
-            let id = node.remote.rid().unwrap_or_default();
-            distinct_name(tx, folder.ino, &display, &id, ino)?
-        } else {
-            display
-        };
-        let place = Place {
-            parent: folder.ino,
-            name,
-        };
-        if passing.is_some() && node.place.as_ref() == Some(&place) {
-            return Ok(Vec::new()); // That was the way back already.
-        }
-        stop_replacing(tx, ino)?;
-        rows::set_place(tx, ino, Some(&place))?;
-        let pending = Pending {
-            place: passing.is_some(),
-            ..node.pending
-        };
-        rows::set_pending(tx, ino, pending)?;
-        if pending.place {
-            attempts::clear_attempt(tx, ino)?;
-        }
-        Ok([node.place.as_ref(), Some(&place)]
-            .into_iter()
-            .flatten()
-            .map(|place| Change::Entry {
-                parent: place.parent,
-                name: place.name.clone(),
-            })
-            .collect())
-    })
 }

@@ -46,7 +46,7 @@ mod pins;
 pub mod refresh;
 pub mod removals;
 mod rows;
-mod slices;
+pub(crate) mod slices;
 pub mod source;
 pub mod state;
 #[cfg(test)]

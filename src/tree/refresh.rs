@@ -27,6 +27,7 @@ use super::{Tree, TreeError};
 use crate::api::limits::LISTING_CAP;
 use crate::api::{self, ApiError, Ask, Class};
 use crate::ids::{FileId, FolderId, Ino, Time};
+use crate::store::{Asked, Refusal};
 
 /// How long a doubted answer is left before the folder is asked for again; the
 /// pace adds the folder's own floor.
@@ -43,6 +44,9 @@ pub enum RefreshError {
     /// The service did not give it.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// The service refused it lately, and is not asked again so soon.
+    #[error("the service refused it less than an hour ago: {0}")]
+    Refused(String),
     /// The folder is gone from the tree, or the database failed.
     #[error("{0}")]
     Tree(Arc<TreeError>),
@@ -80,8 +84,9 @@ struct State {
     flights: HashMap<Ino, Flight>,
     /// Folders that are being seen whole, slice by slice.
     completing: HashMap<Ino, Completing>,
-    /// Folders that are left alone for a while.
-    resting: HashMap<Ino, Rest>,
+    /// Folders that are left alone for a while, and until when. What the service refused, the
+    /// database remembers.
+    resting: HashMap<Ino, Instant>,
     /// Entries whose folder was listed again because of them, and until when that is enough.
     doubted: HashMap<Ino, Instant>,
 }
@@ -97,23 +102,16 @@ struct Completing {
     ends: watch::Sender<()>,
 }
 
-struct Rest {
-    until: Instant,
-    /// What the service refused, and would count against us if it were asked again.
-    refused: Option<RefreshError>,
-}
-
 impl State {
-    fn rest(&mut self, folder: Ino, rest: Duration, refused: Option<RefreshError>) {
+    fn rest(&mut self, folder: Ino, rest: Duration) {
         let now = Instant::now();
-        self.resting.retain(|_, rest| rest.until > now);
-        let until = now + rest;
-        self.resting.insert(folder, Rest { until, refused });
+        self.resting.retain(|_, until| *until > now);
+        self.resting.insert(folder, now + rest);
     }
 
-    fn resting(&self, folder: Ino) -> Option<&Rest> {
-        let rest = self.resting.get(&folder);
-        rest.filter(|rest| rest.until > Instant::now())
+    fn is_resting(&self, folder: Ino) -> bool {
+        let until = self.resting.get(&folder);
+        until.is_some_and(|until| *until > Instant::now())
     }
 
     /// Whether an entry is doubted for the first time in `window`.
@@ -127,10 +125,6 @@ impl State {
                 true
             }
         }
-    }
-
-    fn refused(&self, folder: Ino) -> Option<RefreshError> {
-        self.resting(folder)?.refused.clone()
     }
 }
 
@@ -171,8 +165,8 @@ impl Refresher {
             self.touch(&node);
             return Ok(());
         }
-        if let Some(error) = self.inner.state.lock().refused(folder) {
-            return Err(error);
+        if let Some(said) = self.inner.refused(&node)? {
+            return Err(RefreshError::Refused(said));
         }
         self.refresh(folder, Class::Interactive, deadline).await
     }
@@ -268,11 +262,16 @@ impl Refresher {
     /// soon as its floor allows, once for each entry.
     pub fn doubt(&self, folder: Ino, entry: Ino) {
         let window = self.inner.source.api().limits().failing_window;
-        {
-            let mut state = self.inner.state.lock();
-            if state.refused(folder).is_some() || !state.doubts(entry, window) {
-                return;
-            }
+        let refused = || -> Result<bool, TreeError> {
+            let node = self.inner.tree.node(folder)?;
+            Ok(match node {
+                Some(node) => self.inner.refused(&node)?.is_some(),
+                None => true,
+            })
+        };
+        // Of a database that fails, others tell.
+        if refused().unwrap_or(true) || !self.inner.state.lock().doubts(entry, window) {
+            return;
         }
         let deadline = Instant::now() + PATIENCE;
         drop(self.fly(folder, Ask::until(Class::Refresh, deadline)));
@@ -294,8 +293,11 @@ impl Refresher {
             Known::Whole(at) | Known::Cut(at) => age(at) > self.inner.max_age,
             Known::Doubted(at) => age(at) > SECOND_LOOK.min(self.inner.max_age),
         };
-        let state = self.inner.state.lock();
-        old && !state.completing.contains_key(&folder.ino) && state.resting(folder.ino).is_none()
+        let at_work = || {
+            let state = self.inner.state.lock();
+            state.completing.contains_key(&folder.ino) || state.is_resting(folder.ino)
+        };
+        old && !at_work() && matches!(self.inner.refused(folder), Ok(None))
     }
 
     /// The running listing of the folder, or a new one.
@@ -307,6 +309,10 @@ impl Refresher {
         let inner = self.inner.clone();
         let flight = async move {
             let outcome = inner.list(folder, ask).await;
+            let remembered = inner.remember(folder, outcome.as_ref().err());
+            if let Err(error) = remembered {
+                tracing::warn!(%folder, %error, "what the service said of it is not remembered");
+            }
             let mut state = inner.state.lock();
             state.flights.remove(&folder);
             match &outcome {
@@ -315,7 +321,7 @@ impl Refresher {
                 }
                 Err(e) => {
                     tracing::debug!(%folder, error = %e, "folder not listed");
-                    state.rest(folder, inner.rest_after(e), refusal(e));
+                    state.rest(folder, inner.source.api().limits().folder_gap * 2);
                 }
             }
             outcome
@@ -341,6 +347,7 @@ impl Inner {
         };
         let listing = match self.source.list(id, ask).await {
             Ok(listing) => listing,
+            Err(error @ ApiError::Refused(_)) => self.outline(id, error).await?,
             Err(error) => {
                 if let (ApiError::NotFound(_), Some(place)) = (&error, &node.place) {
                     // The folder above tells whether it is gone or only late to show.
@@ -374,6 +381,20 @@ impl Inner {
         Ok(asked)
     }
 
+    /// A folder whose listing is refused may have too many files for one: then it is listed
+    /// without them, for who waits longer than a system call can. Else the refusal stands.
+    async fn outline(&self, id: FolderId, refused: ApiError) -> Result<api::Listing, ApiError> {
+        let ask = Ask::until(Class::Refresh, Instant::now() + PATIENCE);
+        match self.source.outline(id, ask).await {
+            Ok(Some(listing)) => Ok(listing),
+            Ok(None) => Err(refused),
+            Err(error) => {
+                tracing::debug!(%error, "nor is it listed without its files");
+                Err(refused)
+            }
+        }
+    }
+
     /// Notes that a folder is being completed; false if it is already.
     fn begin_completing(&self, folder: Ino) -> bool {
         match self.state.lock().completing.entry(folder) {
@@ -395,19 +416,20 @@ impl Inner {
         let inner = self.clone();
         self.runtime.spawn(async move {
             let outcome = complete::run(&inner, folder, id, first, asked).await;
+            let limits = inner.source.api().limits();
             let rest = match &outcome {
                 Ok(Seen::Whole) => None,
                 // There is nothing to be learnt from asking all of that again soon.
-                Ok(Seen::Never) => Some(inner.source.api().limits().all_files_gap),
+                Ok(Seen::Never) => Some(limits.all_files_gap),
                 Err(error) => {
                     tracing::warn!(%folder, %error, "a folder of very many files is not seen whole");
-                    Some(inner.rest_after(error))
+                    Some(limits.failing_window)
                 }
             };
             let mut state = inner.state.lock();
             state.completing.remove(&folder);
             if let Some(rest) = rest {
-                state.rest(folder, rest, outcome.err().as_ref().and_then(refusal));
+                state.rest(folder, rest);
             }
         });
     }
@@ -477,30 +499,62 @@ impl Inner {
             .spawn(async move { refresher.doubt(above, folder) });
     }
 
-    /// How long a folder is left alone after its listing failed: what the service
-    /// refuses, it is not asked for again soon, since it bans who keeps failing.
-    fn rest_after(&self, error: &RefreshError) -> Duration {
-        let limits = self.source.api().limits();
-        match refusal(error) {
-            Some(_) => limits.failing_window,
-            None => limits.folder_gap * 2,
+    /// What the service said when it refused the folder lately: it is not asked for again
+    /// soon, since the service bans who keeps failing.
+    fn refused(&self, folder: &Node) -> Result<Option<String>, TreeError> {
+        let Some(id) = folder.folder_id() else {
+            return Ok(None);
+        };
+        let now = Time::now();
+        let latest = now.after(self.source.api().limits().failing_window);
+        let refusal = self.tree.store.refusal(&self.asked(id), now, latest)?;
+        Ok(refusal.map(|refusal| refusal.said))
+    }
+
+    /// Remembers a refusal of the folder, or that it was given.
+    fn remember(&self, folder: Ino, error: Option<&RefreshError>) -> Result<(), TreeError> {
+        let Some(id) = self.tree.node(folder)?.and_then(|node| node.folder_id()) else {
+            return Ok(());
+        };
+        let (store, asked, now) = (&self.tree.store, self.asked(id), Time::now());
+        let window = self.source.api().limits().failing_window;
+        match error {
+            Some(error) => {
+                if let Some(refusal) = refusal(error) {
+                    store.note_refusal(&asked, &refusal, now, now.after(window))?;
+                }
+            }
+            None if store.refusal(&asked, now, now.after(window))?.is_some() => {
+                store.forget_refusal(&asked)?;
+            }
+            None => {}
         }
+        Ok(())
+    }
+
+    fn asked(&self, id: FolderId) -> Asked {
+        Asked::folder(&id.to_string(), &self.source.asks_with())
     }
 }
 
 /// What the service says of this folder: it comes again and counts against us, if the same
 /// is asked. What it says of the key or of the line is not the folder's.
-fn refusal(error: &RefreshError) -> Option<RefreshError> {
-    match error {
-        RefreshError::Api(
-            ApiError::NotFound(_)
+fn refusal(error: &RefreshError) -> Option<Refusal> {
+    let RefreshError::Api(error) = error else {
+        return None;
+    };
+    let counts = matches!(
+        error,
+        ApiError::NotFound(_)
             | ApiError::NotAllowed(_)
             | ApiError::OwnerLocked(_)
             | ApiError::Password(_)
-            | ApiError::Refused(_),
-        ) => Some(error.clone()),
-        _ => None,
-    }
+            | ApiError::Refused(_)
+    );
+    counts.then(|| Refusal {
+        is_gone: matches!(error, ApiError::NotFound(_)),
+        said: error.to_string(),
+    })
 }
 
 fn time(at: jiff::Timestamp) -> Time {

@@ -9,14 +9,17 @@
 //! ends with the hour, since that asks up to three o'clock, which is one instant; for
 //! the second meaning it is the slice that begins with it.
 
-use jiff::ToSpan;
-use jiff::civil::DateTime;
+use jiff::civil::{DateTime, date};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
-use crate::api::{DateWindow, is_repeated};
+use crate::api::{DateWindow, clock_of, is_repeated};
+
+/// The service has nothing older.
+const BEGINNING: DateTime = date(2000, 1, 1).at(0, 0, 0, 0);
 
 /// Seconds of the service's clock, both ends within; `None` is without end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Slice {
+pub(crate) struct Slice {
     from: Option<DateTime>,
     to: Option<DateTime>,
 }
@@ -38,7 +41,7 @@ impl Slice {
 
 /// What is left to be asked.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     open: Vec<Slice>,
     /// Bounds are known to be within.
     inclusive: bool,
@@ -55,6 +58,34 @@ impl Plan {
             overfull: 0,
         };
         plan.halve(Slice::ALL, dates);
+        plan
+    }
+
+    /// For what was put into a folder at `instant` or later.
+    pub fn since(mut instant: Timestamp) -> Plan {
+        // A time of the repeated hour would mean two instants.
+        while is_repeated(clock_of(instant)) {
+            instant = instant.saturating_sub(1.hour()).unwrap_or(Timestamp::MIN);
+        }
+        Plan {
+            open: vec![Slice {
+                from: Some(clock_of(instant)),
+                to: None,
+            }],
+            inclusive: false,
+            overfull: 0,
+        }
+    }
+
+    /// For a folder that the service does not list at all, for the number of its files. All
+    /// of them are dated before `end`, unless clocks differ.
+    pub fn blind(end: DateTime) -> Plan {
+        let mut plan = Plan {
+            open: Vec::new(),
+            inclusive: false,
+            overfull: 0,
+        };
+        plan.refused(Slice::ALL, end);
         plan
     }
 
@@ -98,6 +129,25 @@ impl Plan {
             self.overfull += 1;
         } else {
             self.halve(slice, dates);
+        }
+    }
+
+    /// The service refused a slice for the number of its files: it is cut in the middle of its
+    /// time, since of the files nothing is known.
+    pub fn refused(&mut self, slice: Slice, end: DateTime) {
+        if slice.is_one_second() {
+            self.overfull += 1;
+            return;
+        }
+        let from = slice.from.unwrap_or(BEGINNING);
+        let to = slice
+            .to
+            .unwrap_or_else(|| end.max(from.saturating_add(1.day())));
+        let half = to.duration_since(from).as_secs() / 2;
+        let middle = from.saturating_add(SignedDuration::from_secs(half));
+        self.add(slice.from, Some(middle));
+        if let Ok(after) = middle.checked_add(1.second()) {
+            self.add(Some(after), slice.to);
         }
     }
 
@@ -154,7 +204,6 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use jiff::civil::date;
     use proptest::prelude::*;
 
     use super::*;
@@ -204,9 +253,23 @@ mod tests {
 
     /// Asks until all is known; gives what was seen and how many questions it took.
     fn complete(files: &[File], cap: usize, clock: Clock, inclusive: bool) -> (Vec<File>, Plan) {
-        let dates = |files: &[File]| files.iter().map(|file| file.0).collect::<Vec<_>>();
         let first = &files[..cap.min(files.len())];
-        let mut plan = Plan::new(&dates(first));
+        let plan = Plan::new(&dates(first));
+        carry_out(plan, first, files, cap, clock, inclusive)
+    }
+
+    fn dates(files: &[File]) -> Vec<DateTime> {
+        files.iter().map(|file| file.0).collect()
+    }
+
+    fn carry_out(
+        mut plan: Plan,
+        first: &[File],
+        files: &[File],
+        cap: usize,
+        clock: Clock,
+        inclusive: bool,
+    ) -> (Vec<File>, Plan) {
         let mut seen = first.to_vec();
         let mut calls = 0;
         while let Some((slice, window)) = plan.next() {
@@ -254,6 +317,64 @@ mod tests {
             let passes = files.iter().filter(|file| is_repeated(file.0)).count();
             let cap = 20.max(passes + 4);
             let (seen, plan) = complete(&files, cap, clock, inclusive);
+            files.sort_by_key(|file| order(*file));
+            files.dedup();
+            prop_assert!(!plan.is_overfull());
+            prop_assert_eq!(seen, files);
+        }
+    }
+
+    /// The service's clock at an instant, and in which pass.
+    fn file_of(instant: Timestamp) -> File {
+        let shown = clock_of(instant);
+        let hour_before = instant - 1.hour();
+        (shown, is_repeated(shown) && clock_of(hour_before) == shown)
+    }
+
+    proptest! {
+        #[test]
+        fn all_that_came_since_is_seen_however_the_clocks_are_put_back(
+            // Around the end of summer time, 2026-10-25 01:00 UTC.
+            since in 1_792_882_800_i64..1_792_897_200,
+            after in prop::collection::btree_set(0..9000_i64, 30..120),
+            clock in prop::sample::select(&[Clock::Text, Clock::First, Clock::Second]),
+            inclusive in any::<bool>(),
+        ) {
+            let since = Timestamp::from_second(since).unwrap();
+            // Whether a bound is within is not known; callers leave room for more than that.
+            let mut files: Vec<File> = after.iter().map(|s| file_of(since + (s + 1).seconds())).collect();
+            let (seen, plan) = carry_out(Plan::since(since), &[], &files, 200, clock, inclusive);
+            files.sort_by_key(|file| order(*file));
+            prop_assert!(!plan.is_overfull());
+            prop_assert_eq!(seen, files);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_file_is_seen_of_a_service_that_refuses_what_is_too_much(
+            files in prop::collection::btree_set(some_file(), 30..120),
+            clock in prop::sample::select(&[Clock::Text, Clock::First, Clock::Second]),
+            inclusive in any::<bool>(),
+        ) {
+            let mut files: Vec<File> = files.into_iter().collect();
+            let passes = files.iter().filter(|file| is_repeated(file.0)).count();
+            let cap = 20.max(passes + 4);
+            let end = date(2026, 11, 1).at(0, 0, 0, 0);
+            let mut plan = Plan::blind(end);
+            let (mut seen, mut calls) = (Vec::new(), 0);
+            while let Some((slice, window)) = plan.next() {
+                calls += 1;
+                prop_assert!(calls < 10_000, "it does not come to an end");
+                let shown = |file: &File| shows(clock, inclusive, window, *file);
+                let all: Vec<File> = files.iter().copied().filter(shown).collect();
+                match all.len() > cap {
+                    true => plan.refused(slice, end),
+                    false => seen.extend(all),
+                }
+            }
+            seen.sort_by_key(|file| order(*file));
+            seen.dedup();
             files.sort_by_key(|file| order(*file));
             files.dedup();
             prop_assert!(!plan.is_overfull());

@@ -8,17 +8,19 @@
 
 use std::collections::HashMap;
 
+use crate::api::limits::LISTING_CAP;
 use crate::api::{
     Api, ApiError, Ask, DateWindow, FileListing, FolderAt, FolderItem, Grant, Listing,
 };
 use crate::config::Password;
-use crate::ids::FolderId;
+use crate::ids::{FolderId, Time};
 
 /// Where listings come from.
 #[derive(Clone)]
 pub struct Source {
     api: Api,
     of: Of,
+    begun: Time,
 }
 
 #[derive(Clone)]
@@ -132,16 +134,32 @@ impl From<Api> for Source {
 }
 
 impl Source {
+    fn new(api: Api, of: Of) -> Source {
+        let begun = Time::now();
+        Source { api, of, begun }
+    }
+
     /// The account whose key the client has, with what others share.
     pub fn account(api: Api, shared: Shared) -> Source {
         let of = Of::Account(shared);
-        Source { api, of }
+        Source::new(api, of)
     }
 
     /// The public folder of this id. No key is needed.
     pub fn public(api: Api, id: String, password: Option<Password>) -> Source {
         let of = Of::Public { id, password };
-        Source { api, of }
+        Source::new(api, of)
+    }
+
+    /// A print of what it asks with. A password leaves no trace that outlasts this process.
+    pub(super) fn asks_with(&self) -> String {
+        let key = self.api.keys().get().map(|key| key.print());
+        match &self.of {
+            Of::Public {
+                password: Some(_), ..
+            } => self.begun.0.to_string(),
+            Of::Account(_) | Of::Public { .. } => key.unwrap_or_default(),
+        }
     }
 
     /// The client that is asked.
@@ -166,6 +184,26 @@ impl Source {
                 })
             }
         }
+    }
+
+    /// A folder without its files, of which there are too many for one answer; `None` where
+    /// there are not.
+    pub(super) async fn outline(
+        &self,
+        folder: FolderId,
+        ask: Ask,
+    ) -> Result<Option<Listing>, ApiError> {
+        let Of::Account(shared) = &self.of else {
+            return Ok(None);
+        };
+        let (folders, files) = self.api.outline_folder(shared.at(folder), ask).await?;
+        let too_many = files >= LISTING_CAP as u64;
+        Ok(too_many.then(|| Listing {
+            truncated: true,
+            lacks_folders: folders.is_empty(),
+            folders,
+            ..Listing::default()
+        }))
     }
 
     /// The files of a folder that were sent within a window.

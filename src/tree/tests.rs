@@ -498,7 +498,7 @@ fn files_that_swap_names_get_out_of_each_others_way_once() {
         ["rename file1 to a (file1)", "rename file2 to a"]
     );
     // Refused once more, it is not asked for without end.
-    assert!(bench.tree.restore_place(a).unwrap().is_empty());
+    assert!(bench.tree.restore_place(a).unwrap().changes.is_empty());
 }
 
 #[test]

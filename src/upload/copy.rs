@@ -9,7 +9,8 @@
 //!
 //! The answer tells the new id, and bytes never change under the source's, so size and
 //! checksum are known. But where something is about to be removed on the strength of the copy,
-//! the service is asked what it has first, as after an upload.
+//! the service is asked what it has first, as after an upload: the id is journaled, and the
+//! copy settled as one of unknown result is, so that other changes need not wait.
 
 use std::collections::HashMap;
 
@@ -19,10 +20,14 @@ use super::failure::{Failure, judge};
 use super::plan::{CopyOf, Named, Source};
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class, UploadedFile};
-use crate::ids::{FileId, FolderId, Ino, Time};
+use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
 use crate::staging::Version;
-use crate::tree::RemotePlace;
 use crate::tree::journal::{Copying, Task, Underway, Way};
+use crate::tree::{ROOT, RemotePlace};
+
+/// Copies that are asked about one by one. To do so with more would get us locked out (API notes
+/// 2.3): one listing tells of all of them, later.
+const ASKED_ABOUT: usize = 4;
 
 impl Context {
     /// Of what is to be sent, that which is a copy.
@@ -36,11 +41,7 @@ impl Context {
             if !file.id.has_link() {
                 continue; // By its link alone the service copies a file.
             }
-            let known = self.tree.by_file_id(&file.id)?;
-            let name = known
-                .as_ref()
-                .and_then(|node| node.remote_file())
-                .map(|file| file.place.name.clone());
+            let name = self.tree.name_there(&file.id)?;
             sources.insert(ino, Source { file, name });
         }
         Ok(sources)
@@ -91,14 +92,20 @@ impl Context {
                     // One that we know already is no copy.
                     match told {
                         Some(told) if self.tree.may_be_new(&told.to, now)? => {
-                            let file = self.arrived(&copy, &of, &told.to)?;
-                            made.push((copy, file));
+                            let asked_first = self.tree.frees(copy.ino, &of)?;
+                            match copy.whirlpool {
+                                Some(_) if !asked_first => {
+                                    let file = made_there(&copy, &told.to, copy.whirlpool);
+                                    made.push((copy, file));
+                                }
+                                _ => self.tree.copy_was_told(copy.ino, &told.to, now)?,
+                            }
                         }
                         _ => untold.push(copy),
                     }
                 }
                 self.confirm(made).await?;
-                self.wait_for_listing(untold).await
+                self.wait_for_listing(untold)
             }
             Err(e) => self.not_copied(&underway, &e).await,
         }
@@ -113,21 +120,23 @@ impl Context {
         }))
     }
 
-    /// What is known of a copy: its id as told, and the rest by its source.
-    fn arrived(
-        &self,
-        copy: &Underway,
-        of: &FileId,
-        id: &FileId,
-    ) -> Result<UploadedFile, UploadError> {
-        let asked_first = self.tree.frees(copy.ino, of)?;
-        Ok(UploadedFile {
-            id: id.clone(),
-            name: copy.at.name.clone(),
-            size: copy.size,
-            // Without it the service is asked.
-            checksum: copy.whirlpool.filter(|_| !asked_first),
-        })
+    /// Settles copies in one folder: those whose ids the service told are asked about, the others
+    /// looked for.
+    pub(super) async fn settle_copies(&self, group: &[Underway]) -> Result<(), UploadError> {
+        let (told, mut others): (Vec<_>, Vec<_>) = group
+            .iter()
+            .cloned()
+            .partition(|copy| copy.way.told().is_some());
+        if told.len() > ASKED_ABOUT {
+            others.extend(told);
+        } else {
+            let told = told.into_iter().filter_map(|copy| {
+                let file = made_there(&copy, copy.way.told()?, None);
+                Some((copy, file))
+            });
+            self.confirm(told.collect()).await?;
+        }
+        self.look_for(&others).await
     }
 
     /// A call for copies failed. Only where the service said no is it known that there
@@ -146,26 +155,51 @@ impl Context {
                 Ok(())
             }
             (Failure::Permanent, [copy]) => {
+                if let (ApiError::NotFound(_), Way::Copy { of, .. }) = (e, &copy.way)
+                    && self.is_there(copy.at.folder).await?
+                {
+                    self.content.is_not_there(of, e);
+                }
                 tracing::info!(path = %self.path(copy.ino), "not copied there, so it is sent: {e}");
                 Ok(self.tree.copy_refused(copy.ino)?)
             }
             // Of several some may have been copied.
             _ => {
                 tracing::info!("copies of unknown result: {e}");
-                self.wait_for_listing(copies.to_vec()).await
+                self.wait_for_listing(copies.to_vec())
             }
         }
     }
 
+    /// Whether a folder is known to be there: a listing does not count against us as a call
+    /// that fails does.
+    async fn is_there(&self, folder: FolderId) -> Result<bool, UploadError> {
+        match self.tree.by_folder_id(folder)? {
+            Some(node) => Ok(node.ino == ROOT || self.list_after_refusal(node.ino).await),
+            None => Ok(false),
+        }
+    }
+
     /// Copies that may have been made a moment ago: a listing tells, once it can show them.
-    async fn wait_for_listing(&self, mut copies: Vec<Underway>) -> Result<(), UploadError> {
+    pub(super) fn wait_for_listing(&self, mut copies: Vec<Underway>) -> Result<(), UploadError> {
         let now = Time::now();
         let inos: Vec<Ino> = copies.iter().map(|copy| copy.ino).collect();
         self.tree.copies_may_be_made(Some(&inos), now)?;
         for copy in &mut copies {
             copy.started = now;
         }
-        self.look_for(&copies).await
+        self.wait_for_lag(&copies)
+    }
+}
+
+/// What is known of a copy: its id as told, and the rest by its source. Without the checksum the
+/// service is asked.
+fn made_there(copy: &Underway, id: &FileId, checksum: Option<Whirlpool>) -> UploadedFile {
+    UploadedFile {
+        id: id.clone(),
+        name: copy.at.name.clone(),
+        size: copy.size,
+        checksum,
     }
 }
 
@@ -181,6 +215,7 @@ fn begun(copy: &CopyOf, version: &Version, to: FolderId) -> Underway {
         whirlpool: copy.file.whirlpool,
         way: Way::Copy {
             of: copy.file.id.clone(),
+            told: None,
         },
         started: Time::now(),
         not_before: Time(0),

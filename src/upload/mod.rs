@@ -16,6 +16,7 @@
 
 mod copy;
 mod failure;
+mod look;
 mod objects;
 mod plan;
 mod send;

@@ -97,7 +97,7 @@ impl Context {
     }
 
     /// Whether it was listed.
-    async fn list_after_refusal(&self, folder: Ino) -> bool {
+    pub(super) async fn list_after_refusal(&self, folder: Ino) -> bool {
         let deadline = Instant::now() + self.api.limits().folder_gap * 4;
         let listed = self.refresher.refresh(folder, Class::Upload, deadline);
         match listed.await {
@@ -269,12 +269,16 @@ impl Context {
                 "not moved or renamed on the service, shown where it is: {e}"
             );
             self.give_name_back(ino).await?;
-            let changes = self.tree.restore_place(ino)?;
-            if changes.is_empty() && self.tree.node(ino)?.is_some_and(|n| n.pending.place) {
+            let restored = self.tree.restore_place(ino)?;
+            if restored.changes.is_empty() && self.tree.node(ino)?.is_some_and(|n| n.pending.place)
+            {
                 // Not even the way back from a passing name is open: for the user to mend.
                 self.tree.park(ino, &format!("{e}. {}", e.advice()))?;
             }
-            self.tell(changes);
+            self.tell(restored.changes);
+            for folder in restored.look_again {
+                self.refresher.look_again(folder);
+            }
             if let Some(place) = node.place {
                 self.refresher.again(place.parent);
             }

@@ -1,16 +1,11 @@
 //! What became of an upload: asked of the upload node, then looked for in the
-//! folder, and only then sent again.
-//!
-//! A copy that the service was asked to make is settled by its folder's listing alone.
+//! folder ([`super::look`]), and only then sent again.
 //!
 //! An upload is settled in the same way right after it was sent, after a broken
 //! connection and after a crash: from its journaled row alone. The service keeps
-//! the result of an upload for two hours (API notes 3.4); a file whose upload
-//! seemed to fail may still appear in its folder, so the folder is asked, not
-//! before listings have caught up, and a file of the same name, size and
-//! checksum is taken for the one that was sent.
+//! the result of an upload for two hours (API notes 3.4). What it tells is ours, and goes
+//! from there if it is not what was sent.
 
-use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -20,15 +15,12 @@ use whirlpool::Digest;
 
 use super::failure::{Failure, judge};
 use super::{Context, UploadError};
-use crate::api::{ApiError, Class, UploadOutcome, UploadTicket, UploadedFile};
+use crate::api::{Class, UploadOutcome, UploadTicket, UploadedFile};
 use crate::content;
-use crate::ids::{FileId, FolderId, Time, Whirlpool};
+use crate::ids::{Time, Whirlpool};
 use crate::staging::{self, Version};
 use crate::tree::journal::{self, Underway, Way};
 use crate::tree::{RemoteFile, RemotePlace};
-
-/// How far the service's clock may be from ours.
-const CLOCKS: Duration = Duration::from_secs(600);
 
 /// How long the service keeps the result of an upload.
 const RESULT_KEPT: Duration = Duration::from_secs(2 * 3600);
@@ -45,7 +37,7 @@ impl Context {
                 xid: xid.clone(),
             },
             // Nobody keeps the answer for us.
-            Way::Copy { .. } => return self.look_for(group).await,
+            Way::Copy { .. } => return self.settle_copies(group).await,
         };
         match self.api.upload_result(&ticket).await {
             Ok(UploadOutcome::Links(files)) if !files.is_empty() => self.take(group, files).await,
@@ -107,98 +99,9 @@ impl Context {
         }
     }
 
-    /// Looks for uploads of unknown result in their folder.
-    pub(super) async fn look_for(&self, group: &[Underway]) -> Result<(), UploadError> {
-        let Some(folder) = group.first().map(|u| u.at.folder) else {
-            return Ok(());
-        };
-        let now = Time::now();
-        let lag = self.api.limits().listing_lag;
-        let caught_up = |u: &Underway| now.since(u.started) >= lag;
-        if !group.iter().all(caught_up) {
-            for upload in group {
-                self.tree.postpone(
-                    upload.ino,
-                    upload.started.after(lag),
-                    "waiting for the service's listing to show whether it arrived",
-                )?;
-            }
-            return Ok(());
-        }
-        // What is sent to a folder that does not exist is stored in the root (API
-        // notes 3.2).
-        let mut folder = folder;
-        let mut listing = self.api.list_folder(folder, Class::Upload).await;
-        if folder != FolderId::ROOT && matches!(listing, Err(ApiError::NotFound(_))) {
-            self.folder_is_gone(folder)?;
-            folder = FolderId::ROOT;
-            listing = self.api.list_folder(folder, Class::Upload).await;
-        }
-        let listing = match listing {
-            Ok(listing) => listing,
-            Err(e) => {
-                for upload in group {
-                    self.tree.postpone(
-                        upload.ino,
-                        self.later(upload.attempts + 1),
-                        &e.to_string(),
-                    )?;
-                }
-                return Ok(());
-            }
-        };
-        let mut found = Vec::new();
-        let mut taken: HashSet<FileId> = HashSet::new();
-        for upload in group {
-            // What arrives of a file that nobody wants any more is removed: it must be that, and
-            // not the result of another upload, which takes it first.
-            let unwanted = !self.tree.is_wanted(upload.ino)?;
-            if unwanted && self.tree.has_rival(upload)? {
-                self.tree.postpone(
-                    upload.ino,
-                    self.later(upload.attempts + 1),
-                    "another upload of that name is not settled yet",
-                )?;
-                continue;
-            }
-            let mut arrived = None;
-            for file in &listing.files {
-                let begun = upload.started.before(CLOCKS);
-                let older = |date: jiff::Timestamp| date.as_nanosecond() < i128::from(begun.0);
-                if unwanted && upload.whirlpool.is_none() && file.date.is_some_and(older) {
-                    continue;
-                }
-                let same = file.name == upload.at.name
-                    && file.size == upload.size
-                    && (file.checksum.is_none()
-                        || upload.whirlpool.is_none()
-                        || file.checksum == upload.whirlpool);
-                if same && !taken.contains(&file.id) && self.tree.may_be_new(&file.id, now)? {
-                    taken.insert(file.id.clone());
-                    arrived = Some(UploadedFile {
-                        id: file.id.clone(),
-                        name: file.name.clone(),
-                        size: file.size,
-                        checksum: file.checksum,
-                    });
-                    break;
-                }
-            }
-            match arrived {
-                Some(file) => {
-                    let mut upload = upload.clone();
-                    upload.at.folder = folder;
-                    found.push((upload, file));
-                }
-                None => self.sent_in_vain(upload, "it did not arrive")?,
-            }
-        }
-        self.confirm(found).await
-    }
-
     /// An upload left nothing of use. It is sent again some times; content that never
     /// arrives (a name that the service drops, say) is left to the user.
-    fn sent_in_vain(&self, upload: &Underway, why: &str) -> Result<(), UploadError> {
+    pub(super) fn sent_in_vain(&self, upload: &Underway, why: &str) -> Result<(), UploadError> {
         let path = self.path(upload.ino);
         let times = self.tree.upload_in_vain(upload.ino)?;
         if times >= self.options.refusal_tries {
@@ -211,7 +114,7 @@ impl Context {
         }
     }
 
-    /// Compares what arrived with what was sent, and commits what is right.
+    /// Compares what the service told of with what was sent, and commits what is right.
     pub(super) async fn confirm(
         &self,
         arrived: Vec<(Underway, UploadedFile)>,
@@ -222,21 +125,20 @@ impl Context {
             if file.checksum.is_none() {
                 match self.api.file_info(&file.id, Class::Upload).await {
                     Ok(info) => file.checksum = info.checksum,
+                    // Nothing is let go of on the size alone.
                     Err(e) => {
-                        // Nothing is let go of on the size alone.
-                        let later = self.later(upload.attempts + 1);
-                        self.tree.postpone(upload.ino, later, &e.to_string())?;
+                        if matches!(upload.way, Way::Copy { .. }) && judge(&e) == Failure::Permanent
+                        {
+                            self.wait_for_listing(vec![upload])?;
+                        } else {
+                            let later = self.later(upload.attempts + 1);
+                            self.tree.postpone(upload.ino, later, &e.to_string())?;
+                        }
                         continue;
                     }
                 }
             }
-            let sent = match (upload.whirlpool, &upload.way) {
-                (Some(whirlpool), _) => Some(whirlpool),
-                // The service never told it of the source, and the bytes are not here.
-                (None, Way::Copy { .. }) => None,
-                // Sent by a process that died before it could note the checksum.
-                (None, Way::Upload { .. }) => self.digest(&upload).await?,
-            };
+            let sent = self.sent(&upload).await?;
             let same_content = match (sent, file.checksum) {
                 (Some(sent), Some(there)) => sent == there,
                 _ => true,
@@ -261,11 +163,16 @@ impl Context {
                 self.sent_in_vain(&upload, "it arrived damaged")?;
             }
         }
+        self.arrived(right)
+    }
+
+    /// What was sent is there.
+    pub(super) fn arrived(&self, right: Vec<(Underway, RemoteFile)>) -> Result<(), UploadError> {
         if right.is_empty() {
             return Ok(());
         }
         // The staged bytes are let go of: what replaces them must be on disk.
-        block_in_place(|| self.commit(right, now))
+        block_in_place(|| self.commit(right, Time::now()))
     }
 
     fn commit(&self, right: Vec<(Underway, RemoteFile)>, now: Time) -> Result<(), UploadError> {
@@ -318,6 +225,17 @@ impl Context {
         }
         let file = self.staging.file(upload.ino, None)?;
         Ok(file.snapshot().filter(same))
+    }
+
+    /// The checksum of what was sent, as far as it is known.
+    pub(super) async fn sent(&self, upload: &Underway) -> Result<Option<Whirlpool>, UploadError> {
+        match (upload.whirlpool, &upload.way) {
+            (Some(whirlpool), _) => Ok(Some(whirlpool)),
+            // The service never told it of the source, and the bytes are not here.
+            (None, Way::Copy { .. }) => Ok(None),
+            // Sent by a process that died before it could note the checksum.
+            (None, Way::Upload { .. }) => self.digest(upload).await,
+        }
     }
 
     /// The checksum of what was sent, if that still exists.

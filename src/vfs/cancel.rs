@@ -30,7 +30,7 @@ impl Vfs {
             return Err(ErrorKind::NotFound.into());
         }
         if !node.pending.content && !node.pending.make {
-            return Ok(self.tree().cancel_place(ino)?);
+            return Ok(self.tree().restore_place(ino)?);
         }
         if self.inner.inodes.content(ino).is_some() {
             return Err(ErrorKind::Busy.into());
@@ -137,6 +137,18 @@ mod tests {
         let ino = house.remote("a", b"x").ino;
         house.ok(house.rename("a", "b", RenameMode::Replace));
         cancel(&house, ino).unwrap();
+        assert_eq!(house.node("a").ino, ino);
+        assert!(house.tree.backlog().unwrap().is_drained());
+    }
+
+    #[test]
+    fn what_a_rename_was_to_replace_shows_again_once_it_is_taken_back() {
+        let house = House::new();
+        house.remotes(&[("a", b"x"), ("b", b"theirs")]);
+        let ino = house.node("a").ino;
+        house.ok(house.rename("a", "b", RenameMode::Replace));
+        let cancelled = cancel(&house, ino).unwrap();
+        assert_eq!(cancelled.look_again.len(), 1);
         assert_eq!(house.node("a").ino, ino);
         assert!(house.tree.backlog().unwrap().is_drained());
     }

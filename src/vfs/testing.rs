@@ -130,22 +130,30 @@ impl House {
 
     /// Puts a file into the root of the service and lists it.
     pub fn remote(&self, name: &str, content: &[u8]) -> Node {
-        let file = self.service.put(content);
+        self.remotes(&[(name, content)]);
+        self.node(name.strip_suffix(".rclonelink").unwrap_or(name))
+    }
+
+    /// Puts files into the root of the service and lists them.
+    pub fn remotes(&self, files: &[(&str, &[u8])]) {
+        let listed = |(name, content): &(&str, &[u8])| {
+            let file = self.service.put(content);
+            ListedFile {
+                id: file.id,
+                name: (*name).to_owned(),
+                size: file.size,
+                date: None,
+                whirlpool: None,
+                protected: false,
+            }
+        };
         self.list(
             ROOT,
             Listing {
-                files: vec![ListedFile {
-                    id: file.id,
-                    name: name.to_owned(),
-                    size: file.size,
-                    date: None,
-                    whirlpool: None,
-                    protected: false,
-                }],
+                files: files.iter().map(listed).collect(),
                 ..Listing::default()
             },
         );
-        self.node(name.strip_suffix(".rclonelink").unwrap_or(name))
     }
 
     /// Lists a folder in the root that itself was never listed.

@@ -93,7 +93,9 @@ impl From<RefreshError> for Error {
             RefreshError::Tree(tree) if matches!(**tree, TreeError::NotFound) => {
                 ErrorKind::NotFound
             }
-            RefreshError::Api(_) | RefreshError::Tree(_) => ErrorKind::Io,
+            RefreshError::Api(_) | RefreshError::Refused(_) | RefreshError::Tree(_) => {
+                ErrorKind::Io
+            }
         };
         Error::from_source(kind, "listing a folder", e)
     }

@@ -8,7 +8,7 @@ use fichierfs::sim::{Fault, FaultKind};
 
 use crate::user::{PROGRAM, Ran, SPEED, User, ran, wait_until};
 
-/// Boots as far as a system without services comes. The device is as distributions have it.
+/// Boots as far as a system without services comes. The devices are as distributions have them.
 const BOOT: &str = r#"
 mount -t tmpfs none "$1"
 mkdir "$1/changes" "$1/work" "$1/root"
@@ -17,10 +17,11 @@ mkdir -p /run/systemd/nspawn
 mount -t tmpfs none /run/systemd/nspawn
 mount -t overlay -o "lowerdir=/,upperdir=$1/changes,workdir=$1/work" overlay "$1/root"
 mknod -m 666 "$1/fuse" c 10 229
+mknod -m 644 "$1/autofs" c 10 235
 cp "$2" "$1/fichierfs"
 exec setpriv --pdeathsig KILL systemd-nspawn --quiet --directory="$1/root" --boot \
     --register=no --keep-unit --link-journal=no --console=pipe --machine=machine \
-    --bind="$1/fuse:/dev/fuse" --bind-ro="$1/fichierfs:/usr/bin/fichierfs" -- --unit=basic.target
+    --bind="$1/fuse:/dev/fuse" --bind="$1/autofs:/dev/autofs" --bind-ro="$1/fichierfs:/usr/bin/fichierfs" -- --unit=basic.target
 "#;
 
 /// A machine that has booted.
@@ -223,7 +224,7 @@ fn the_unit_of_the_machine_starts_drains_and_comes_back_under_systemd() {
 }
 
 #[test]
-fn a_line_of_fstab_is_a_mount_of_systemd() {
+fn a_line_of_fstab_mounts_at_the_first_look() {
     let user = User::new(SPEED);
     user.simulator.account().add_file("a.txt", b"text").unwrap();
     let machine = Machine::boot(&user);
@@ -236,14 +237,19 @@ fn a_line_of_fstab_is_a_mount_of_systemd() {
     let line = told.lines().find(|line| line.contains("x-systemd.auto"));
     let line = line.unwrap().trim();
     machine.must(&format!(
-        "echo '{line}' >> /etc/fstab; systemctl daemon-reload; systemctl start srv-one.mount"
+        "echo '{line}' >> /etc/fstab; systemctl daemon-reload; systemctl start srv-one.automount"
     ));
-    assert_eq!(machine.must("cat /srv/one/a.txt"), "text");
+    assert_eq!(machine.run("fichierfs status").code, 4);
+    // A look that waits for itself would wait for ever.
+    assert_eq!(machine.must("timeout 60 cat /srv/one/a.txt"), "text");
     machine.must("echo new > /srv/one/b.txt; systemctl stop srv-one.mount");
-    assert!(!machine.is_mounted("/srv/one"));
     wait_until("the upload", || {
         user.simulator.account().content("b.txt").is_ok()
     });
+    // And again.
+    assert_eq!(machine.must("timeout 60 cat /srv/one/b.txt"), "new\n");
+    machine.must("systemctl stop srv-one.automount srv-one.mount");
+    assert!(!machine.is_mounted("/srv/one"));
 }
 
 /// A user who is logged in, as far as a service of the user needs that.

@@ -2,11 +2,13 @@
 //! life in the background. Against the simulator, over real mounts; needs
 //! /dev/fuse, and root or fusermount3.
 
+mod bonds;
 mod doctor;
 #[path = "../common/guard.rs"]
 mod guard;
 mod json;
 mod machine;
+mod messages;
 mod observed;
 mod options;
 mod ordinary;

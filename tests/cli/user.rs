@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::guard::Guard;
 use fichierfs::fuse::mountinfo;
-use fichierfs::sim::{Fault, FaultKind, SimConfig, Simulator};
+use fichierfs::sim::{AccountConfig, Fault, FaultKind, SimConfig, Simulator};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_fichierfs");
 
@@ -39,9 +39,15 @@ pub struct Ran {
 
 impl User {
     pub fn new(speed: u32) -> User {
+        User::with(speed, SimConfig::default().accounts)
+    }
+
+    /// One who knows a service with these accounts.
+    pub fn with(speed: u32, accounts: Vec<AccountConfig>) -> User {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let config = SimConfig {
             time_scale: f64::from(speed),
+            accounts,
             ..SimConfig::default()
         };
         let simulator = runtime.block_on(Simulator::start(config)).unwrap();

@@ -2,6 +2,8 @@
 //! goes on.
 
 use crate::harness::{Mounted, World, errno, eventually, shell};
+use fichierfs::control::Client;
+use fichierfs::control::protocol::VerifyRequest;
 use fichierfs::sim::{Fault, FaultKind, synthetic_bytes};
 use nix::libc;
 use std::fs;
@@ -112,4 +114,29 @@ fn wrong_bytes_that_were_read_are_not_read_again_once_they_were_found_out() {
     });
     mounted.unmount();
     world.assert_well_behaved();
+}
+
+#[test]
+fn what_was_found_before_is_not_told_to_who_asks_anew() {
+    let world = World::new();
+    world.account().add_synthetic("a.mkv", 1, MIB).unwrap();
+    let mounted = world.mount();
+    assert!(fs::metadata(mounted.join("a.mkv")).is_ok());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let sockets = [world.path("run/fichierfs")];
+    let client = runtime.block_on(Client::find(&sockets, Some(mounted.path())));
+    let client = client.unwrap();
+    let ask = |begin| {
+        let path = "a.mkv".into();
+        let asked = runtime.block_on(client.verify(&VerifyRequest { path, begin }));
+        asked.unwrap()
+    };
+    // Somebody begins, and does not stay for the end.
+    assert!(!ask(true).done);
+    eventually("the end of the check", || ask(false).done);
+    let anew = ask(true);
+    assert_eq!((anew.done, anew.sound), (false, 0), "an old verdict");
+    eventually("the end of the second check", || ask(false).done);
+    assert_eq!(ask(false).sound, 1);
+    mounted.unmount();
 }

@@ -96,6 +96,29 @@ fn what_is_copied_and_removed_is_asked_about_in_between() {
     mounted.unmount();
 }
 
+/// Of many the service is not asked one by one: a listing shows them all.
+#[test]
+fn what_is_copied_and_removed_in_numbers_is_asked_about_in_one_listing() {
+    let world = World::new();
+    for number in 0..20 {
+        let bytes = sample::bytes(number, 10_000);
+        let path = format!("from/{number}");
+        world.account().add_file(&path, &bytes).unwrap();
+    }
+    let mounted = world.mount_with("a", &["--write-back", "1h"]);
+    let script = r#"cp -r "$M/from" "$M/to" && rm -r "$M/from""#;
+    shell::script(&world, script, &[("M", mounted.path())]).unwrap();
+    mounted.drain();
+    tree::assert_account_is(&world, mounted.path());
+    let report = world.report();
+    assert_eq!((report.calls_of("file/cp"), report.bytes_up), (1, 0));
+    assert_eq!(report.calls_of("file/info"), 0);
+    let listings = report.calls_of("folder/ls");
+    assert!(listings <= 3, "{:?}", report.calls);
+    world.assert_well_behaved();
+    mounted.unmount();
+}
+
 #[test]
 fn a_copy_whose_answer_is_lost_is_there_once() {
     for several in [false, true] {
@@ -196,6 +219,9 @@ fn a_copy_of_what_is_gone_is_sent_from_the_cache_or_fails_with_the_reason() {
             .file_paths()
             .contains(&"copy of unread".to_owned())
     );
+    // The one that was read. To ask for the other, of which the service has just said that it
+    // has it not, would be another failing call.
+    assert_eq!(world.report().calls_of("download/get_token"), 1);
     let list = mounted.verb(&["queue", "list"]);
     let shown = shell::show(&list);
     assert!(

@@ -97,6 +97,85 @@ fn during_a_lock_what_is_known_stays_and_changes_are_accepted() {
     assert_eq!(report.violation_count(), 0, "{report:#?}");
 }
 
+/// A lock of each kind in the middle of a walk, a copy and an upload.
+#[test]
+fn a_lock_in_the_middle_of_all_work_is_no_error_where_things_are_known() {
+    let world = World::new();
+    let account = world.account();
+    for number in 0..30 {
+        let path = format!("far/folder {number}/file");
+        account.add_file(&path, b"unknown").unwrap();
+    }
+    for number in 0..3 {
+        let bytes = sample::bytes(number, 400_000);
+        account.add_file(&format!("near/{number}"), &bytes).unwrap();
+    }
+    let mounted = world.mount_with("a", &IMPATIENT);
+    assert_eq!(names(mounted.join("near")), ["0", "1", "2"]);
+    assert_eq!(names(mounted.join("far")).len(), 30);
+    // Known, and its bytes at hand.
+    assert_eq!(fs::read(mounted.join("near/0")).unwrap().len(), 400_000);
+    let here = world.folder("here");
+    fs::write(here.join("up"), sample::bytes(9, 300_000)).unwrap();
+    let before = world.report();
+    let (walked, failed) = std::thread::scope(|scope| {
+        let walk = scope.spawn(|| {
+            let mut failed = Vec::new();
+            for number in 0..30 {
+                let folder = mounted.join(format!("far/folder {number}"));
+                // What is known meanwhile is there at any time.
+                assert!(names(mounted.join("near")).len() >= 3);
+                assert_eq!(fs::metadata(mounted.join("near/1")).unwrap().len(), 400_000);
+                match fs::read_dir(&folder) {
+                    Ok(entries) => assert_eq!(entries.count(), 1, "a listing that lacks something"),
+                    Err(error) => failed.push((folder, error.raw_os_error())),
+                }
+                if number == 5 {
+                    for endpoint in ["folder/*", "file/*", "upload/*"] {
+                        let lock = FaultKind::Flood {
+                            lock: LockKind::Ip,
+                            seconds: None,
+                        };
+                        world.simulator().faults().add(Fault::new(endpoint, lock));
+                    }
+                }
+            }
+            (30 - failed.len(), failed)
+        });
+        // A copy on the service, and one to it.
+        for number in 0..3 {
+            fs::copy(
+                mounted.join("near/0"),
+                mounted.join(format!("near/copy {number}")),
+            )
+            .unwrap();
+            fs::copy(here.join("up"), mounted.join(format!("near/up {number}"))).unwrap();
+        }
+        walk.join().unwrap()
+    });
+    assert!(
+        walked > 5 && !failed.is_empty(),
+        "{walked} folders were read"
+    );
+    for (folder, error) in &failed {
+        let unknown = matches!(error, Some(libc::EIO | libc::ETIMEDOUT));
+        assert!(unknown, "{}: {error:?}", folder.display());
+    }
+    // After the locks the queue is worked off, and what was unknown is there.
+    mounted.drain();
+    for (folder, _) in &failed {
+        eventually("a folder after the lock", || {
+            fs::read_dir(folder).is_ok_and(|entries| entries.count() == 1)
+        });
+    }
+    tree::assert_account_is(&world, mounted.path());
+    mounted.unmount();
+    let report = world.report();
+    assert!(report.faults > before.faults, "no lock struck");
+    // Nobody called again while a lock held.
+    assert_eq!(report.violation_count(), 0, "{report:#?}");
+}
+
 #[test]
 fn reads_are_right_through_all_that_goes_wrong_on_the_way() {
     let world = World::new();

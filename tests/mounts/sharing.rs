@@ -1,5 +1,5 @@
 //! The mount, exported to other machines: file handles that outlast what the kernel
-//! remembers, and a Samba server.
+//! remembers, a Samba server, and an NFS server.
 
 use crate::harness::{Mounted, World, patience, shell, text, tree};
 use nix::sys::signal::{Signal, kill};
@@ -147,6 +147,103 @@ fn over_samba_files_come_and_go_as_on_any_disk() {
     assert_eq!(there, ["films/film.mkv", "films/new name", "new/sent"]);
     tree::assert_account_is(&world, mounted.path());
     drop(samba);
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+/// An NFS server for one folder on a port of its own. Dropping it ends it.
+struct Nfs {
+    server: Child,
+    port: u16,
+    own: PathBuf,
+}
+
+impl Nfs {
+    fn serve(world: &World, folder: &Path) -> Nfs {
+        shell::need(&["ganesha.nfsd", "nfs-ls", "nfs-cat", "nfs-cp"]);
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let own = world.folder("nfs");
+        let lines = format!(
+            "NFS_CORE_PARAM {{ Protocols = 4; NFS_Port = {port}; Bind_addr = 127.0.0.1; \
+             Enable_NLM = false; Enable_RQUOTA = false; Enable_UDP = false; \
+             mount_path_pseudo = true; }}\n\
+             NFS_KRB5 {{ Active_krb5 = false; }}\n\
+             NFSv4 {{ Graceless = true; RecoveryBackend = fs; RecoveryRoot = {}; }}\n\
+             EXPORT {{ Export_Id = 7; Path = {}; Pseudo = /m; Filesystem_id = 7.7; \
+             Access_Type = RW; Squash = None; SecType = sys; FSAL {{ Name = VFS; }} }}\n",
+            own.display(),
+            folder.display()
+        );
+        let config = own.join("ganesha.conf");
+        fs::write(&config, lines).unwrap();
+        let server = Command::new("ganesha.nfsd")
+            .env("PATH", shell::search_path())
+            .arg("-F")
+            .args(["-N", "EVENT", "-L"])
+            .arg(own.join("log"))
+            .arg("-f")
+            .arg(&config)
+            .arg("-p")
+            .arg(own.join("pid"))
+            .spawn()
+            .unwrap();
+        let nfs = Nfs { server, port, own };
+        let end = Instant::now() + patience();
+        while !nfs.run("nfs-ls", &[&nfs.url("")]).status.success() {
+            assert!(Instant::now() < end, "{}", text(nfs.own.join("log")));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        nfs
+    }
+
+    fn url(&self, path: &str) -> String {
+        let port = self.port;
+        format!("nfs://127.0.0.1/m{path}?version=4&nfsport={port}")
+    }
+
+    fn run(&self, program: &str, words: &[&str]) -> Output {
+        let mut client = Command::new(program);
+        client.args(words).env("PATH", shell::search_path());
+        shell::output(&mut client)
+    }
+}
+
+impl Drop for Nfs {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.server.id()).unwrap();
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn over_nfs_files_are_listed_read_and_written() {
+    let world = World::new();
+    let account = world.account();
+    let film: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    account.add_file("films/film.mkv", &film).unwrap();
+    let mounted = world.mount();
+    let nfs = Nfs::serve(&world, mounted.path());
+    let listed = shell::show(&nfs.run("nfs-ls", &[&nfs.url("/films")]));
+    assert!(listed.contains("film.mkv"), "{listed}");
+    let read = nfs.run("nfs-cat", &[&nfs.url("/films/film.mkv")]);
+    assert!(read.stdout == film, "{}", read.status);
+    // The kernel forgets what the server does not hold open; its handles are good all the same.
+    fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
+    let read = nfs.run("nfs-cat", &[&nfs.url("/films/film.mkv")]);
+    assert!(read.stdout == film, "{}", read.status);
+    let here = world.folder("here").join("sent");
+    // This client writes no more at once than a few bytes over NFS 4, to any disk.
+    fs::write(&here, "sent over NFS\n").unwrap();
+    let sent = nfs.run("nfs-cp", &[here.to_str().unwrap(), &nfs.url("/films/sent")]);
+    assert!(sent.status.success(), "{}", shell::show(&sent));
+    assert_eq!(text(mounted.join("films/sent")), "sent over NFS\n");
+    // The server keeps files open after their client is gone.
+    drop(nfs);
+    mounted.drain();
+    assert_eq!(account.content("films/sent").unwrap(), b"sent over NFS\n");
     mounted.unmount();
     world.assert_well_behaved();
 }

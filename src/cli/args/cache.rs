@@ -27,6 +27,7 @@ pub struct PinArgs {
 #[derive(Subcommand, Debug)]
 pub enum CacheVerb {
     /// Show its figures
+    #[command(after_help = "Example:\n  fichierfs cache stats --json")]
     Stats {
         /// As JSON
         #[arg(long)]
@@ -35,6 +36,7 @@ pub enum CacheVerb {
         mount: MountpointArg,
     },
     /// Empty it; readers go on and fetch anew
+    #[command(after_help = "Example:\n  fichierfs cache clear")]
     Clear {
         #[command(flatten)]
         mount: MountpointArg,

@@ -214,10 +214,14 @@ mod tests {
 
     #[test]
     fn every_verb_has_an_example_and_waiting_excludes_not_waiting() {
-        for verb in Cli::command().get_subcommands() {
-            let help = verb.get_after_help().map(ToString::to_string);
-            assert!(help.is_some_and(|h| h.starts_with("Example:")), "{verb}");
+        fn check(command: &clap::Command) {
+            for verb in command.get_subcommands() {
+                let help = verb.get_after_help().map(ToString::to_string);
+                assert!(help.is_some_and(|h| h.starts_with("Example:")), "{verb}");
+                check(verb);
+            }
         }
+        check(&Cli::command());
         let both = ["fichierfs", "unmount", "--no-wait", "--drain-timeout", "1s"];
         assert!(Cli::try_parse_from(both).is_err());
     }

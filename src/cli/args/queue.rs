@@ -18,6 +18,9 @@ pub struct QueueArgs {
 #[derive(Subcommand, Debug)]
 pub enum QueueVerb {
     /// List what is queued
+    #[command(
+        after_help = "Example:\n  fichierfs queue list\n  fichierfs queue list --json | jq .items"
+    )]
     List {
         /// As JSON; the schema is versioned
         #[arg(long)]
@@ -26,6 +29,9 @@ pub enum QueueVerb {
         mount: MountpointArg,
     },
     /// Wait until everything is confirmed on the service
+    #[command(
+        after_help = "Example:\n  fichierfs queue wait --timeout 1h && echo uploaded\n\nExits with 3 if work is left."
+    )]
     Wait {
         /// How long to wait; for ever if left out
         #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -34,6 +40,9 @@ pub enum QueueVerb {
         mount: MountpointArg,
     },
     /// Begin now: end write-back delays and waits after failures
+    #[command(
+        after_help = "Example:\n  fichierfs queue flush\n  fichierfs queue flush ~/1fichier/film.mkv"
+    )]
     Flush {
         /// A file of a mount, or the mount for all that is queued
         path: Option<PathBuf>,
@@ -43,7 +52,7 @@ pub enum QueueVerb {
     /// What the service has nothing of is removed. Where bytes exist here alone, nothing
     /// is done without --force; what would be lost is listed.
     #[command(
-        after_help = "Examples:\n  fichierfs queue cancel ~/1fichier/film.mkv\n  fichierfs queue cancel --force ~/1fichier/old"
+        after_help = "Example:\n  fichierfs queue cancel ~/1fichier/film.mkv\n  fichierfs queue cancel --force ~/1fichier/old"
     )]
     Cancel {
         /// A file of a mount, or a folder with all that is queued in it; all that failed
@@ -57,6 +66,9 @@ pub enum QueueVerb {
         json: bool,
     },
     /// Take up again what failed for good
+    #[command(
+        after_help = "Example:\n  fichierfs queue retry\n  fichierfs queue retry ~/1fichier/film.mkv"
+    )]
     Retry {
         /// A file of a mount, or the mount for all that failed
         path: Option<PathBuf>,

@@ -11,6 +11,9 @@ pub enum ServiceVerb {
     ///
     /// One unit serves all mountpoints; its instance is the mountpoint. With --system the link
     /// /sbin/mount.fichierfs is made, too, so that mount(8) and fstab know the type fichierfs.
+    #[command(
+        after_help = "Example:\n  fichierfs service install ~/1fichier\n  fichierfs service install --profile work ~/work"
+    )]
     Install {
         #[command(flatten)]
         place: ServicePlace,
@@ -24,6 +27,7 @@ pub enum ServiceVerb {
         mountpoint: PathBuf,
     },
     /// Remove what `install` wrote, and say what to run next
+    #[command(after_help = "Example:\n  fichierfs service uninstall ~/1fichier")]
     Uninstall {
         #[command(flatten)]
         place: ServicePlace,
@@ -34,6 +38,9 @@ pub enum ServiceVerb {
         mountpoint: PathBuf,
     },
     /// Print the unit
+    #[command(
+        after_help = "Example:\n  fichierfs service show --system | diff - /etc/systemd/system/fichierfs@.service"
+    )]
     Show {
         #[command(flatten)]
         place: ServicePlace,

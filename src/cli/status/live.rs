@@ -14,6 +14,8 @@ use crate::control::Client;
 
 const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
 const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
+/// Before what did not fit into the row above: as wide as the names of the parts.
+const INDENT: &str = "         ";
 /// To the upper left corner.
 const HOME: &str = "\u{1b}[H";
 /// Clears what an older, longer line left.
@@ -61,15 +63,35 @@ impl Drop for Screen {
     }
 }
 
-/// A text as one frame of so many rows and columns; what does not fit is cut off.
+/// A text as one frame of so many rows and columns; lines that are longer go on in the next
+/// row, and what does not fit below is cut off.
 fn frame(text: &str, rows: u16, columns: u16) -> String {
     let mut out = HOME.to_owned();
-    let most = usize::from(rows).saturating_sub(1);
-    for line in text.lines().take(most) {
-        out.push_str(&console::truncate_str(line, usize::from(columns), "…"));
+    let (rows, columns) = (usize::from(rows), usize::from(columns));
+    let lines = text.lines().flat_map(|line| folded(line, columns));
+    for line in lines.take(rows.saturating_sub(1)) {
+        out.push_str(&console::truncate_str(line.trim_end(), columns, "…"));
         out.push_str(REST_OF_LINE);
     }
     out + REST_OF_SCREEN
+}
+
+/// A line in rows of so many columns, broken between words; the figures stay below each other.
+fn folded(line: &str, columns: usize) -> Vec<String> {
+    let mut rows = vec![String::new()];
+    let mut used = 0;
+    for word in line.split_inclusive(' ') {
+        let width = console::measure_text_width(word.trim_end());
+        if used > INDENT.len() && used + width > columns {
+            rows.push(INDENT.to_owned());
+            used = INDENT.len();
+        }
+        if let Some(row) = rows.last_mut() {
+            row.push_str(word);
+            used += console::measure_text_width(word);
+        }
+    }
+    rows
 }
 
 #[cfg(test)]
@@ -78,12 +100,34 @@ mod tests {
 
     #[test]
     fn a_frame_is_no_larger_than_the_terminal() {
-        let text = "a long line of text\nshort\nmore\nbelow\n";
+        let text = "unbreakably-long\nshort\nmore\nbelow\n";
         let drawn = frame(text, 4, 10);
         assert_eq!(
             drawn,
-            "\u{1b}[Ha long li…\u{1b}[K\r\nshort\u{1b}[K\r\nmore\u{1b}[K\r\n\u{1b}[J"
+            "\u{1b}[Hunbreakab…\u{1b}[K\r\nshort\u{1b}[K\r\nmore\u{1b}[K\r\n\u{1b}[J"
         );
+    }
+
+    #[test]
+    fn a_long_line_goes_on_below_its_figures() {
+        let line = "reads    2 streams  2.00 KiB/s to readers  1 link";
+        assert_eq!(
+            folded(line, 30),
+            [
+                "reads    2 streams  2.00 KiB/s ",
+                "         to readers  1 link"
+            ]
+        );
+        assert_eq!(folded(line, 80), [line]);
+        // Nothing is lost, however narrow it is.
+        let words = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        for columns in 0..60 {
+            assert_eq!(words(&folded(line, columns).concat()), words(line));
+        }
     }
 
     #[test]

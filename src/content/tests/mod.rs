@@ -29,6 +29,7 @@ use tokio::runtime::Runtime;
 
 use super::origin::{Chunks, Fault, Link, Need};
 use super::*;
+use crate::store::Asked;
 
 const MIB: u64 = 1 << 20;
 
@@ -82,6 +83,10 @@ impl Origin for Fake {
             }) as Arc<dyn Link>),
         };
         future::ready(answer).boxed()
+    }
+
+    fn asked(&self, id: &FileId) -> Asked {
+        Asked::file(id.as_str(), "")
     }
 }
 
@@ -205,7 +210,11 @@ impl House {
 
     /// The same folder for another state.
     fn open_with(&self, database: &str) -> Content {
-        let life = LinkLife::new(Duration::from_secs(240), Duration::from_secs(1500));
+        let life = LinkLife::new(
+            Duration::from_secs(240),
+            Duration::from_secs(1500),
+            Duration::from_secs(3600),
+        );
         Content::over(
             Arc::new(self.fake.clone()),
             life,

@@ -94,7 +94,7 @@ impl Controlled for Fake {
         self.note(format!("unpin {path:?}"));
         Ok(())
     }
-    async fn verify(&self, _path: PathBuf) -> std::result::Result<Verification, Refusal> {
+    async fn verify(&self, _ask: VerifyRequest) -> std::result::Result<Verification, Refusal> {
         Err(Refusal::failed("no network"))
     }
     async fn pins(&self) -> std::result::Result<Pins, Refusal> {

@@ -57,6 +57,17 @@ pub struct Pin {
     pub error: Option<String>,
 }
 
+/// What is to be compared with the checksums of the service, or how far that is.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub struct VerifyRequest {
+    /// A file or folder, from the mount's root.
+    pub path: PathBuf,
+    /// Whether this is the first question. It joins a check that is under way; the end of an
+    /// earlier one is told only to who asks on.
+    #[serde(default)]
+    pub begin: bool,
+}
+
 /// A check of a file, or of all files of a folder.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

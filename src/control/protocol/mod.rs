@@ -11,7 +11,9 @@ mod queue;
 mod status;
 
 pub use daemon::{Hello, Parting, Phase, Reloaded, StopRequest, Stopping};
-pub use files::{Count, Link, PathRequest, Pin, Pins, Verification, WalkProgress, WalkRequest};
+pub use files::{
+    Count, Link, PathRequest, Pin, Pins, Verification, VerifyRequest, WalkProgress, WalkRequest,
+};
 pub use queue::{
     Backlog, Becomes, CancelRequest, Cancelled, Failed, Item, ItemState, Loss, Queue, Transfer,
     WaitRequest, Work,

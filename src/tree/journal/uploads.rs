@@ -23,6 +23,8 @@ pub enum Way {
     Copy {
         /// That file.
         of: FileId,
+        /// The copy, once the service told its id.
+        told: Option<FileId>,
     },
 }
 
@@ -31,14 +33,25 @@ impl Way {
     fn columns(&self) -> (&str, &str) {
         match self {
             Way::Upload { node, xid } => (node, xid),
-            Way::Copy { of } => ("", of.as_str()),
+            Way::Copy { of, .. } => ("", of.as_str()),
         }
     }
 
-    fn of_columns(node: String, xid: String) -> Way {
+    fn of_columns(node: String, xid: String, told: Option<String>) -> Way {
         match xid.parse() {
-            Ok(of) if node.is_empty() => Way::Copy { of },
+            Ok(of) if node.is_empty() => Way::Copy {
+                of,
+                told: told.and_then(|id| id.parse().ok()),
+            },
             _ => Way::Upload { node, xid },
+        }
+    }
+
+    /// The copy's id, if it is one of which the service told it.
+    pub fn told(&self) -> Option<&FileId> {
+        match self {
+            Way::Upload { .. } => None,
+            Way::Copy { told, .. } => told.as_ref(),
         }
     }
 }
@@ -73,7 +86,7 @@ impl Tree {
         self.store.read(|c| {
             Ok(c.prepare_cached(
                 "SELECT ino, version, folder, name, size, whirlpool, node, xid, sent_at,
-                        not_before, attempts
+                        not_before, attempts, told
                  FROM attempt WHERE node IS NOT NULL ORDER BY ino",
             )?
             .query_map([], |row| {
@@ -87,7 +100,7 @@ impl Tree {
                     },
                     size: uint(row.get(4)?),
                     whirlpool: whirlpool.and_then(|hex| hex.parse().ok()),
-                    way: Way::of_columns(row.get(6)?, row.get(7)?),
+                    way: Way::of_columns(row.get(6)?, row.get(7)?, row.get(11)?),
                     started: Time(row.get::<_, Option<i64>>(8)?.unwrap_or_default()),
                     not_before: Time(row.get(9)?),
                     attempts: row.get(10)?,
@@ -124,7 +137,7 @@ impl Tree {
                      SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
                          WHERE EXISTS (SELECT 1 FROM node WHERE ino = ?1)
                      ON CONFLICT (ino) DO UPDATE SET version = ?2, folder = ?3, name = ?4,
-                         size = ?5, node = ?6, xid = ?7, sent_at = ?8, whirlpool = ?9",
+                         size = ?5, node = ?6, xid = ?7, sent_at = ?8, whirlpool = ?9, told = NULL",
                     )?
                     .execute(params![
                         int(upload.ino.0),
@@ -225,8 +238,17 @@ impl Tree {
         })
     }
 
+    /// The service told the id of a copy that it made.
+    pub fn copy_was_told(&self, ino: Ino, id: &FileId, now: Time) -> Result<()> {
+        self.store.write(|tx| {
+            tx.prepare_cached("UPDATE attempt SET told = ?2, sent_at = ?3 WHERE ino = ?1")?
+                .execute(params![int(ino.0), id.as_str(), now.0])?;
+            Ok(())
+        })
+    }
+
     /// Copies may have been made until now: listings are believed about them from then on
-    /// only. Of all copies that were begun, or of these.
+    /// only. Of all copies that were begun, or of these, whose ids are not known.
     pub fn copies_may_be_made(&self, inos: Option<&[Ino]>, now: Time) -> Result<()> {
         self.store.write(|tx| {
             match inos {
@@ -235,8 +257,10 @@ impl Tree {
                 }
                 Some(inos) => {
                     for ino in inos {
-                        tx.prepare_cached("UPDATE attempt SET sent_at = ?2 WHERE ino = ?1")?
-                            .execute([int(ino.0), now.0])?;
+                        tx.prepare_cached(
+                            "UPDATE attempt SET sent_at = ?2, told = NULL WHERE ino = ?1",
+                        )?
+                        .execute([int(ino.0), now.0])?;
                     }
                 }
             }
@@ -251,6 +275,21 @@ impl Tree {
             tx.prepare_cached("UPDATE attempt SET no_copy = 1 WHERE ino = ?1")?
                 .execute([int(ino.0)])?;
             Ok(rows::delete_orphan(tx, ino)?)
+        })
+    }
+
+    /// The name that the service has for a file, also of one that is to be removed.
+    pub fn name_there(&self, id: &FileId) -> Result<Option<String>> {
+        self.store.read(|c| {
+            let node = rows::by_file_id(c, id.as_str())?;
+            if let Some(file) = node.as_ref().and_then(Node::remote_file) {
+                return Ok(Some(file.place.name.clone()));
+            }
+            Ok(
+                c.prepare_cached("SELECT rname FROM removal WHERE rid = ?1 AND kind <> 1")?
+                    .query_row([id.as_str()], |row| row.get(0))
+                    .optional()?,
+            )
         })
     }
 

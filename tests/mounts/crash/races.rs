@@ -4,6 +4,7 @@
 use crate::harness::{Mounted, World, eventually, sample, scaled, state, tree};
 use fichierfs::sim::{Fault, FaultKind, Shape, SimConfig};
 use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 
 const SIZE: usize = 400_000;
@@ -24,6 +25,8 @@ enum Act {
     Unlink,
     Overwrite,
     Truncate,
+    /// Opened again and written at its end.
+    Append,
 }
 
 impl Act {
@@ -37,6 +40,10 @@ impl Act {
                 let file = OpenOptions::new().write(true).open(file).unwrap();
                 file.set_len(1000).unwrap();
             }
+            Act::Append => {
+                let mut file = OpenOptions::new().append(true).open(file).unwrap();
+                file.write_all(b"more").unwrap();
+            }
         }
     }
 
@@ -46,7 +53,7 @@ impl Act {
             // It never left.
             (Moment::Queued | Moment::Failed, Act::Unlink) => 0,
             (Moment::Queued | Moment::Failed, _) | (_, Act::Rename | Act::Unlink) => 1,
-            (_, Act::Overwrite | Act::Truncate) => 2,
+            (_, Act::Overwrite | Act::Truncate | Act::Append) => 2,
         }
     }
 }
@@ -122,7 +129,13 @@ fn race(moment: Moment, act: Act) {
 }
 
 fn at(moment: Moment) {
-    for act in [Act::Rename, Act::Unlink, Act::Overwrite, Act::Truncate] {
+    for act in [
+        Act::Rename,
+        Act::Unlink,
+        Act::Overwrite,
+        Act::Truncate,
+        Act::Append,
+    ] {
         race(moment, act);
     }
 }

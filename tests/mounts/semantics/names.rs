@@ -1,6 +1,6 @@
 //! Names: renames, refusals, duplicates, characters and lengths.
 
-use crate::harness::{World, errno, names, shell, text, tree};
+use crate::harness::{World, errno, eventually, names, shell, text, tree};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::stat::{Mode, SFlag, mknod};
 use nix::unistd::mkfifo;
@@ -265,6 +265,38 @@ fn a_refresh_of_a_whole_tree_shows_what_others_changed_below() {
     assert_eq!(names(mounted.join("a/c/d")), ["far"]);
     // All that the walk saw is known; the file's link is the one call.
     assert_eq!(world.report().api_calls, calls + 1);
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+#[test]
+fn with_refresh_at_start_all_folders_are_looked_at_by_themselves() {
+    let world = World::new();
+    let account = world.account();
+    account.add_file("a/b/file", b"x").unwrap();
+    account.add_file("c/file", b"x").unwrap();
+    let flags = ["--refresh-at-start", "--dir-cache-time", "1h"];
+    let mounted = world.mount_with("a", &flags);
+    let folders = 4;
+    eventually("the walk", || {
+        world.report().calls_of("folder/ls") == folders
+    });
+    // Nobody waits for what it saw, and nobody asks again.
+    assert_eq!(names(mounted.join("a/b")), ["file"]);
+    assert_eq!(names(mounted.join("c")), ["file"]);
+    assert_eq!(world.report().calls_of("folder/ls"), folders);
+    mounted.unmount();
+
+    account.add_file("a/b/more", b"y").unwrap();
+    account.add_file("c/other", b"z").unwrap();
+    account.delete("c/file").unwrap();
+    let mounted = world.mount_with("a", &flags);
+    eventually("what changed meanwhile", || {
+        names(mounted.join("a/b")) == ["file", "more"]
+    });
+    eventually("what went meanwhile", || {
+        names(mounted.join("c")) == ["other"]
+    });
     mounted.unmount();
     world.assert_well_behaved();
 }

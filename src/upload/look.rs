@@ -1,0 +1,269 @@
+//! Looks for what was sent or copied with an unknown result in the folder that it went to, not
+//! before listings have caught up.
+//!
+//! "It is not there", upon which it is sent again, is said only of a folder of which enough was
+//! seen: a listing that was cut off tells of what it shows and of nothing else, and slices of
+//! dates tell of the rest.
+//!
+//! Nobody says that what is found there is ours. It is taken for that by name, size and
+//! checksum, where no node stands for it yet. Where one of the checksums is not known, name and
+//! size are enough for a file that is wanted, which goes on living as what was found; but what
+//! was unlinked here meanwhile is removed there once it is found, so nothing is taken for that
+//! on weak evidence.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+
+use super::{Context, UploadError};
+use crate::api::{ApiError, Class, FileItem, UploadedFile, clock_of};
+use crate::ids::{FileId, FolderId, Time};
+use crate::tree::journal::{Underway, Way};
+use crate::tree::slices::Plan;
+use crate::tree::{RemoteFile, RemotePlace};
+
+/// How far the service's clock may be from ours, and the hour of autumn by which a date may
+/// mislead (API notes 5).
+const CLOCKS: Duration = Duration::from_secs(600 + 3600);
+
+/// What a folder shows that may be what is looked for.
+struct Sight {
+    files: Vec<FileItem>,
+    /// Whether there is nothing else.
+    whole: bool,
+}
+
+/// What became of an upload.
+enum Found {
+    /// It is this, as far as anybody can tell.
+    There(RemoteFile),
+    /// It is the copy that the service told of.
+    Told(UploadedFile),
+    /// It did not arrive.
+    Missing,
+    /// Nothing is known yet, and why.
+    Unknown(String),
+}
+
+impl Context {
+    /// Looks for uploads of unknown result in their folder.
+    pub(super) async fn look_for(&self, group: &[Underway]) -> Result<(), UploadError> {
+        let Some(mut folder) = group.first().map(|u| u.at.folder) else {
+            return Ok(());
+        };
+        let now = Time::now();
+        let lag = self.api.limits().listing_lag;
+        if !group.iter().all(|u| now.since(u.started) >= lag) {
+            return self.wait_for_lag(group);
+        }
+        // What is sent to a folder that does not exist is stored in the root (API
+        // notes 3.2).
+        let mut sight = self.see(folder, group).await?;
+        if folder != FolderId::ROOT && matches!(sight, Err(ApiError::NotFound(_))) {
+            self.folder_is_gone(folder)?;
+            folder = FolderId::ROOT;
+            sight = self.see(folder, group).await?;
+        }
+        let (mut told, mut there) = (Vec::new(), Vec::new());
+        let mut taken: HashSet<FileId> = HashSet::new();
+        for upload in group {
+            let found = match &sight {
+                Ok(sight) => self.find(upload, folder, sight, &taken).await?,
+                Err(e) => Found::Unknown(e.to_string()),
+            };
+            match found {
+                Found::There(file) => {
+                    taken.insert(file.id.clone());
+                    there.push((upload.clone(), file));
+                }
+                Found::Told(file) => {
+                    taken.insert(file.id.clone());
+                    told.push((upload.clone(), file));
+                }
+                Found::Missing if self.tree.is_wanted(upload.ino)? => {
+                    self.sent_in_vain(upload, "it did not arrive")?;
+                }
+                Found::Missing => self.tree.upload_failed(upload.ino)?,
+                Found::Unknown(why) => {
+                    let later = self.later(upload.attempts + 1);
+                    self.tree.postpone(upload.ino, later, &why)?;
+                }
+            }
+        }
+        self.arrived(there)?;
+        self.confirm(told).await
+    }
+
+    /// They are looked for once listings have caught up with what was sent.
+    pub(super) fn wait_for_lag(&self, group: &[Underway]) -> Result<(), UploadError> {
+        for upload in group {
+            self.tree.postpone(
+                upload.ino,
+                upload.started.after(self.api.limits().listing_lag),
+                "waiting for the service's listing to show whether it arrived",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Asks a folder for what may be the result of these uploads, as often as it takes.
+    async fn see(
+        &self,
+        folder: FolderId,
+        group: &[Underway],
+    ) -> Result<Result<Sight, ApiError>, UploadError> {
+        let listing = match self.api.list_folder(folder, Class::Upload).await {
+            Ok(listing) => listing,
+            Err(e) => return Ok(Err(e)),
+        };
+        let dates = dates(&listing.files);
+        let mut files = Vec::new();
+        self.add_new(&mut files, listing.files, group)?;
+        if !listing.truncated {
+            return Ok(Ok(Sight { files, whole: true }));
+        }
+        let begun: Option<Vec<Timestamp>> = group.iter().map(|u| self.earliest(u)).collect();
+        let mut plan = match begun.into_iter().flatten().min() {
+            Some(begun) => Plan::since(begun),
+            None => Plan::new(&dates),
+        };
+        let all_there = |files: &[FileItem]| {
+            let is_there = |upload| files.iter().any(|file| is_surely(upload, file));
+            group.iter().all(is_there)
+        };
+        while !all_there(&files)
+            && let Some((slice, window)) = plan.next()
+        {
+            let answer = match self.api.list_files(folder, window, Class::Upload).await {
+                Ok(answer) => answer,
+                Err(e) => return Ok(Err(e)),
+            };
+            let dates = self::dates(&answer.files);
+            match answer.truncated {
+                true => plan.cut(slice, window, &dates),
+                false => plan.whole(window, &dates),
+            }
+            self.add_new(&mut files, answer.files, group)?;
+        }
+        let whole = plan.left() == 0 && !plan.is_overfull();
+        Ok(Ok(Sight { files, whole }))
+    }
+
+    /// Keeps of what a folder shows that which may be the result of these uploads.
+    fn add_new(
+        &self,
+        files: &mut Vec<FileItem>,
+        shown: Vec<FileItem>,
+        group: &[Underway],
+    ) -> Result<(), UploadError> {
+        let now = Time::now();
+        for file in shown {
+            if group.iter().any(|upload| may_be(upload, &file))
+                && !files.iter().any(|known| known.id == file.id)
+                && self.tree.may_be_new(&file.id, now)?
+            {
+                files.push(file);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds an upload in what its folder shows, without what is `taken` for others.
+    async fn find(
+        &self,
+        upload: &Underway,
+        folder: FolderId,
+        sight: &Sight,
+        taken: &HashSet<FileId>,
+    ) -> Result<Found, UploadError> {
+        let wanted = self.tree.is_wanted(upload.ino)?;
+        if !wanted && self.tree.has_rival(upload)? {
+            let why = "another upload of that name is not settled yet";
+            return Ok(Found::Unknown(why.to_owned()));
+        }
+        let shown = sight.files.iter();
+        for file in shown.filter(|file| may_be(upload, file) && !taken.contains(&file.id)) {
+            if upload.way.told() == Some(&file.id) {
+                return Ok(Found::Told(UploadedFile {
+                    id: file.id.clone(),
+                    name: file.name.clone(),
+                    size: file.size,
+                    checksum: file.checksum,
+                }));
+            }
+            let checksum = match file.checksum {
+                Some(checksum) => Some(checksum),
+                None => match self.api.file_info(&file.id, Class::Upload).await {
+                    Ok(info) => info.checksum,
+                    Err(ApiError::NotFound(_)) => continue,
+                    Err(e) => return Ok(Found::Unknown(e.to_string())),
+                },
+            };
+            let sent = self.sent(upload).await?;
+            let is_ours = match (sent, checksum) {
+                (Some(sent), Some(there)) => sent == there,
+                _ => wanted && !self.is_older(upload, file),
+            };
+            if is_ours {
+                return Ok(Found::There(RemoteFile {
+                    id: file.id.clone(),
+                    place: RemotePlace {
+                        folder,
+                        name: file.name.clone(),
+                    },
+                    size: file.size,
+                    whirlpool: checksum.or(sent),
+                }));
+            }
+        }
+        Ok(match sight.whole {
+            true => Found::Missing,
+            false => Found::Unknown(
+                "its folder has too many files of one second to be seen whole".to_owned(),
+            ),
+        })
+    }
+
+    /// Before when the result of an upload is not dated, which may be when its first byte came.
+    /// How copies are dated is not known.
+    fn earliest(&self, upload: &Underway) -> Option<Timestamp> {
+        match upload.way {
+            Way::Upload { .. } => {
+                let longest = self.api.limits().upload_time;
+                let begun = upload.started.before(CLOCKS + longest);
+                Timestamp::from_nanosecond(begun.0.into()).ok()
+            }
+            Way::Copy { .. } => None,
+        }
+    }
+
+    fn is_older(&self, upload: &Underway, file: &FileItem) -> bool {
+        let earliest = self.earliest(upload);
+        file.date
+            .zip(earliest)
+            .is_some_and(|(date, earliest)| date < earliest)
+    }
+}
+
+/// Whether a file that a folder shows may be the result of an upload, by what a listing tells.
+fn may_be(upload: &Underway, file: &FileItem) -> bool {
+    let other = |(one, other)| one != other;
+    upload.way.told() == Some(&file.id)
+        || (upload.way.told().is_none()
+            && file.name == upload.at.name
+            && file.size == upload.size
+            && !file.checksum.zip(upload.whirlpool).is_some_and(other))
+}
+
+/// Whether no other file that a folder shows can be it rather.
+fn is_surely(upload: &Underway, file: &FileItem) -> bool {
+    may_be(upload, file)
+        && (upload.way.told().is_some() || file.checksum.is_some() && upload.whirlpool.is_some())
+}
+
+fn dates(files: &[FileItem]) -> Vec<DateTime> {
+    let dates = files.iter().filter_map(|file| file.date);
+    dates.map(clock_of).collect()
+}
