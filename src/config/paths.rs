@@ -42,6 +42,8 @@ impl Paths {
             None => data()?.join("fichierfs").join(&name),
         };
         let cache = match &settings.cache_dir {
+            // Below that of the account, whose files are not to be taken for strays.
+            Some(path) if settings.share.is_some() => path.join(&name),
             Some(path) => path.clone(),
             None => dirs::cache_dir()
                 .ok_or(ConfigError::NoHome)?
@@ -172,6 +174,20 @@ mod tests {
             assert!(cache.ends_with("fichierfs/share-Ab3dEfGh"));
         }
         assert!(settings.is_read_only());
+        let beside = |share: &str| {
+            let flags = vec![("share", share.to_owned()), ("cache_dir", "/c".to_owned())];
+            let layers = Layers {
+                flags,
+                ..Layers::default()
+            };
+            let settings = resolve(&layers).unwrap().settings;
+            Paths::new(&settings, None).unwrap().cache
+        };
+        assert_eq!(beside(""), Path::new("/c"));
+        assert_eq!(
+            beside("https://1fichier.com/dir/Ab3dEfGh"),
+            Path::new("/c/share-Ab3dEfGh")
+        );
     }
 
     #[test]
