@@ -23,11 +23,15 @@ pub fn content_due(tx: &Transaction<'_>, ino: Ino, not_before: Time) -> rusqlite
     Ok(())
 }
 
-/// Whether a file of the service may be the result of an upload under way.
+/// Whether a file of the service may be the result of an upload under way. One to a folder that
+/// is gone is stored in the root (API notes 3.2).
 pub(super) fn is_being_sent(c: &Connection, file: &RemoteFile) -> rusqlite::Result<bool> {
     c.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM attempt
-             WHERE node IS NOT NULL AND folder = ?1 AND name = ?2 AND size = ?3)",
+             WHERE node IS NOT NULL AND name = ?2 AND size = ?3
+                 AND (folder = ?1 OR (?1 = 0 AND NOT EXISTS (SELECT 1 FROM node AS there
+                     WHERE there.kind = 1 AND there.rid = CAST(attempt.folder AS TEXT)
+                         AND there.parent IS NOT NULL))))",
     )?
     .query_row(
         params![int(file.place.folder.0), file.place.name, int(file.size)],

@@ -18,16 +18,13 @@ use tokio::task::block_in_place;
 
 use super::failure::{Failure, judge};
 use super::plan::{CopyOf, Named, Source};
+use super::settle::ASKED_ABOUT;
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class, UploadedFile};
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
 use crate::staging::Version;
 use crate::tree::journal::{Copying, Task, Underway, Way};
 use crate::tree::{ROOT, RemotePlace};
-
-/// Copies that are asked about one by one. To do so with more would get us locked out (API notes
-/// 2.3): one listing tells of all of them, later.
-const ASKED_ABOUT: usize = 4;
 
 impl Context {
     /// Of what is to be sent, that which is a copy.
