@@ -13,7 +13,7 @@ use crate::api::{ApiError, Class};
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::tree::journal::{Detour, Who};
 use crate::tree::removals::Removal;
-use crate::tree::{Change, Node, Remote, RemotePlace};
+use crate::tree::{Change, Kind, Node, Remote, RemotePlace};
 
 /// How often it is believed that the service does not know what its listing shows: it was
 /// asked for in company, and alone.
@@ -376,7 +376,11 @@ impl Context {
             }
         };
         // Where not all of it came, what was said of the node alone decides.
-        let told = !listing.truncated || asked_for == 1;
+        let lacks = |kind| match kind {
+            Kind::Folder => listing.lacks_folders,
+            Kind::File | Kind::Symlink => listing.lacks_files,
+        };
+        let told = |kind| asked_for == 1 || !(listing.truncated || lacks(kind));
         let mut found = false;
         for node in nodes {
             let shown = match &node.remote {
@@ -384,7 +388,7 @@ impl Context {
                 Remote::Folder(folder) => listing.folders.iter().any(|f| f.id == folder.id),
                 Remote::None => continue,
             };
-            if !shown && told && !self.tree.is_ahead(node.ino, asked)? {
+            if !shown && told(node.kind) && !self.tree.is_ahead(node.ino, asked)? {
                 tracing::info!(path = %self.path(node.ino), "gone from the service");
                 self.tell(self.tree.vanished(node.ino)?);
                 found = true;
