@@ -135,12 +135,17 @@ pub fn key(settings: &Settings) -> Result<ApiKey, Failure> {
     Ok(config::find_key(settings, |name| std::env::var(name).ok())?)
 }
 
-/// The key and passwords for a mount. A public folder can be shown without a key.
+/// The key for a mount. A public folder can be shown without one.
+pub fn key_if_needed(settings: &Settings) -> Result<Option<ApiKey>, Failure> {
+    match config::find_key(settings, |name| std::env::var(name).ok()) {
+        Err(ConfigError::NoKey) if settings.share.is_some() => Ok(None),
+        found => Ok(Some(found?)),
+    }
+}
+
+/// The key and passwords for a mount.
 pub fn secrets(settings: &Settings) -> Result<Secrets, Failure> {
-    let key = match config::find_key(settings, |name| std::env::var(name).ok()) {
-        Err(ConfigError::NoKey) if settings.share.is_some() => None,
-        found => Some(found?),
-    };
+    let key = key_if_needed(settings)?;
     let passwords = config::find_passwords(settings)?;
     Ok(Secrets { key, passwords })
 }

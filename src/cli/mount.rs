@@ -94,11 +94,11 @@ fn reread(args: &MountArgs, set_level: SetLevel) -> Result<Reread, Failure> {
     Ok(Arc::new(move || {
         let loaded = load::load(&config, load::NamedFile::Exists, &flags, &options);
         let loaded = loaded.map_err(|failure| failure.line)?;
-        let secrets = load::secrets(&loaded.settings).map_err(|failure| failure.line)?;
+        let key = load::key_if_needed(&loaded.settings).map_err(|failure| failure.line)?;
         set_level(loaded.settings.log_level);
         Ok(Fresh {
             settings: loaded.settings,
-            key: secrets.key,
+            key,
         })
     }))
 }

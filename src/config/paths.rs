@@ -37,14 +37,17 @@ impl Paths {
             None => folder_name(profile.unwrap_or(NO_PROFILE)),
         };
         let data = || dirs::data_local_dir().ok_or(ConfigError::NoHome);
+        // A folder that is given is given for accounts.
+        let given = |path: &PathBuf| match &settings.share {
+            Some(_) => path.join(&name),
+            None => path.clone(),
+        };
         let state = match &settings.state_dir {
-            Some(path) => path.clone(),
+            Some(path) => given(path),
             None => data()?.join("fichierfs").join(&name),
         };
         let cache = match &settings.cache_dir {
-            // Below that of the account, whose files are not to be taken for strays.
-            Some(path) if settings.share.is_some() => path.join(&name),
-            Some(path) => path.clone(),
+            Some(path) => given(path),
             None => dirs::cache_dir()
                 .ok_or(ConfigError::NoHome)?
                 .join("fichierfs")
@@ -173,21 +176,19 @@ mod tests {
             assert!(state.ends_with("fichierfs/share-Ab3dEfGh"));
             assert!(cache.ends_with("fichierfs/share-Ab3dEfGh"));
         }
-        assert!(settings.is_read_only());
-        let beside = |share: &str| {
-            let flags = vec![("share", share.to_owned()), ("cache_dir", "/c".to_owned())];
-            let layers = Layers {
-                flags,
-                ..Layers::default()
-            };
-            let settings = resolve(&layers).unwrap().settings;
-            Paths::new(&settings, None).unwrap().cache
+        let layers = Layers {
+            flags: vec![
+                ("share", "dir/Ab3dEfGh".to_owned()),
+                ("cache_dir", "/c".to_owned()),
+                ("state_dir", "/s".to_owned()),
+            ],
+            ..Layers::default()
         };
-        assert_eq!(beside(""), Path::new("/c"));
-        assert_eq!(
-            beside("https://1fichier.com/dir/Ab3dEfGh"),
-            Path::new("/c/share-Ab3dEfGh")
-        );
+        let given = Paths::new(&resolve(&layers).unwrap().settings, None).unwrap();
+        let [state, cache, _] = given.all();
+        assert_eq!(state, Path::new("/s/share-Ab3dEfGh"));
+        assert_eq!(cache, Path::new("/c/share-Ab3dEfGh"));
+        assert!(settings.is_read_only());
     }
 
     #[test]

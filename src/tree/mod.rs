@@ -9,8 +9,9 @@
 //!
 //! - [`names`]: how a name here and a name there correspond; pure.
 //! - [`changes`]: what system calls do to the wanted half.
-//! - [`merge`]: what a listing does to the confirmed half, and to the wanted one
-//!   where the user has no wish of his own.
+//! - [`listing`]: one answer of the service about one folder.
+//! - `merge`: what a listing does to the confirmed half, and to the wanted one
+//!   where the user has no wish of his own; `vanished`: what becomes of what is gone.
 //! - [`journal`]: what is to be done, and what was done; for `upload`.
 //! - `local`: files that stay here.
 //! - [`clock`]: times follow the system's clock where that is put back.
@@ -18,7 +19,7 @@
 //! - [`refresh`]: fetches listings, one at a time for a folder.
 //! - [`source`]: where listings come from.
 //! - [`walk`]: lists all below a folder anew.
-//! - `complete`, `slices`: folders of more files than a listing holds.
+//! - `complete`, `completing`, `slices`: folders of more files than a listing holds.
 //!
 //! Look-ups have three answers ([`Lookup`]); what is not known is never said to
 //! be gone.
@@ -33,11 +34,14 @@ pub mod cancel;
 pub mod changes;
 pub mod clock;
 mod complete;
+mod completing;
+mod convert;
 mod error;
 pub mod events;
 pub mod journal;
+pub mod listing;
 mod local;
-pub mod merge;
+mod merge;
 #[cfg(test)]
 mod name_tests;
 pub mod names;
@@ -51,6 +55,7 @@ pub mod source;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod vanished;
 pub mod walk;
 mod wanted;
 
@@ -60,7 +65,7 @@ use std::time::Duration;
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::store::Store;
 
-pub use complete::Progress;
+pub use completing::Progress;
 pub use error::TreeError;
 pub use events::Change;
 pub use node::{Access, Kind, Known, Lookup, Node, Place, ROOT, Remote, RemoteFile, RemotePlace};
