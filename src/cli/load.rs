@@ -91,7 +91,9 @@ pub fn read(
         &mut settings.log_file,
     ];
     for path in places.into_iter().flatten() {
-        *path = std::path::absolute(&path).map_err(|error| ConfigError::File {
+        let from_base = args.base.as_ref().map(|base| base.join(&path));
+        let from = from_base.as_ref().unwrap_or(path);
+        *path = std::path::absolute(from).map_err(|error| ConfigError::File {
             path: path.clone(),
             error,
         })?;

@@ -9,6 +9,7 @@ use super::show::{self, Countdown};
 use super::{Outcome, load};
 use crate::control::protocol::{Backlog, Parting};
 use crate::control::{Client, ControlError};
+use crate::daemon;
 use crate::fuse::health;
 
 /// How long one request waits: also how often the countdown moves.
@@ -32,7 +33,8 @@ pub(super) async fn run(args: &UnmountArgs) -> Outcome {
     }
     let usual = daemon.stop(Parting::Drain).await?;
     let left = drained(&daemon, args.drain_timeout.unwrap_or(usual)).await?;
-    if !left.is_drained() {
+    // Another daemon may have taken over; that one is not asked to stop.
+    if !left.is_drained() && matches!(daemon.is_same().await, Ok(true)) {
         match daemon.stop(Parting::Leave).await {
             // It came to its end at this very moment.
             Err(ControlError::Gone(_) | ControlError::Socket { .. }) => {}
@@ -69,31 +71,40 @@ fn clear(mountpoint: Option<&Path>) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Waits for the queue of a daemon that ends by itself once it is empty.
+/// Waits for the queue of a daemon that ends by itself once it is empty; it may also be killed, or
+/// give way to another one.
 async fn drained(daemon: &Client, at_most: Duration) -> Result<Backlog, Failure> {
     let countdown = Countdown::new("unmounted, sending what is queued");
     let until = Instant::now() + at_most;
-    let mut left = Backlog::default();
+    let mut silent: Option<Instant> = None;
     loop {
         let now = Instant::now();
-        match daemon
-            .wait(STEP.min(until.saturating_duration_since(now)))
-            .await
-        {
-            Ok(backlog) => left = backlog,
-            // It has ended, as it does when all that can be done is done.
+        let step = STEP.min(until.saturating_duration_since(now));
+        let asked = match daemon.is_same().await {
+            Ok(true) => daemon.wait(step).await,
+            // The one that has the state now knows what is left.
+            Ok(false) => return Ok(daemon.wait(Duration::ZERO).await?),
+            Err(error) => Err(error),
+        };
+        match asked {
+            Ok(left) => {
+                silent = None;
+                countdown.left(&left);
+                if left.is_drained() || now >= until {
+                    return Ok(left);
+                }
+            }
             Err(ControlError::Gone(_) | ControlError::Socket { .. }) => {
-                return Ok(Backlog {
-                    uploads: left.failed,
-                    failed: left.failed,
-                    ..Backlog::default()
-                });
+                if let Some(left) = daemon::left_in(&daemon.hello().state_dir)? {
+                    return Ok(left);
+                }
+                if silent.get_or_insert(now).elapsed() > END {
+                    let line = "unmounted, but what is left is not known: the state is in use, and nobody answers for it";
+                    return Err(Failure::new(Exit::Failed, line));
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(error) => return Err(error.into()),
-        }
-        countdown.left(&left);
-        if left.is_drained() || now >= until {
-            return Ok(left);
         }
     }
 }
@@ -101,7 +112,7 @@ async fn drained(daemon: &Client, at_most: Duration) -> Result<Backlog, Failure>
 /// Waits for the process to end, so that a mount or a shutdown may follow.
 async fn ended(daemon: &Client, left: Backlog) -> Outcome {
     let until = Instant::now() + END;
-    while daemon.is_alive().await {
+    while matches!(daemon.is_same().await, Ok(true)) {
         if Instant::now() > until {
             let pid = daemon.hello().pid;
             let line = format!(

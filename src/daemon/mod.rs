@@ -52,6 +52,8 @@ use crate::control::{Scrape, server::Server, socket};
 use crate::fuse::{
     self, Deadlines, FuseOptions, Mount, MountError, MountOptions, Mountpoint, News, Session, Ttl,
 };
+use crate::store::Store;
+use crate::tree::Tree;
 
 pub use account::NewKey;
 pub use answers::Handle;
@@ -181,7 +183,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let (paths, here) = (setup.paths, runtime.clone());
     let below =
         blocking(move || Below::build(&settings, &paths, setup.secrets, news, &here)).await?;
-    shown::bind(&below, &setup.settings).await?;
+    let bond = shown::bind(&below, &setup.settings).await?;
     let tree = below.tree.clone();
     let clock = blocking(move || clock::begin(tree)).await?;
     let root = places::root(&below, &setup.settings).await?;
@@ -253,6 +255,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let account = tokio::spawn(shown::keep_account(
         shared.parts.clone(),
         shared.settings.clone(),
+        bond,
     ));
     let content = shared.parts.below.content.clone();
     let looks = tokio::spawn(shared.rates.clone().keep(content));
@@ -270,6 +273,20 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         (cache_lock, lock),
     ));
     Ok(Running { handle, life })
+}
+
+/// What is queued in a state that no daemon has; `None` where one has it.
+///
+/// # Errors
+/// The lock or the database cannot be used.
+pub fn left_in(state_dir: &Path) -> Result<Option<Backlog>, StartError> {
+    let looked = while_idle(state_dir, || -> Result<Backlog, StartError> {
+        let store = Store::open(&state_dir.join(DATABASE))?;
+        Ok(answers::backlog(
+            &Tree::new(store, Duration::ZERO).backlog()?,
+        ))
+    })?;
+    looked.transpose()
 }
 
 /// Whether something can be mounted there; before any folder is made, since
