@@ -1,7 +1,7 @@
 //! How what was written gets into the database.
 //!
-//! Closing a file (each `close` of each duplicate: `flush`) seals its content as
-//! a version and stores that, its size and times, and the intent to send it, in one
+//! Closing a file that was open for writing (each `close` of each duplicate: `flush`) seals
+//! its content as a version and stores that, its size and times, and the intent to send it, in one
 //! transaction. After that the process may be killed. For `fsync` the bytes go to the
 //! disk first and the transaction is one that survives a power cut.
 
@@ -67,7 +67,7 @@ impl Vfs {
     /// A descriptor of this handle was closed.
     pub fn flush(&self, fh: Fh) -> Answer<()> {
         match self.inner.handles.file(fh) {
-            Ok(handle) if handle.hold.content.is_dirty() => {
+            Ok(handle) if self.closes_a_version(&handle.hold) => {
                 let vfs = self.clone();
                 // Bytes that replace others go to the disk first.
                 self.blocking(move || vfs.save(&handle.hold))
@@ -77,6 +77,12 @@ impl Vfs {
             Ok(_) => Answer::Now(Ok(())),
             Err(e) => Answer::Now(Err(e)),
         }
+    }
+
+    /// Whether a close of this handle is the end of a version. That of a reader is none: what
+    /// a writer has half written is not to be seen by the next process.
+    fn closes_a_version(&self, hold: &Hold) -> bool {
+        hold.content.is_dirty() && (hold.access.writes() || !self.inner.inodes.has_writer(hold.ino))
     }
 
     /// Brings a file to the disk.
@@ -128,7 +134,7 @@ impl Vfs {
             Ok(handle) => handle,
             Err(e) => return Answer::Now(Err(e)),
         };
-        if !handle.hold.content.is_dirty() {
+        if !self.closes_a_version(&handle.hold) {
             return Answer::Now(Ok(()));
         }
         // Pages of a mapping were written after the last close.
@@ -262,8 +268,8 @@ mod tests {
     use crate::tree::ROOT;
     use crate::tree::journal::Task;
     use crate::tree::merge::Listing;
-    use crate::vfs::SyncScope;
     use crate::vfs::testing::{BOTH, House, READ, WRITE};
+    use crate::vfs::{OpenFlags, SyncScope};
 
     fn due(house: &House, ino: Ino, later: std::time::Duration) -> bool {
         let at = Time::now().after(later);
@@ -322,6 +328,34 @@ mod tests {
         assert!(!due(&house, ino, DELAY));
         house.next_process();
         assert!(due(&house, ino, DELAY));
+    }
+
+    #[test]
+    fn a_readers_close_does_not_store_what_a_writer_has_half_written() {
+        let mut house = House::new();
+        let ino = house.remote("film", b"old version").ino;
+        let writer = house.open(ino, BOTH);
+        house.write(writer, 0, b"half");
+        let reader = house.open(ino, READ);
+        assert_eq!(house.read(reader), "halfversion");
+        house.close(reader);
+        assert!(house.node("film").pending.is_empty());
+        house.next_process();
+        assert_eq!(house.content("film"), "old version");
+    }
+
+    #[test]
+    fn who_cuts_a_file_that_nobody_writes_to_stores_that() {
+        let mut house = House::new();
+        let ino = house.file("a", b"content");
+        let cut = OpenFlags {
+            truncate: true,
+            ..READ
+        };
+        let fh = house.open(ino, cut);
+        house.ok(house.vfs.flush(fh));
+        house.next_process();
+        assert_eq!(house.content("a"), "");
     }
 
     #[test]
