@@ -29,7 +29,6 @@ const ANN: Caller = Caller {
 
 const BOTH: OpenFlags = OpenFlags {
     access: OpenAccess::ReadWrite,
-    append: false,
     truncate: true,
     exclusive: false,
     sync: false,
