@@ -179,6 +179,7 @@ fn an_open_file_can_begin_and_cease_to_append() {
     set(OFlag::O_APPEND);
     file.write_all_at(b"end", 0).unwrap();
     assert_eq!(text(&path), "abc\0\0Zend");
+    drop(file);
     mounted.drain();
     tree::assert_account_is(&world, mounted.path());
     mounted.unmount();
