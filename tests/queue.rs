@@ -14,9 +14,11 @@ use fichierfs::sim::{self, Fault, FaultKind, SimConfig, Simulator};
 use fichierfs::staging::{Staging, StagingOptions};
 use fichierfs::store::Store;
 use fichierfs::tree::refresh::Refresher;
-use fichierfs::tree::{ROOT, Tree};
+use fichierfs::tree::{Lookup, ROOT, Tree};
 use fichierfs::upload::{self, UploadOptions, Uploader};
-use fichierfs::vfs::{self, Answer, Caller, Error, OpenAccess, OpenFlags, Vfs, VfsOptions};
+use fichierfs::vfs::{
+    self, Answer, Caller, Error, OpenAccess, OpenFlags, RenameMode, Vfs, VfsOptions,
+};
 use tokio::runtime::Handle;
 
 const SCALE: f64 = 100.0;
@@ -60,7 +62,11 @@ impl Process {
             api.clone(),
             store.clone(),
             &dir.join("cache"),
-            ContentOptions::default(),
+            ContentOptions {
+                // In the time of the simulator, too.
+                data_deadline: Duration::from_secs(1),
+                ..ContentOptions::default()
+            },
             Handle::current(),
         )
         .unwrap();
@@ -126,12 +132,21 @@ impl Process {
     }
 
     async fn write(&self, parent: Ino, name: &str, content: &[u8]) {
-        let created = self.vfs.create(parent, OsStr::new(name), 0o644, BOTH, ANN);
-        let fh = wait(created).await.unwrap().1.fh;
-        wait(self.vfs.write(fh, 0, content)).await.unwrap();
-        wait(self.vfs.flush(fh)).await.unwrap();
-        wait(self.vfs.release(fh)).await.unwrap();
+        write(&self.vfs, parent, name, content).await;
         self.uploader.wake_handle().notify_one();
+    }
+
+    async fn lookup(&self, parent: Ino, name: &str) -> Option<Ino> {
+        let found = wait(self.vfs.lookup(parent, OsStr::new(name))).await;
+        found.ok().map(|entry| entry.attr.ino)
+    }
+
+    async fn rename(&self, name: &str, to: (Ino, &str)) {
+        let (name, new) = (OsStr::new(name), OsStr::new(to.1));
+        let renamed = self
+            .vfs
+            .rename(ROOT, name, to.0, new, RenameMode::Replace, ANN);
+        wait(renamed).await.unwrap();
     }
 
     async fn drained(&self) {
@@ -141,6 +156,14 @@ impl Process {
     fn failed(&self) -> u64 {
         self.tree.backlog().unwrap().failed
     }
+}
+
+async fn write(vfs: &Vfs, parent: Ino, name: &str, content: &[u8]) {
+    let created = vfs.create(parent, OsStr::new(name), 0o644, BOTH, ANN);
+    let fh = wait(created).await.unwrap().1.fh;
+    wait(vfs.write(fh, 0, content)).await.unwrap();
+    wait(vfs.flush(fh)).await.unwrap();
+    wait(vfs.release(fh)).await.unwrap();
 }
 
 async fn wait<T>(answer: Answer<T>) -> Result<T, Error> {
@@ -377,11 +400,7 @@ async fn a_file_that_cannot_be_read_here_does_not_stop_the_others() {
         first.uploader.stop().await;
         wait(first.vfs.opendir(ROOT)).await.unwrap();
         for name in ["a", "b", "c"] {
-            let created = first.vfs.create(ROOT, OsStr::new(name), 0o644, BOTH, ANN);
-            let fh = wait(created).await.unwrap().1.fh;
-            wait(first.vfs.write(fh, 0, name.as_bytes())).await.unwrap();
-            wait(first.vfs.flush(fh)).await.unwrap();
-            wait(first.vfs.release(fh)).await.unwrap();
+            write(&first.vfs, ROOT, name, name.as_bytes()).await;
         }
     }
     let staged = std::fs::read_dir(dir.path().join("staging")).unwrap();
@@ -393,4 +412,279 @@ async fn a_file_that_cannot_be_read_here_does_not_stop_the_others() {
     second.drained().await;
     assert_eq!(sim.account().file_paths().len(), 2);
     second.uploader.stop().await;
+}
+
+/// An account with a folder `d` and files `a`, `b`, `c`, all of it listed. Gives `d`.
+async fn with_files(sim: &Simulator, process: &Process) -> Ino {
+    sim.account().add_folder("d").unwrap();
+    for name in ["a", "b", "c"] {
+        sim.account().add_file(name, name.as_bytes()).unwrap();
+    }
+    process.list(ROOT).await;
+    let d = process.lookup(ROOT, "d").await.unwrap();
+    process.list(d).await;
+    d
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_gone_is_asked_for_once() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    let d = with_files(&sim, &process).await;
+    sim.account().delete("a").unwrap();
+    process.rename("a", (d, "a")).await;
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    assert_eq!(process.lookup(d, "a").await, None);
+    assert_eq!(sim.report().calls_of("file/mv"), 1);
+    let failing: u64 = sim.report().failing.values().sum();
+    assert_eq!(failing, 1);
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_gone_does_not_split_what_goes_with_it() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    with_files(&sim, &process).await;
+    let message = "Resource not found #469".to_owned();
+    let unknown = FaultKind::Ko {
+        message,
+        status: 404,
+    };
+    let gone = sim.account().file_id("b").unwrap();
+    sim.faults()
+        .add(Fault::new("file/rename", unknown).only(gone).always());
+    sim.account().delete("b").unwrap();
+    for (name, to) in [("a", "x"), ("b", "y"), ("c", "z")] {
+        process.rename(name, (ROOT, to)).await;
+    }
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    let mut paths = sim.account().file_paths();
+    paths.sort();
+    assert_eq!(paths, ["x", "z"]);
+    assert_eq!(process.lookup(ROOT, "y").await, None);
+    assert_eq!(sim.report().calls_of("file/rename"), 2);
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_left_out_is_not_asked_for_for_ever() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    sim.change_quirks(|quirks| quirks.rm_unknown = sim::RmUnknown::Ignore);
+    let process = Process::start(&sim, dir.path());
+    let d = with_files(&sim, &process).await;
+    for name in ["a", "b"] {
+        sim.account().delete(name).unwrap();
+    }
+    process.rename("a", (d, "a")).await;
+    process.rename("b", (ROOT, "y")).await;
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    assert_eq!(process.lookup(d, "a").await, None);
+    assert_eq!(process.lookup(ROOT, "y").await, None);
+    assert_eq!(process.failed(), 0);
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_file_that_may_not_be_removed_does_not_keep_the_others() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    with_files(&sim, &process).await;
+    let message = "Resource not allowed #631".to_owned();
+    let refused = FaultKind::Ko {
+        message,
+        status: 403,
+    };
+    let kept = sim.account().file_id("b").unwrap();
+    sim.faults()
+        .add(Fault::new("file/rm", refused).only(kept).always());
+    for name in ["a", "b", "c"] {
+        wait(process.vfs.unlink(ROOT, OsStr::new(name), ANN))
+            .await
+            .unwrap();
+    }
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    assert_eq!(sim.account().file_paths(), ["b"]);
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_file_that_is_refused_does_not_keep_the_others() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    sim.change_quirks(|quirks| quirks.mixed_names = sim::Mixed::Refuse);
+    // They are all there when the queue begins, and so travel together.
+    let first = Process::start(&sim, dir.path());
+    first.list(ROOT).await;
+    first.uploader.stop().await;
+    let first = first.vfs;
+    for name in ["a", "b", "c", "d", "e"] {
+        write(&first, ROOT, name, name.as_bytes()).await;
+    }
+    drop(first);
+    sim.account().add_folder("b").unwrap();
+    let process = Process::start(&sim, dir.path());
+    until(|| sim.account().file_paths().len() == 4).await;
+    assert_eq!(process.failed(), 0);
+    // Nobody knows the words of the refusal: it is not believed soon.
+    sim.account().rename("b", "elsewhere").unwrap();
+    process.drained().await;
+    assert_eq!(process.failed(), 0);
+    assert_eq!(sim.account().content("b").unwrap(), b"b");
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_that_nobody_knows_are_not_believed_soon() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let sentence = "Une panne dont personne ne sait rien".to_owned();
+    sim.faults()
+        .add(Fault::new("upload", FaultKind::UploadRefused { sentence }).times(6));
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    process.write(ROOT, "a", b"content").await;
+    process.drained().await;
+    assert_eq!(process.failed(), 0);
+    assert_eq!(sim.account().content("a").unwrap(), b"content");
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_waits_for_its_unchanged_bytes_as_long_as_it_takes() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let content = vec![7; 3 << 20];
+    sim.account().add_file("f", &content).unwrap();
+    let lock = FaultKind::Flood {
+        lock: sim::LockKind::User,
+        seconds: None,
+    };
+    sim.faults().add(Fault::new("download/get_token", lock));
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let f = process.lookup(ROOT, "f").await.unwrap();
+    let flags = OpenFlags {
+        truncate: false,
+        ..BOTH
+    };
+    let fh = wait(process.vfs.open(f, flags, ANN)).await.unwrap().fh;
+    wait(process.vfs.write(fh, 0, b"edit")).await.unwrap();
+    wait(process.vfs.flush(fh)).await.unwrap();
+    wait(process.vfs.release(fh)).await.unwrap();
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    assert_eq!(process.failed(), 0);
+    assert_eq!(sim.account().content("f").unwrap()[..5], *b"edit\x07");
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_made_a_moment_ago_is_not_given_up_for_one_answer() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    sim.change_quirks(|quirks| quirks.mkdir_existing = sim::Existing::Duplicate);
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let d = process.mkdir(ROOT, "d").await;
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    let unknown = FaultKind::Ko {
+        message: "Folder not found #342".to_owned(),
+        status: 404,
+    };
+    let id = sim.account().folder_id("d").unwrap();
+    sim.faults()
+        .add(Fault::new("folder/mkdir", unknown).only(id));
+    process.mkdir(d, "e").await;
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    let folders = sim.account().entries();
+    let mut folders: Vec<_> = folders.iter().map(|entry| entry.path.as_str()).collect();
+    folders.sort_unstable();
+    assert_eq!(folders, ["d", "d/e"]);
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_to_be_replaced_has_its_name_again_once_the_rename_is_given_up() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    with_files(&sim, &process).await;
+    let refused = || FaultKind::Ko {
+        message: "Resource not allowed #631".to_owned(),
+        status: 403,
+    };
+    let (a, b) = (
+        sim.account().file_id("a").unwrap(),
+        sim.account().file_id("b").unwrap(),
+    );
+    sim.faults()
+        .add(Fault::new("file/rename", refused()).only(a).always());
+    // It steps aside, and the way back fails at first.
+    sim.faults()
+        .add(Fault::new("file/rename", refused()).only(b).after(1));
+    process.rename("a", (ROOT, "b")).await;
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    let mut paths = sim.account().file_paths();
+    paths.sort();
+    assert_eq!(paths, ["a", "b", "c"]);
+    until(|| {
+        matches!(
+            process.tree.lookup(ROOT, OsStr::new("b")),
+            Ok(Lookup::Exists(_))
+        )
+    })
+    .await;
+    assert_eq!(process.failed(), 0);
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_source_of_a_copy_that_failed_for_good_keeps_nobody_waiting() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    with_files(&sim, &process).await;
+    let (d, b) = (
+        process.lookup(ROOT, "d").await.unwrap(),
+        process.lookup(ROOT, "b").await.unwrap(),
+    );
+    process.rename("b", (d, "film")).await;
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    // An edit that is never sent, and its unchanged bytes are those of the other file.
+    let flags = OpenFlags {
+        truncate: false,
+        ..BOTH
+    };
+    let from = wait(process.vfs.open(b, flags, ANN)).await.unwrap().fh;
+    let created = process
+        .vfs
+        .create(ROOT, OsStr::new("copy"), 0o644, BOTH, ANN);
+    let (entry, opened) = wait(created).await.unwrap();
+    let copied = process.vfs.copy_file_range(from, 0, opened.fh, 0, 1);
+    wait(copied).await.unwrap();
+    let sentence = "Une panne dont personne ne sait rien".to_owned();
+    sim.faults()
+        .add(Fault::new("upload", FaultKind::UploadRefused { sentence }).always());
+    wait(process.vfs.write(opened.fh, 1, b"more"))
+        .await
+        .unwrap();
+    for fh in [from, opened.fh] {
+        wait(process.vfs.flush(fh)).await.unwrap();
+        wait(process.vfs.release(fh)).await.unwrap();
+    }
+    process.tree.park(entry.attr.ino, "too large").unwrap();
+    wait(process.vfs.unlink(d, OsStr::new("film"), ANN))
+        .await
+        .unwrap();
+    wait(process.vfs.rmdir(ROOT, OsStr::new("d"), ANN))
+        .await
+        .unwrap();
+    process.drained().await;
+    // The copy, what it reads from, and the folder in which that is.
+    assert_eq!(process.failed(), 3);
+    assert!(sim.account().file_id("d/film").is_some());
+    process.uploader.stop().await;
 }

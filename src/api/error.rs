@@ -195,6 +195,11 @@ impl fmt::Display for Said {
 }
 
 impl ApiError {
+    /// What the service means that did others of an array and says nothing of this one.
+    pub fn left_out() -> ApiError {
+        ApiError::Unchanged(Said::ours("the service left it out"))
+    }
+
     /// What a person should do about it, in one sentence.
     pub fn advice(&self) -> &'static str {
         match self {

@@ -10,6 +10,9 @@ use crate::config::{
 use crate::control::{Client, ControlError};
 use crate::daemon::Secrets;
 
+/// How the names of our variables begin.
+const PREFIX: &str = "FICHIERFS_";
+
 /// The configuration as it holds.
 pub struct Loaded {
     /// What holds.
@@ -67,7 +70,7 @@ pub fn read(
     let mut layers = Layers {
         file: text.map(|text| (file.clone(), text)),
         profile: args.profile.clone(),
-        environment: std::env::vars().collect(),
+        environment: environment()?,
         mount_options: mount_options.to_vec(),
         flags: flags.0.clone(),
     };
@@ -101,6 +104,22 @@ pub fn read(
         kernel_options: resolved.kernel_options,
         unknown_variables: resolved.unknown_variables,
     })
+}
+
+/// The variables that can be ours; what others are may be no text.
+fn environment() -> Result<Vec<(String, String)>, ConfigError> {
+    let mut ours = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+            continue;
+        };
+        let name = name.to_owned();
+        match value.into_string() {
+            Ok(value) => ours.push((name, value)),
+            Err(_) => return Err(ConfigError::NoText { name }),
+        }
+    }
+    Ok(ours)
 }
 
 /// The file that was named is not there; without a name that is no error.

@@ -21,7 +21,10 @@ pub(super) async fn run(args: &UnmountArgs) -> Outcome {
     if args.if_dead {
         return clear(args.mount.mountpoint.as_deref());
     }
-    let daemon = load::daemon(args.mount.mountpoint.as_deref()).await?;
+    let daemon = match &args.mount.mountpoint {
+        Some(path) => exactly(path).await?,
+        None => load::daemon(None).await?,
+    };
     if args.no_wait {
         let left = daemon.wait(Duration::ZERO).await?;
         daemon.stop(Parting::Leave).await?;
@@ -39,6 +42,20 @@ pub(super) async fn run(args: &UnmountArgs) -> Outcome {
         }
     }
     ended(&daemon, left).await
+}
+
+/// The daemon that is mounted there: a folder in its mount is no mount of its own.
+async fn exactly(path: &Path) -> Result<Client, Failure> {
+    let (daemon, inner) = load::within(path).await?;
+    if inner.as_os_str().is_empty() {
+        return Ok(daemon);
+    }
+    let at = daemon.hello().mountpoint.display();
+    let line = format!(
+        "{} is a folder in the mount on {at}, and no mount of its own",
+        path.display()
+    );
+    Err(Failure::new(Exit::NoMount, line))
 }
 
 /// Takes a mount away that nobody serves any more.

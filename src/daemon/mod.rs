@@ -52,8 +52,8 @@ use crate::fuse::{
     self, Deadlines, FuseOptions, Mount, MountError, MountOptions, Mountpoint, News, Session, Ttl,
 };
 
+pub use account::NewKey;
 pub use answers::Handle;
-pub use bond::NewKey;
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartError;
 pub use lock::while_idle;

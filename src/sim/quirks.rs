@@ -38,7 +38,7 @@ pub struct Quirks {
     pub overlong_listing: Overlong,
     /// 16. Move and rename change the date.
     pub move_changes_date: bool,
-    /// 17. rm of an unknown link.
+    /// 17. rm, mv and rename of an unknown link.
     pub rm_unknown: RmUnknown,
     /// 19. The upload's id at end.pl differs from the one given by get_upload_server.
     pub xid_differs: bool,

@@ -192,14 +192,13 @@ impl Tree {
         })
     }
 
-    /// The service says that the folder itself does not exist. Of the root that is
-    /// not believed.
-    pub fn folder_vanished(&self, folder: Ino) -> Result<Vec<Change>> {
-        if folder == ROOT {
+    /// The service does not have it any more. Of the root that is not believed.
+    pub fn vanished(&self, ino: Ino) -> Result<Vec<Change>> {
+        if ino == ROOT {
             return Ok(Vec::new());
         }
         self.store.write(|tx| {
-            let node = rows::by_ino(tx, folder)?.ok_or(TreeError::NotFound)?;
+            let node = rows::by_ino(tx, ino)?.ok_or(TreeError::NotFound)?;
             vanish(tx, &node)
         })
     }

@@ -249,6 +249,19 @@ impl Refresher {
         drop(self.fly(folder, Ask::until(Class::Refresh, deadline)));
     }
 
+    /// What the service lists in a folder now, for who looks for one object in it; the tree does
+    /// not hear of it.
+    ///
+    /// # Errors
+    /// That of the call.
+    pub async fn look_into(
+        &self,
+        folder: FolderId,
+        class: Class,
+    ) -> Result<api::Listing, ApiError> {
+        self.inner.source.list(folder, class.into()).await
+    }
+
     /// Something shows again in a folder of the service: it is listed again soon.
     pub fn look_again(&self, folder: FolderId) {
         match self.inner.tree.by_folder_id(folder) {

@@ -190,6 +190,39 @@ impl Bench {
         self.tree.ready(self.now, 100, &|_| false).unwrap()
     }
 
+    /// Does what is ready, as the service would, until nothing is. Returns how many calls that was.
+    fn carry_out(&mut self) -> usize {
+        let mut calls = 0;
+        let mut next_folder = 900;
+        loop {
+            let tasks = self.ready();
+            let Some(task) = tasks.into_iter().next() else {
+                return calls;
+            };
+            calls += 1;
+            assert!(calls < 50, "it never ends: {task:?}");
+            match task {
+                Task::Make { ino, at } => {
+                    next_folder += 1;
+                    self.tree.made(ino, FolderId(next_folder), at, self.now)
+                }
+                Task::Move { ino, to, .. } => self.tree.moved(ino, to, self.now),
+                Task::Rename { ino, name, .. } => self.tree.renamed(ino, &name, self.now),
+                Task::Remove(removal) => self.tree.removed(&removal, self.now),
+                Task::Send { .. } | Task::Empty { .. } => panic!("{task:?}"),
+            }
+            .unwrap();
+            self.pass(10);
+        }
+    }
+
+    /// Where the service has a node.
+    fn there(&self, ino: Ino) -> String {
+        let node = self.tree.node(ino).unwrap().unwrap();
+        let place = node.remote.place().unwrap();
+        format!("{}/{}", place.folder, place.name)
+    }
+
     /// What is ready, in words.
     fn todo(&self) -> Vec<String> {
         let mut todo: Vec<String> = self
@@ -521,6 +554,82 @@ fn folders_that_swap_names_step_aside() {
 }
 
 #[test]
+fn folders_swap_names_also_while_something_else_can_be_done() {
+    let bench = Bench::new();
+    bench.list(
+        ROOT,
+        listing(vec![folder(7, "a"), folder(8, "b")], vec![file(1, "f", 1)]),
+    );
+    bench.rename((ROOT, "a"), (ROOT, "t")).unwrap();
+    bench.rename((ROOT, "b"), (ROOT, "a")).unwrap();
+    bench.rename((ROOT, "t"), (ROOT, "b")).unwrap();
+    // Somebody reads it: its removal is ready and is not made.
+    bench.tree.unlink(ROOT, OsStr::new("f"), bench.now).unwrap();
+    let todo = bench.todo();
+    assert_eq!(todo.len(), 2, "{todo:?}");
+    assert!(todo[1].starts_with("rename"), "{todo:?}");
+}
+
+#[test]
+fn a_folder_waits_for_a_name_without_a_call() {
+    let mut bench = Bench::new();
+    bench.list(
+        ROOT,
+        listing(vec![folder(7, "a"), folder(8, "b"), folder(9, "c")], vec![]),
+    );
+    let b = bench.get(ROOT, "b").ino;
+    bench.list(b, listing(vec![], vec![]));
+    // For one that is to be removed, though its removal is not due.
+    bench.tree.rmdir(ROOT, OsStr::new("b"), bench.now).unwrap();
+    bench.rename((ROOT, "a"), (ROOT, "b")).unwrap();
+    let removal = removals_due(&bench);
+    let later = bench.now.after(Duration::from_secs(60));
+    bench
+        .tree
+        .postpone_removal(&removal, later, "the folder is not empty")
+        .unwrap();
+    assert!(bench.todo().is_empty(), "{:?}", bench.todo());
+    // For one whose own rename is not due.
+    bench.rename((ROOT, "c"), (ROOT, "d")).unwrap();
+    let c = bench.get(ROOT, "d").ino;
+    bench.rename((ROOT, "b"), (ROOT, "c")).unwrap();
+    bench.tree.postpone(c, later, "refused").unwrap();
+    assert!(bench.todo().is_empty(), "{:?}", bench.todo());
+    bench.pass(60);
+    assert_eq!(bench.carry_out(), 3);
+    assert_eq!(bench.names(ROOT), ["c", "d"]);
+}
+
+#[test]
+fn a_folder_takes_the_name_of_the_one_that_it_lay_in() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "a")], vec![]));
+    let outer = bench.get(ROOT, "a").ino;
+    bench.list(outer, listing(vec![folder(8, "a")], vec![]));
+    let inner = bench.get(outer, "a").ino;
+    bench.list(inner, listing(vec![], vec![]));
+    bench.rename((outer, "a"), (ROOT, "t")).unwrap();
+    bench.tree.rmdir(ROOT, OsStr::new("a"), bench.now).unwrap();
+    bench.rename((ROOT, "t"), (ROOT, "a")).unwrap();
+    // Aside, out, and in the place of the other once that is gone.
+    assert_eq!(bench.carry_out(), 4);
+    assert_eq!(bench.there(inner), "0/a");
+}
+
+#[test]
+fn a_folder_goes_into_a_new_one_that_has_its_name() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    let old = bench.get(ROOT, "d").ino;
+    bench.rename((ROOT, "d"), (ROOT, "t")).unwrap();
+    let new = bench.create(ROOT, "d", &NewNode::Folder).ino;
+    bench.rename((ROOT, "t"), (new, "old")).unwrap();
+    bench.carry_out();
+    assert_eq!(bench.there(new), "0/d");
+    assert_eq!(bench.there(old), "901/old");
+}
+
+#[test]
 fn a_folder_goes_after_everything_in_it() {
     let mut bench = Bench::new();
     bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
@@ -650,7 +759,7 @@ fn what_a_refused_or_vanished_file_was_to_replace_stays() {
     let d = bench.get(ROOT, "d").ino;
     bench.list(d, listing(vec![], vec![file(3, "c", 1), file(4, "x", 1)]));
     bench.rename((d, "c"), (d, "x")).unwrap();
-    bench.tree.folder_vanished(d).unwrap();
+    bench.tree.vanished(d).unwrap();
     bench.pass(600);
     let todo = bench.todo();
     assert!(
@@ -956,7 +1065,7 @@ fn the_root_is_as_old_as_its_first_listing() {
 fn the_root_never_vanishes() {
     let bench = Bench::new();
     bench.write(ROOT, "a", 1);
-    assert!(bench.tree.folder_vanished(ROOT).unwrap().is_empty());
+    assert!(bench.tree.vanished(ROOT).unwrap().is_empty());
     assert_eq!(bench.todo(), ["send 0/a 1"]);
 }
 

@@ -61,8 +61,10 @@ impl Context {
         // What is sent to a folder that does not exist is stored in the root (API
         // notes 3.2).
         let mut sight = self.see(folder, group).await?;
-        if folder != FolderId::ROOT && matches!(sight, Err(ApiError::NotFound(_))) {
-            self.folder_is_gone(folder)?;
+        if folder != FolderId::ROOT
+            && matches!(sight, Err(ApiError::NotFound(_)))
+            && self.is_folder_gone(folder).await?
+        {
             folder = FolderId::ROOT;
             sight = self.see(folder, group).await?;
         }
@@ -87,7 +89,11 @@ impl Context {
                 }
                 Found::Missing => self.tree.upload_failed(upload.ino)?,
                 Found::Unknown(why) => {
-                    let later = self.later(upload.attempts + 1);
+                    let tries = upload.attempts + 1;
+                    let later = match &sight {
+                        Err(ApiError::NotFound(_)) => self.once_shown(tries),
+                        _ => self.later(tries),
+                    };
                     self.tree.postpone(upload.ino, later, &why)?;
                 }
             }

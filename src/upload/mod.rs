@@ -19,6 +19,7 @@ mod failure;
 mod look;
 mod objects;
 mod plan;
+mod refusals;
 mod send;
 mod settle;
 mod transfers;
@@ -44,6 +45,7 @@ use crate::throttle::Throttle;
 use crate::tree::refresh::Refresher;
 use crate::tree::{Change, Tree, TreeError};
 
+use refusals::Refusals;
 pub use transfers::Transfer;
 use transfers::Transfers;
 use uplink::Uplink;
@@ -57,6 +59,9 @@ pub struct UploadOptions {
     pub speed: f64,
     /// Tries before a refusal that looks permanent is believed.
     pub permanent_tries: u32,
+    /// The same where nobody knows the words of the refusal, which may be trouble of the node:
+    /// together about an hour.
+    pub unclear_tries: u32,
     /// The same for removals, which lag behind each other, and for moves and
     /// renames, which may have been done before a crash: together longer than listings lag.
     pub refusal_tries: u32,
@@ -68,6 +73,7 @@ impl Default for UploadOptions {
             workers: 2,
             speed: 1.0,
             permanent_tries: 2,
+            unclear_tries: 12,
             refusal_tries: 5,
         }
     }
@@ -147,6 +153,8 @@ struct Context {
     options: UploadOptions,
     transfers: Arc<Transfers>,
     uplink: Arc<Uplink>,
+    /// What was refused of late.
+    refusals: Refusals,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
@@ -173,6 +181,7 @@ impl Uploader {
             changes: parts.changes,
             options,
             transfers: transfers.clone(),
+            refusals: Refusals::default(),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
         });

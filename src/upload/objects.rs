@@ -1,7 +1,7 @@
 //! Carries out the batches that change names and places: each is one call, and
 //! what the service did is recorded as a fact.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use tokio::task::block_in_place;
@@ -13,7 +13,17 @@ use crate::api::{ApiError, Class};
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::tree::journal::{Detour, Who};
 use crate::tree::removals::Removal;
-use crate::tree::{Change, RemotePlace};
+use crate::tree::{Change, Node, Remote, RemotePlace};
+
+/// How often it is believed that the service does not know what its listing shows: it was
+/// asked for in company, and alone.
+const UNKNOWN_TRIES: u32 = 1;
+
+/// Whether one refused object refuses the array, so that each is asked for on its own. That
+/// something is not known would be said as often as it is asked for.
+fn is_about_one(e: &ApiError) -> bool {
+    judge(e) == Failure::Permanent && !matches!(e, ApiError::NotFound(_))
+}
 
 impl Context {
     /// Carries out a batch other than an upload.
@@ -78,8 +88,13 @@ impl Context {
             return self.intent_failed(ino, e);
         }
         if matches!(e, ApiError::NotFound(_)) {
-            // It is made anew first, and this one in it.
-            return self.folder_is_gone(above);
+            if !self.is_folder_gone(above).await? {
+                let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+                self.tree
+                    .postpone(ino, self.once_shown(attempts + 1), &e.to_string())?;
+            }
+            // Else it is made anew first, and this one in it.
+            return Ok(());
         }
         if let Some(folder) = self.tree.by_folder_id(above)? {
             self.list_after_refusal(folder.ino).await;
@@ -89,7 +104,7 @@ impl Context {
         }
         let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
         let text = format!("{e}. {}", e.advice());
-        if attempts < self.options.refusal_tries {
+        if self.refusals.add(ino, attempts, 1) <= self.options.refusal_tries {
             return Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?);
         }
         tracing::error!(path = %self.path(ino), "failed for good: {text}");
@@ -109,12 +124,24 @@ impl Context {
         }
     }
 
-    /// The service says that a folder does not exist.
-    pub(super) fn folder_is_gone(&self, folder: FolderId) -> Result<(), UploadError> {
-        if let Some(node) = self.tree.by_folder_id(folder)? {
-            self.tell(self.tree.folder_vanished(node.ino)?);
+    /// The service says that a folder does not exist: whether it is gone. Of one that we made
+    /// or moved a moment ago that says little, and of any other the folder above tells.
+    pub(super) async fn is_folder_gone(&self, folder: FolderId) -> Result<bool, UploadError> {
+        let node = self.tree.by_folder_id(folder)?;
+        let Some(node) = node.filter(|node| node.place.is_some()) else {
+            return Ok(true);
+        };
+        match node.remote.place().map(|there| there.folder) {
+            Some(above) => self.vanish_unless_shown(above, vec![node], 1).await,
+            None => Ok(false), // The root.
         }
-        Ok(())
+    }
+
+    /// When to try again what the service did not know, after the `attempts`-th failure: its
+    /// listings may be older than what they would have to show.
+    pub(super) fn once_shown(&self, attempts: u32) -> Time {
+        let shown = Time::now().after(self.api.limits().listing_lag);
+        self.later(attempts).max(shown)
     }
 
     async fn move_files(&self, to: FolderId, files: Vec<(Ino, FileId)>) -> Result<(), UploadError> {
@@ -124,15 +151,14 @@ impl Context {
             Ok(moved) => {
                 let moved: HashSet<FileId> = moved.into_iter().collect();
                 let now = Time::now();
+                let mut left_out = Vec::new();
                 for (ino, id) in &files {
-                    if moved.contains(id) {
-                        self.tree.moved(*ino, to, now)?;
-                    } else {
-                        self.tree
-                            .postpone(*ino, self.later(1), "the service did not move it")?;
+                    match moved.contains(id) {
+                        true => self.tree.moved(*ino, to, now)?,
+                        false => left_out.push(*ino),
                     }
                 }
-                Ok(())
+                self.place_failed(&left_out, &ApiError::left_out()).await
             }
             Err(e) => self.place_failed(&inos, &e).await,
         }
@@ -147,20 +173,16 @@ impl Context {
         match self.api.rename_files(&request, Class::Upload).await {
             Ok(renamed) => {
                 let now = Time::now();
+                let mut left_out = Vec::new();
                 for (ino, id, _) in &files {
                     match renamed.iter().find(|r| r.id == *id) {
                         Some(done) => self.tree.renamed(*ino, &done.name, now)?,
-                        None => self.tree.postpone(
-                            *ino,
-                            self.later(1),
-                            "the service did not rename it",
-                        )?,
+                        None => left_out.push(*ino),
                     }
                 }
-                Ok(())
+                self.place_failed(&left_out, &ApiError::left_out()).await
             }
-            // One refused name refuses the array: each is asked for on its own.
-            Err(e) if files.len() > 1 && judge(&e) == Failure::Permanent => {
+            Err(e) if files.len() > 1 && is_about_one(&e) => {
                 for file in files {
                     Box::pin(self.rename_files(vec![file])).await?;
                 }
@@ -178,6 +200,12 @@ impl Context {
             // None of them is known (any more). Asking for each would only add to the
             // failing calls; one that is there after all shows in the next listing.
             Err(ApiError::NotFound(_)) => self.all_removed(&removals),
+            Err(e) if removals.len() > 1 && is_about_one(&e) => {
+                for removal in removals {
+                    Box::pin(self.remove_files(vec![removal])).await?;
+                }
+                Ok(())
+            }
             Err(e) => self.removals_failed(&removals, &e),
         }
     }
@@ -222,7 +250,9 @@ impl Context {
     /// A move or rename failed. A refusal may mean that it was done already, by us before a
     /// crash or with an answer that was lost: the folder's listing tells, and where it is
     /// late, the next one. Where it was not, and a file is in the way that steps aside, it is
-    /// asked for again. Only then the wish is given up and the truth shown.
+    /// asked for again. Only then the wish is given up and the truth shown: what its old
+    /// folder does not show any more is gone. What the service does not know it is not asked
+    /// about again before that was looked for.
     async fn place_failed(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
         if judge(e) == Failure::Passing {
             for &ino in inos {
@@ -230,28 +260,31 @@ impl Context {
             }
             return Ok(());
         }
-        let mut folders = HashSet::new();
-        for &ino in inos {
-            folders.extend(self.tree.node(ino)?.and_then(|n| n.place).map(|p| p.parent));
-        }
         // A listing that began earlier may be joined.
         let asked = Time::now().before(self.api.limits().folder_gap);
-        let mut listed = HashSet::new();
-        for folder in folders {
-            if self.list_after_refusal(folder).await {
-                listed.insert(folder);
-            }
-        }
+        let listed = self.list_wanted(inos).await?;
+        let unknown = matches!(e, ApiError::NotFound(_));
+        let found = unknown && self.vanish_where_missing(inos).await?;
         for &ino in inos {
             let Some(node) = self.tree.node(ino)?.filter(|node| node.pending.place) else {
                 continue;
             };
+            if found {
+                // That was meant; this one may go.
+                self.tree.postpone(ino, Time::now(), &e.to_string())?;
+                continue;
+            }
             // What is gone, or may not be called so, needs no way round.
-            let hopeless = matches!(e, ApiError::NotFound(_) | ApiError::RefusedName(_));
+            let hopeless = unknown || matches!(e, ApiError::RefusedName(_));
             if !hopeless && self.take_detour(ino).await? {
                 continue;
             }
             let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+            let times = self.refusals.add(ino, attempts, 1);
+            let (tries, later) = match unknown {
+                true => (UNKNOWN_TRIES, self.once_shown(attempts + 1)),
+                false => (self.options.refusal_tries, self.later(attempts + 1)),
+            };
             // The wish is given up only once a listing was seen that tells of this file: it may
             // lag behind what we did with it last, perhaps just this move before a crash.
             let told = node
@@ -259,16 +292,22 @@ impl Context {
                 .as_ref()
                 .is_some_and(|p| listed.contains(&p.parent))
                 && !self.tree.is_ahead(ino, asked)?;
-            if attempts < self.options.refusal_tries || !told {
-                self.tree
-                    .postpone(ino, self.later(attempts + 1), &e.to_string())?;
+            if times <= tries || !told {
+                self.tree.postpone(ino, later, &e.to_string())?;
+                continue;
+            }
+            if !unknown && self.vanish_where_missing(&[ino]).await? {
+                continue;
+            }
+            if !self.give_name_back(ino).await? && times <= tries * 2 {
+                // Else the file would be called so for good, since nobody knows of it then.
+                self.tree.postpone(ino, later, &e.to_string())?;
                 continue;
             }
             tracing::warn!(
                 path = %self.path(ino),
                 "not moved or renamed on the service, shown where it is: {e}"
             );
-            self.give_name_back(ino).await?;
             let restored = self.tree.restore_place(ino)?;
             if restored.changes.is_empty() && self.tree.node(ino)?.is_some_and(|n| n.pending.place)
             {
@@ -284,6 +323,74 @@ impl Context {
             }
         }
         Ok(())
+    }
+
+    /// Lists the folders where these are wanted; returns those that were.
+    async fn list_wanted(&self, inos: &[Ino]) -> Result<HashSet<Ino>, UploadError> {
+        let mut folders = HashSet::new();
+        for &ino in inos {
+            folders.extend(self.tree.node(ino)?.and_then(|n| n.place).map(|p| p.parent));
+        }
+        let mut listed = HashSet::new();
+        for folder in folders {
+            if self.list_after_refusal(folder).await {
+                listed.insert(folder);
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Of what was to be moved or renamed and was not, that is gone which the folder where it
+    /// was does not show. Returns whether anything is.
+    async fn vanish_where_missing(&self, inos: &[Ino]) -> Result<bool, UploadError> {
+        let mut folders: HashMap<FolderId, Vec<Node>> = HashMap::new();
+        for &ino in inos {
+            if let Some(node) = self.tree.node(ino)?.filter(|node| node.pending.place)
+                && let Some(there) = node.remote.place()
+            {
+                folders.entry(there.folder).or_default().push(node);
+            }
+        }
+        let mut found = false;
+        for (folder, nodes) in folders {
+            found |= self.vanish_unless_shown(folder, nodes, inos.len()).await?;
+        }
+        Ok(found)
+    }
+
+    /// The service does not know one of `asked_for` objects, of which these were in `folder`:
+    /// gone is what that does not show any more. Returns whether anything is. The tree does not hear of the
+    /// listing, which may show what was sent there and is not known to be ours yet.
+    async fn vanish_unless_shown(
+        &self,
+        folder: FolderId,
+        nodes: Vec<Node>,
+        asked_for: usize,
+    ) -> Result<bool, UploadError> {
+        let asked = Time::now();
+        let listing = match self.refresher.look_into(folder, Class::Upload).await {
+            Ok(listing) => listing,
+            Err(e) => {
+                tracing::debug!(%folder, "not listed after a refusal: {e}");
+                return Ok(false);
+            }
+        };
+        // Where not all of it came, what was said of the node alone decides.
+        let told = !listing.truncated || asked_for == 1;
+        let mut found = false;
+        for node in nodes {
+            let shown = match &node.remote {
+                Remote::File(file) => listing.files.iter().any(|f| f.id == file.id),
+                Remote::Folder(folder) => listing.folders.iter().any(|f| f.id == folder.id),
+                Remote::None => continue,
+            };
+            if !shown && told && !self.tree.is_ahead(node.ino, asked)? {
+                tracing::info!(path = %self.path(node.ino), "gone from the service");
+                self.tell(self.tree.vanished(node.ino)?);
+                found = true;
+            }
+        }
+        Ok(found)
     }
 
     /// Has a file step aside for the place that `ino` was refused, if there is one.
@@ -303,12 +410,16 @@ impl Context {
         Ok(true)
     }
 
-    /// The file that stepped aside for `ino` gets its name again: it stays.
-    async fn give_name_back(&self, ino: Ino) -> Result<(), UploadError> {
-        if let Some(back) = self.tree.aside_for(ino)? {
-            self.step(&back).await?;
+    /// The file that stepped aside for `ino` gets its name again: it stays. Whether it has it.
+    async fn give_name_back(&self, ino: Ino) -> Result<bool, UploadError> {
+        let Some(back) = self.tree.aside_for(ino)? else {
+            return Ok(true);
+        };
+        let given = self.step(&back).await?;
+        if let (true, Who::Leaving(removal)) = (given, &back.who) {
+            self.tree.stepped_aside(removal, &back.name)?;
         }
-        Ok(())
+        Ok(given)
     }
 
     async fn step(&self, detour: &Detour) -> Result<bool, UploadError> {
@@ -326,16 +437,17 @@ impl Context {
     pub(super) fn intent_failed(&self, ino: Ino, e: &ApiError) -> Result<(), UploadError> {
         let text = format!("{e}. {}", e.advice());
         let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
-        match judge(e) {
-            Failure::Permanent if attempts >= self.options.permanent_tries => {
-                tracing::error!(path = %self.path(ino), "failed for good: {text}");
-                Ok(self.tree.park(ino, &text)?)
-            }
-            _ => {
-                tracing::info!(path = %self.path(ino), "will be tried again: {e}");
-                Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
-            }
+        let tries = match e {
+            // Words that nobody knows: it may be trouble that passes.
+            ApiError::Refused(_) => self.options.unclear_tries,
+            _ => self.options.permanent_tries,
+        };
+        if judge(e) == Failure::Permanent && self.refusals.add(ino, attempts, 1) > tries {
+            tracing::error!(path = %self.path(ino), "failed for good: {text}");
+            return Ok(self.tree.park(ino, &text)?);
         }
+        tracing::info!(path = %self.path(ino), "will be tried again: {e}");
+        Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
     }
 
     pub(super) fn tell(&self, changes: Vec<Change>) {

@@ -124,10 +124,24 @@ pub enum Named {
     Anew,
 }
 
-/// Groups `tasks`; `shared` bounds the bytes of one shared request. What of their content is a
-/// copy of a file of the service is in `sources`. Folders are made first, since others wait for
-/// them; removals come last.
-pub fn batches(tasks: Vec<Task>, shared: u64, sources: &HashMap<Ino, Source>) -> Vec<Batch> {
+/// What is together in one call at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds<'a> {
+    /// Bytes of one shared upload request.
+    pub shared: u64,
+    /// Files, of which some were refused in larger company.
+    pub companies: &'a HashMap<Ino, usize>,
+}
+
+impl Bounds<'_> {
+    fn company(&self, ino: Ino) -> usize {
+        self.companies.get(&ino).copied().unwrap_or(usize::MAX)
+    }
+}
+
+/// Groups `tasks` within `bounds`. What of their content is a copy of a file of the service is
+/// in `sources`. Folders are made first, since others wait for them; removals come last.
+pub fn batches(tasks: Vec<Task>, bounds: Bounds<'_>, sources: &HashMap<Ino, Source>) -> Vec<Batch> {
     let mut makes = Vec::new();
     let mut changes = Vec::new();
     let mut moves: HashMap<FolderId, Vec<(Ino, FileId)>> = HashMap::new();
@@ -176,12 +190,14 @@ pub fn batches(tasks: Vec<Task>, shared: u64, sources: &HashMap<Ino, Source>) ->
     let mut batches = makes;
     batches.append(&mut changes);
     for (to, files) in moves {
-        batches.extend(arrays(files).map(|files| Batch::MoveFiles { to, files }));
+        let files = companies(files, |(ino, _)| bounds.company(*ino));
+        batches.extend(files.map(|files| Batch::MoveFiles { to, files }));
     }
-    batches.extend(arrays(renames).map(Batch::RenameFiles));
+    let renames = companies(renames, |(ino, ..)| bounds.company(*ino));
+    batches.extend(renames.map(Batch::RenameFiles));
     batches.extend(copies.into_batches());
     for (_, sends) in sends {
-        batches.extend(requests(sends, shared).into_iter().map(Batch::Upload));
+        batches.extend(requests(sends, bounds).into_iter().map(Batch::Upload));
     }
     batches.extend(arrays(files).map(Batch::RemoveFiles));
     batches.append(&mut folders);
@@ -261,8 +277,20 @@ fn arrays<T>(items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     })
 }
 
-/// Small files together, large ones alone.
-fn requests(sends: Vec<Sending>, most: u64) -> Vec<Vec<Sending>> {
+/// Arrays in which none travels in larger company than it may.
+fn companies<T>(mut items: Vec<T>, company: impl Fn(&T) -> usize) -> impl Iterator<Item = Vec<T>> {
+    items.sort_by_key(|item| company(item).min(MAX_ARRAY));
+    let mut rest = items.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let most = company(rest.peek()?).min(MAX_ARRAY);
+        Some(rest.by_ref().take(most).collect())
+    })
+}
+
+/// Small files together, large ones alone; none in larger company than it may.
+fn requests(mut sends: Vec<Sending>, bounds: Bounds<'_>) -> Vec<Vec<Sending>> {
+    let company = |send: &Sending| bounds.company(send.ino).min(MAX_FILES);
+    sends.sort_by_key(company);
     let mut requests = Vec::new();
     let mut shared: Vec<Sending> = Vec::new();
     let mut bytes = 0;
@@ -271,7 +299,10 @@ fn requests(sends: Vec<Sending>, most: u64) -> Vec<Vec<Sending>> {
             requests.push(vec![send]);
             continue;
         }
-        if shared.len() == MAX_FILES || (bytes + send.size > most && !shared.is_empty()) {
+        let full = shared.first().is_some_and(|first| {
+            shared.len() >= company(first) || bytes + send.size > bounds.shared
+        });
+        if full {
             requests.push(std::mem::take(&mut shared));
             bytes = 0;
         }
@@ -289,7 +320,19 @@ mod tests {
     use super::*;
 
     fn group(tasks: Vec<Task>) -> Vec<Batch> {
-        batches(tasks, MAX_SHARED, &HashMap::new())
+        group_with(tasks, &HashMap::new(), &HashMap::new())
+    }
+
+    fn group_with(
+        tasks: Vec<Task>,
+        companies: &HashMap<Ino, usize>,
+        sources: &HashMap<Ino, Source>,
+    ) -> Vec<Batch> {
+        let bounds = Bounds {
+            shared: MAX_SHARED,
+            companies,
+        };
+        batches(tasks, bounds, sources)
     }
 
     fn at(folder: u64, name: &str) -> RemotePlace {
@@ -354,6 +397,28 @@ mod tests {
         assert_eq!(big.len(), 3);
     }
 
+    #[test]
+    fn what_was_refused_in_company_travels_in_smaller_one() {
+        let companies = HashMap::from([(Ino(1), 1), (Ino(2), 1), (Ino(3), 2), (Ino(4), 2)]);
+        let tasks = (0..8).map(|i| send(i, 7, 1)).collect();
+        let mut sent: Vec<Vec<u64>> = group_with(tasks, &companies, &HashMap::new())
+            .iter()
+            .map(|b| match b {
+                Batch::Upload(sends) => sends.iter().map(|s| s.ino.0).collect(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        sent.sort();
+        assert_eq!(sent, [vec![0, 5, 6, 7], vec![1], vec![2], vec![3, 4]]);
+        let moves = (0..8).map(|i| Task::Move {
+            ino: Ino(i),
+            object: Object::File(format!("file{i}").parse().unwrap()),
+            to: FolderId(7),
+        });
+        let moved = group_with(moves.collect(), &companies, &HashMap::new());
+        assert_eq!(moved.len(), 4, "{moved:?}");
+    }
+
     fn source(id: u64, name: &str) -> Source {
         Source {
             file: content::RemoteFile {
@@ -382,7 +447,7 @@ mod tests {
         tasks.push(send(72, 7, 1));
         let mut copied = Vec::new();
         let mut sent = Vec::new();
-        for batch in batches(tasks, MAX_SHARED, &sources) {
+        for batch in group_with(tasks, &HashMap::new(), &sources) {
             match batch {
                 Batch::Copy { files, named, .. } => {
                     let mut ids: Vec<_> = files.iter().map(|f| f.file.id.clone()).collect();

@@ -11,12 +11,13 @@ use parking_lot::Mutex;
 use tokio::task::block_in_place;
 use whirlpool::Digest;
 
-use super::plan::Sending;
+use super::failure::{Failure, judge};
+use super::plan::{MAX_FILES, Sending};
 use super::transfers::Meter;
 use super::uplink::PIECE;
 use super::{Context, UploadError};
 use crate::api::limits::FILE_SIZE;
-use crate::api::{Class, Fate, PartStream, UploadForm, UploadPart};
+use crate::api::{ApiError, Class, Fate, PartStream, UploadForm, UploadPart};
 use crate::content::ContentError;
 use crate::ids::{Ino, Time, Whirlpool};
 use crate::staging::{StagingError, Version};
@@ -35,10 +36,26 @@ struct Part {
 enum Withheld {
     /// The bytes cannot be read.
     Unreadable(String),
+    /// The service does not give what they are a layer over now.
+    NotNow(String),
     /// The service does not have what they are a layer over any more.
     Gone(String),
     /// Nobody wants the file any more.
     Unwanted,
+}
+
+impl Withheld {
+    /// What a failure to read a version means for its upload.
+    fn by(e: &StagingError) -> Withheld {
+        let why = e.to_string();
+        match e {
+            StagingError::Content(ContentError::Gone(_)) => Withheld::Gone(why),
+            StagingError::Content(
+                ContentError::Held(_) | ContentError::Unavailable(_) | ContentError::Timeout(_),
+            ) => Withheld::NotNow(why),
+            _ => Withheld::Unreadable(why),
+        }
+    }
 }
 
 /// Where a part's bytes come from.
@@ -77,10 +94,7 @@ impl Part {
                     let why = match read {
                         Ok(_) if stop() => Withheld::Unwanted,
                         Ok(bytes) => return Ok(bytes),
-                        Err(e @ StagingError::Content(ContentError::Gone(_))) => {
-                            Withheld::Gone(e.to_string())
-                        }
-                        Err(e) => Withheld::Unreadable(e.to_string()),
+                        Err(e) => Withheld::by(&e),
                     };
                     *withheld.lock() = Some(why);
                     Err(io::Error::other("broken off"))
@@ -204,10 +218,12 @@ impl Context {
         let at_work = self.content.at_work();
         let sent = self.api.upload(&node, form).await;
         drop(at_work);
-        let moved = bytes - left.load(Ordering::Relaxed).min(bytes);
-        self.uplink.measured(moved, began.elapsed());
         let ticket = match sent {
-            Ok(ticket) => ticket,
+            Ok(ticket) => {
+                self.uplink.measured(bytes, began.elapsed());
+                self.refusals.forget(&inos);
+                ticket
+            }
             Err(failure) if failure.fate == Fate::NotStored => {
                 for &ino in &inos {
                     self.tree.upload_failed(ino)?;
@@ -367,7 +383,7 @@ impl Context {
 
     /// The service has nothing of a request. Where that is the fault of files which
     /// cannot be read on our side, the others of the request are not to blame.
-    fn not_stored(&self, parts: &[Part], e: &crate::api::ApiError) -> Result<(), UploadError> {
+    fn not_stored(&self, parts: &[Part], e: &ApiError) -> Result<(), UploadError> {
         let inos: Vec<Ino> = parts.iter().map(|part| part.sending.ino).collect();
         let mut ours = false;
         for part in parts {
@@ -375,6 +391,7 @@ impl Context {
             ours |= withheld.is_some();
             match withheld {
                 Some(Withheld::Unreadable(why)) => self.unreadable(part.sending.ino, &why)?,
+                Some(Withheld::NotNow(why)) => self.not_readable_now(part.sending.ino, &why)?,
                 Some(Withheld::Gone(why)) => self.is_gone(part.sending.ino, &why)?,
                 Some(Withheld::Unwanted) => {
                     tracing::info!(ino = %part.sending.ino, "broken off: removed meanwhile");
@@ -385,16 +402,40 @@ impl Context {
         if ours {
             return Ok(());
         }
+        if inos.len() > 1 && judge(e) == Failure::Permanent {
+            return self.refused_in_company(&inos, e);
+        }
         self.all_failed(&inos, e)
     }
 
-    /// The content of a file cannot be read here: tried again some times, for it may
-    /// be the network or the disk, and then left to the user.
+    /// One of them is refused, and nobody says which: each goes with half as many next.
+    fn refused_in_company(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
+        tracing::info!(files = inos.len(), "will be sent in smaller requests: {e}");
+        for &ino in inos {
+            let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+            self.refusals.add(ino, attempts, inos.len() / 2);
+            self.tree
+                .postpone(ino, self.later(attempts + 1), &e.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Part of the content is on the service alone, which does not give it now: nothing is
+    /// wrong with the file, so it is tried for as long as that takes.
+    fn not_readable_now(&self, ino: Ino, why: &str) -> Result<(), UploadError> {
+        let text = format!("its unchanged part cannot be fetched: {why}");
+        let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+        tracing::info!(path = %self.path(ino), "will be tried again: {text}");
+        Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
+    }
+
+    /// The content of a file cannot be read here: tried again some times, for the disk may
+    /// be in trouble for a while, and then left to the user.
     fn unreadable(&self, ino: Ino, why: &str) -> Result<(), UploadError> {
         let text = format!("its content cannot be read: {why}");
         let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
         tracing::error!(path = %self.path(ino), attempts, "{text}");
-        if attempts >= self.options.refusal_tries {
+        if self.refusals.add(ino, attempts, MAX_FILES) > self.options.refusal_tries {
             Ok(self.tree.park(ino, &text)?)
         } else {
             Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
@@ -409,7 +450,7 @@ impl Context {
         Ok(self.tree.park(ino, &text)?)
     }
 
-    fn all_failed(&self, inos: &[Ino], e: &crate::api::ApiError) -> Result<(), UploadError> {
+    fn all_failed(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
         for &ino in inos {
             self.intent_failed(ino, e)?;
         }

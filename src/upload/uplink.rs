@@ -12,6 +12,9 @@ use crate::throttle::Throttle;
 /// What is sent between two looks at the limit, in bytes.
 pub(super) const PIECE: usize = 64 << 10;
 
+/// Fewer bytes than this tell of the node's speed, not of the line's.
+const TELLING: u64 = 1 << 20;
+
 /// The way up.
 pub(super) struct Uplink {
     throttle: Throttle,
@@ -30,10 +33,11 @@ impl Uplink {
         }
     }
 
-    /// A request moved so many bytes. A short one tells nothing of the line, and one that
-    /// we held back ourselves neither.
+    /// A request that the node took to its end moved so many bytes. A short one tells nothing
+    /// of the line, and one that we held back ourselves neither.
     pub fn measured(&self, bytes: u64, time: Duration) {
-        if time < self.longest / 960 || self.throttle.rate().is_some() {
+        let telling = bytes >= TELLING && time >= self.longest / 960;
+        if !telling || self.throttle.rate().is_some() {
             return;
         }
         let rate = (bytes as f64 / time.as_secs_f64()) as u64;
@@ -100,6 +104,8 @@ mod tests {
         assert_eq!(uplink.too_long(u64::MAX), None, "nothing is known yet");
         uplink.measured(1 << 20, Duration::from_secs(1));
         assert_eq!(uplink.too_long(u64::MAX), None, "a second tells nothing");
+        uplink.measured(64 << 10, Duration::from_secs(60));
+        assert_eq!(uplink.too_long(u64::MAX), None, "nor do a few bytes");
         uplink.measured(60_000_000, Duration::from_secs(60));
         assert_eq!(uplink.too_long(14_400_000_000), None);
         let time = uplink.too_long(28_800_000_000).unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::task::{self, JoinSet};
 
-use super::plan::{Batch, GATHER, MAX_SHARED, batches};
+use super::plan::{Batch, Bounds, GATHER, MAX_SHARED, batches};
 use super::{Context, UploadError};
 use crate::ids::{FileId, Ino, Time};
 use crate::tree::Kind;
@@ -208,7 +208,11 @@ impl Context {
         let mut tasks = self.tree.ready(now, ROUND, &is_busy)?;
         tasks.retain(|task| !self.is_held(task, busy));
         let sources = self.sources(&tasks)?;
-        for batch in batches(tasks, self.uplink.shared(MAX_SHARED), &sources) {
+        let bounds = Bounds {
+            shared: self.uplink.shared(MAX_SHARED),
+            companies: &self.refusals.companies(),
+        };
+        for batch in batches(tasks, bounds, &sources) {
             if batch.gathers(now) {
                 started.gathering = true;
                 continue;

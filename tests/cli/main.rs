@@ -78,6 +78,31 @@ fn mistakes_are_one_line_that_says_what_to_do() {
 }
 
 #[test]
+fn variables_that_are_no_text_matter_only_if_they_are_ours() {
+    use std::os::unix::ffi::OsStrExt;
+    let user = User::settled();
+    let latin = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    let with = |name: &str| {
+        let mut mount = user.command(&["mount", "--background", "mnt"]);
+        ran(mount.env(name, latin).output().unwrap())
+    };
+    assert_line(&with("FICHIERFS_CACHE_DIR"), 2, "FICHIERFS_CACHE_DIR");
+    let mounted = with("OLDPWD");
+    assert_eq!(mounted.code, 0, "{mounted:?}");
+    assert_eq!(user.run(&["unmount"]).code, 0);
+}
+
+#[test]
+fn a_folder_in_a_mount_is_not_taken_for_the_mount() {
+    let user = User::settled();
+    user.mount();
+    std::fs::create_dir(user.path("mnt/old")).unwrap();
+    assert_line(&user.run(&["unmount", "mnt/old"]), 4, "no mount of its own");
+    assert!(user.is_mounted());
+    assert_eq!(user.run(&["unmount", "mnt"]).code, 0);
+}
+
+#[test]
 fn what_is_left_has_its_own_exit_code() {
     let user = User::settled();
     user.mount();

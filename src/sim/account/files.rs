@@ -15,18 +15,28 @@ impl Account {
         when: When<'_>,
     ) -> Result<FileId, Refusal> {
         let name = accept(name, when.quirks)?;
-        let folder = if self.folders.contains_key(&folder) {
-            folder
-        } else {
-            super::ROOT
-        };
-        if when.quirks.mixed_names == Mixed::Refuse && self.has_folder(folder, &name) {
+        if self.is_taken(folder, &name, when.quirks) {
             return Err(Refusal::Exists);
         }
+        let folder = self.folder_of_upload(folder);
         Ok(self.insert(folder, name, content, 0, Attributes::default(), when))
     }
 
-    /// Whether an upload under this name is taken.
+    /// Where an upload to this folder ends.
+    fn folder_of_upload(&self, folder: u64) -> u64 {
+        if self.folders.contains_key(&folder) {
+            folder
+        } else {
+            super::ROOT
+        }
+    }
+
+    /// Whether something of the other kind has the name of an upload.
+    pub fn is_taken(&self, folder: u64, name: &str, quirks: &Quirks) -> bool {
+        quirks.mixed_names == Mixed::Refuse && self.has_folder(self.folder_of_upload(folder), name)
+    }
+
+    /// Whether the service accepts this name for an upload.
     pub fn takes_name(name: &str, quirks: &Quirks) -> bool {
         accept(name, quirks).is_ok()
     }

@@ -121,7 +121,7 @@ pub fn mv(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
         });
         batch.add(moved.map(|_| Value::from(url)));
     }
-    let mut reply = batch.reply("moved")?;
+    let mut reply = batch.reply_of_unknown("moved", state.quirks.rm_unknown)?;
     if let Some(name) = rename {
         reply.set("filename", name);
     }
@@ -181,7 +181,7 @@ pub fn rename(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiErro
             renamed.map(|(old, new)| json!({"url": url, "old_filename": old, "new_filename": new})),
         );
     }
-    batch.reply("renamed")
+    batch.reply_of_unknown("renamed", state.quirks.rm_unknown)
 }
 
 /// `file/rm.cgi` (API notes 2.7).
@@ -201,10 +201,7 @@ pub fn rm(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
         });
         batch.add(removed.map(|()| Value::from(url)));
     }
-    if state.quirks.rm_unknown == RmUnknown::Ignore {
-        batch.refusal = None;
-    }
-    batch.reply("removed")
+    batch.reply_of_unknown("removed", state.quirks.rm_unknown)
 }
 
 /// `file/chattr.cgi` (API notes 2.8).
@@ -418,6 +415,14 @@ impl Batch {
                 self.refusal.get_or_insert(refusal);
             }
         }
+    }
+
+    /// The same where files that are not there may be left out without a word.
+    fn reply_of_unknown(mut self, count: &str, unknown: RmUnknown) -> Result<Reply, ApiError> {
+        if unknown == RmUnknown::Ignore && self.refusal == Some(Refusal::FileNotFound) {
+            self.refusal = None;
+        }
+        self.reply(count)
     }
 
     /// The answer: how many were done and which, or the first refusal if none was.

@@ -214,6 +214,15 @@ fn store(world: &World, account: Option<usize>, form: Form, id: &str) -> Result<
             .and_then(|domain| domain.parse().ok())
             .filter(|domain| *domain < DOMAINS.len())
             .unwrap_or(0);
+        let taken = state.accounts.get(account).is_some_and(|account| {
+            let quirks = &state.quirks;
+            files
+                .iter()
+                .any(|(name, _)| account.is_taken(folder, name, quirks))
+        });
+        if taken {
+            return Err(Refused::Name);
+        }
         let ready = world.clock.now() + world.config.storage_delay;
         for (name, content) in files {
             // Begun now, the digest is ready sooner when end.pl needs it, and

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::Result;
 use crate::ids::{Ino, Time};
 use crate::tree::attempts::WHILE_OPEN;
-use crate::tree::node::Pending;
+use crate::tree::node::{Kind, Pending};
 use crate::tree::rows::{self, int, uint};
 use crate::tree::state::{Facts, FileState, UnderWay};
 use crate::tree::{Tree, removals};
@@ -266,7 +266,8 @@ fn queued(row: &rusqlite::Row<'_>) -> rusqlite::Result<Queued> {
 }
 
 /// How many intents failed for good, or wait for one that did: what is in a folder
-/// that cannot be made, and what is to go once its successor was sent.
+/// that cannot be made, and what is to go but not before something that stays: what its
+/// successor, or what reads from it, was to be, and the folders that this lies in.
 fn failed(c: &Connection) -> rusqlite::Result<u64> {
     c.prepare_cached(
         "WITH RECURSIVE stuck(ino) AS (
@@ -274,9 +275,20 @@ fn failed(c: &Connection) -> rusqlite::Result<u64> {
                  WHERE parked = 1 AND pending <> 0 AND parent IS NOT NULL
              UNION
              SELECT child.ino FROM stuck JOIN node folder USING (ino)
-                 JOIN node child ON child.parent = folder.ino WHERE folder.pending & 4)
+                 JOIN node child ON child.parent = folder.ino WHERE folder.pending & 4),
+         kept(id) AS (
+             SELECT id FROM removal WHERE after_ino IN (SELECT ino FROM stuck)
+             UNION
+             SELECT removal.id FROM stuck JOIN staged USING (ino)
+                 JOIN removal ON removal.kind = ?1 AND removal.rid = staged.base
+             UNION
+             SELECT removal.id FROM stuck JOIN node USING (ino)
+                 JOIN removal ON removal.kind = 1 AND removal.rid = CAST(node.rparent AS TEXT)
+             UNION
+             SELECT folder.id FROM kept JOIN removal inside USING (id) JOIN removal folder
+                 ON folder.kind = 1 AND folder.rid = CAST(inside.rparent AS TEXT))
          SELECT (SELECT count(*) FROM stuck JOIN node USING (ino) WHERE pending <> 0)
-              + (SELECT count(*) FROM removal WHERE after_ino IN (SELECT ino FROM stuck))",
+              + (SELECT count(*) FROM kept)",
     )?
-    .query_row([], |row| Ok(uint(row.get(0)?)))
+    .query_row([rows::kind_number(Kind::File)], |row| Ok(uint(row.get(0)?)))
 }

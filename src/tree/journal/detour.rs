@@ -51,7 +51,7 @@ impl Tree {
             let Some(wanted) = wanted_place(c, &node)? else {
                 return Ok(None);
             };
-            let next = next_place(&file.place, &wanted);
+            let next = next_place(&node, wanted.clone());
             if let Some(removal) = removals::file_at(c, &next)? {
                 return Ok(removal.rid.parse().ok().map(|id| Detour {
                     id,
@@ -69,7 +69,7 @@ impl Tree {
         })
     }
 
-    /// A file that is to be removed has another name now.
+    /// A file that is to be removed has another name now, a passing one or its own again.
     pub fn stepped_aside(&self, removal: &Removal, name: &str) -> Result<()> {
         self.store
             .write(|tx| Ok(removals::rename(tx, removal.id, name)?))

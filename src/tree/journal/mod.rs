@@ -7,8 +7,8 @@
 //!
 //! - a node waits for its parent's id;
 //! - a name that another object still holds on the service, and is about to
-//!   leave, is waited for; folders that wait for one another in a circle are
-//!   resolved by a passing name;
+//!   leave, is waited for; where such waits make a circle, a folder of it takes
+//!   a passing name ([`circles`]);
 //! - files are taken to share names, as far as is known (API notes 3.6); where the
 //!   service refuses that, what holds the name takes a passing one ([`Tree::detour`]);
 //! - a file whose content is to be sent is not moved first: the new version
@@ -21,6 +21,7 @@
 //! needs no special case: the fact is recorded, and the difference remains.
 
 mod backlog;
+mod circles;
 mod detour;
 mod leaving;
 mod outcomes;

@@ -3,13 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Result;
+use super::circles::{Circles, holders, successor};
 use crate::ids::{FileId, FolderId, Ino, Time};
+use crate::tree::Tree;
 use crate::tree::attempts::WHILE_OPEN;
 use crate::tree::node::{Kind, Node, Remote, RemoteFolder, RemotePlace};
 use crate::tree::removals::{self, Removal};
 use crate::tree::rows::{self, int};
 use crate::tree::wanted::wanted_place;
-use crate::tree::{Tree, names};
 
 /// Something that can be done now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,7 +89,7 @@ impl Tree {
     pub fn ready(&self, now: Time, limit: usize, busy: &dyn Fn(Ino) -> bool) -> Result<Vec<Task>> {
         self.store.read(|c| {
             let mut tasks = Vec::new();
-            let mut circle = None;
+            let mut circles = Circles::new(c, now, busy);
             for node in due(c, now, limit)? {
                 if busy(node.ino) {
                     continue;
@@ -96,18 +97,13 @@ impl Tree {
                 match step(c, &node)? {
                     Step::Do(task) => tasks.push(task),
                     Step::Waits => {}
-                    Step::HeldUp(task) => circle = circle.or(Some(task)),
+                    Step::HeldUp => tasks.extend(circles.open(node.ino)?),
                 }
             }
             for removal in removals::due(c, now, limit)? {
                 if removal_is_free(c, &removal)? {
                     tasks.push(Task::Remove(removal));
                 }
-            }
-            // Folders hold each other's names and nothing else can be done: one
-            // of them steps aside.
-            if tasks.is_empty() {
-                tasks.extend(circle);
             }
             tasks.truncate(limit);
             Ok(tasks)
@@ -163,8 +159,8 @@ fn due(c: &Connection, now: Time, limit: usize) -> rusqlite::Result<Vec<Node>> {
 enum Step {
     Do(Task),
     Waits,
-    /// Waits for another folder to leave a name; the task is the way round.
-    HeldUp(Task),
+    /// Waits for something to leave a name.
+    HeldUp,
 }
 
 /// The next step for a node, by what is pending.
@@ -172,31 +168,26 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
     let Some(wanted) = wanted_place(c, node)? else {
         return Ok(Step::Waits);
     };
+    let ino = node.ino;
+    let at = next_place(node, wanted);
+    if awaits(node) && !holders(c, node, &at)?.is_empty() {
+        return Ok(Step::HeldUp);
+    }
     if node.pending.make {
-        return Ok(if name_is_held(c, node, &wanted)? {
-            Step::Waits
-        } else {
-            Step::Do(Task::Make {
-                ino: node.ino,
-                at: wanted,
-            })
-        });
+        return Ok(Step::Do(Task::Make { ino, at }));
     }
     if node.pending.content {
-        let empty = node.size == 0 && node.kind == Kind::File;
-        return Ok(if empty {
-            Step::Do(Task::Empty { ino: node.ino })
-        } else if name_is_held(c, node, &wanted)? {
-            Step::Waits
+        return Ok(Step::Do(if is_emptied(node) {
+            Task::Empty { ino }
         } else {
-            Step::Do(Task::Send {
-                ino: node.ino,
-                at: wanted,
+            Task::Send {
+                ino,
+                at,
                 size: node.size,
                 link: node.target.clone(),
-                copying: copying(c, node.ino)?,
-            })
-        });
+                copying: copying(c, ino)?,
+            }
+        }));
     }
     let (object, there) = match &node.remote {
         Remote::File(file) => (Object::File(file.id.clone()), &file.place),
@@ -206,41 +197,41 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
         }) => (Object::Folder(*id), place),
         Remote::Folder(_) | Remote::None => return Ok(Step::Waits),
     };
-    let (ino, is_folder) = (node.ino, node.kind == Kind::Folder);
-    let next = next_place(there, &wanted);
-    if is_folder && name_is_held(c, node, &next)? {
-        let aside = Task::Rename {
-            ino,
-            object,
-            name: names::moving(&there.name, ino),
-        };
-        return Ok(Step::HeldUp(aside));
-    }
-    Ok(Step::Do(if there.folder == wanted.folder {
+    Ok(Step::Do(if there.folder == at.folder {
         Task::Rename {
             ino,
             object,
-            name: wanted.name,
+            name: at.name,
         }
     } else {
         Task::Move {
             ino,
             object,
-            to: wanted.folder,
+            to: at.folder,
         }
     }))
 }
 
-/// Where the next call puts what is `there`: move first, then rename (API notes 10.6).
-pub(super) fn next_place(there: &RemotePlace, wanted: &RemotePlace) -> RemotePlace {
-    let name = if there.folder == wanted.folder {
-        &wanted.name
-    } else {
-        &there.name
-    };
-    RemotePlace {
-        folder: wanted.folder,
-        name: name.clone(),
+/// Whether the next step of a node asks for a name that must be free: two files of one
+/// name may be (API notes 3.6).
+pub(super) fn awaits(node: &Node) -> bool {
+    node.kind == Kind::Folder || (node.pending.content && !is_emptied(node))
+}
+
+fn is_emptied(node: &Node) -> bool {
+    node.pending.content && node.size == 0 && node.kind == Kind::File
+}
+
+/// Where the next call puts a node: content and new folders where they are wanted; what is
+/// there moves first and is then renamed (API notes 10.6).
+pub(super) fn next_place(node: &Node, wanted: RemotePlace) -> RemotePlace {
+    let anew = node.pending.make || node.pending.content;
+    match node.remote.place() {
+        Some(there) if !anew && there.folder != wanted.folder => RemotePlace {
+            folder: wanted.folder,
+            name: there.name.clone(),
+        },
+        _ => wanted,
     }
 }
 
@@ -259,36 +250,9 @@ fn copying(c: &Connection, ino: Ino) -> rusqlite::Result<Copying> {
     })
 }
 
-/// Whether something that is about to leave still holds this place: an object
-/// to be removed, or a folder to be moved. Files may share a name (API notes
-/// 3.6), so a file waits for folders only.
-fn name_is_held(c: &Connection, node: &Node, place: &RemotePlace) -> Result<bool> {
-    let folders_only = node.kind != Kind::Folder;
-    Ok(c.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM removal
-                 WHERE rparent = ?1 AND rname = ?2 AND (NOT ?3 OR kind = 1))
-             OR EXISTS (SELECT 1 FROM node
-                 WHERE rparent = ?1 AND rname = ?2 AND parent IS NOT NULL AND ino <> ?4
-                   AND kind = 1 AND pending & 2)",
-    )?
-    .query_row(
-        params![
-            int(place.folder.0),
-            place.name,
-            folders_only,
-            int(node.ino.0)
-        ],
-        |row| row.get(0),
-    )?)
-}
-
 /// Whether nothing that must come first is left.
 fn removal_is_free(c: &Connection, removal: &Removal) -> Result<bool> {
-    if let Some(successor) = removal.after
-        && let Some(node) = rows::by_ino(c, successor)?
-        && node.place.is_some()
-        && (node.pending.content || node.pending.place)
-    {
+    if successor(c, removal.after)?.is_some() {
         return Ok(false);
     }
     if removal.kind != Kind::Folder {

@@ -71,7 +71,7 @@ fn reach(moment: Moment, world: &World, mounted: &Mounted<'_>) {
         }
         Moment::Failed => {
             let no = FaultKind::Ko {
-                message: "Something new #999".to_owned(),
+                message: "Resource not allowed #631".to_owned(),
                 status: 200,
             };
             faults.add(Fault::new("upload/get_upload_server", no).always());
