@@ -91,7 +91,9 @@ pub fn read(
         &mut settings.log_file,
     ];
     for path in places.into_iter().flatten() {
-        *path = std::path::absolute(&path).map_err(|error| ConfigError::File {
+        let from_base = args.base.as_ref().map(|base| base.join(&path));
+        let from = from_base.as_ref().unwrap_or(path);
+        *path = std::path::absolute(from).map_err(|error| ConfigError::File {
             path: path.clone(),
             error,
         })?;
@@ -135,12 +137,17 @@ pub fn key(settings: &Settings) -> Result<ApiKey, Failure> {
     Ok(config::find_key(settings, |name| std::env::var(name).ok())?)
 }
 
-/// The key and passwords for a mount. A public folder can be shown without a key.
+/// The key for a mount. A public folder can be shown without one.
+pub fn key_if_needed(settings: &Settings) -> Result<Option<ApiKey>, Failure> {
+    match config::find_key(settings, |name| std::env::var(name).ok()) {
+        Err(ConfigError::NoKey) if settings.share.is_some() => Ok(None),
+        found => Ok(Some(found?)),
+    }
+}
+
+/// The key and passwords for a mount.
 pub fn secrets(settings: &Settings) -> Result<Secrets, Failure> {
-    let key = match config::find_key(settings, |name| std::env::var(name).ok()) {
-        Err(ConfigError::NoKey) if settings.share.is_some() => None,
-        found => Some(found?),
-    };
+    let key = key_if_needed(settings)?;
     let passwords = config::find_passwords(settings)?;
     Ok(Secrets { key, passwords })
 }

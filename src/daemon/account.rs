@@ -68,6 +68,13 @@ pub(super) fn put(store: &Store, rows: &[(&str, &str)]) -> Result<(), StoreError
     })
 }
 
+pub(super) fn remove(store: &Store, key: &str) -> Result<(), StoreError> {
+    store.write(|tx| {
+        tx.execute("DELETE FROM setting WHERE key = ?1", [key])?;
+        Ok::<_, StoreError>(())
+    })
+}
+
 pub(super) fn get(store: &Store, key: &str) -> Result<Option<String>, StoreError> {
     store.read(|c| Ok::<_, StoreError>(read(c, key)?))
 }

@@ -23,11 +23,15 @@ pub fn content_due(tx: &Transaction<'_>, ino: Ino, not_before: Time) -> rusqlite
     Ok(())
 }
 
-/// Whether a file of the service may be the result of an upload under way.
+/// Whether a file of the service may be the result of an upload under way. One to a folder that
+/// is gone is stored in the root (API notes 3.2).
 pub(super) fn is_being_sent(c: &Connection, file: &RemoteFile) -> rusqlite::Result<bool> {
     c.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM attempt
-             WHERE node IS NOT NULL AND folder = ?1 AND name = ?2 AND size = ?3)",
+             WHERE node IS NOT NULL AND name = ?2 AND size = ?3
+                 AND (folder = ?1 OR (?1 = 0 AND NOT EXISTS (SELECT 1 FROM node AS there
+                     WHERE there.kind = 1 AND there.rid = CAST(attempt.folder AS TEXT)
+                         AND there.parent IS NOT NULL))))",
     )?
     .query_row(
         params![int(file.place.folder.0), file.place.name, int(file.size)],
@@ -43,6 +47,19 @@ pub(super) fn unpark(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
          WHERE ino = ?1 AND parked = 1",
     )?
     .execute([int(ino.0)])?;
+    Ok(())
+}
+
+/// Nothing at or below a node is tried any more; what is not sent waits for the user.
+pub(super) fn park_below(c: &Connection, top: Ino, error: &str) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "WITH RECURSIVE down(ino) AS (
+             SELECT ?1 UNION SELECT node.ino FROM node JOIN down ON node.parent = down.ino)
+         INSERT INTO attempt (ino, attempts, error, parked)
+         SELECT ino, 1, ?2, 1 FROM node WHERE ino IN down AND pending <> 0
+         ON CONFLICT (ino) DO UPDATE SET error = ?2, parked = 1",
+    )?
+    .execute(params![int(top.0), error])?;
     Ok(())
 }
 

@@ -6,10 +6,11 @@
 //! dates tell of the rest.
 //!
 //! Nobody says that what is found there is ours. It is taken for that by name, size and
-//! checksum, where no node stands for it yet. Where one of the checksums is not known, name and
+//! checksum, where no node stands for it yet. Where the service tells no checksum, name and
 //! size are enough for a file that is wanted, which goes on living as what was found; but what
 //! was unlinked here meanwhile is removed there once it is found, so nothing is taken for that
-//! on weak evidence.
+//! on weak evidence. Our own checksum is journaled before the last byte leaves: without it
+//! nothing can have arrived.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
+use super::settle::ASKED_ABOUT;
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class, FileItem, UploadedFile, clock_of};
 use crate::ids::{FileId, FolderId, Time};
@@ -68,11 +70,11 @@ impl Context {
             folder = FolderId::ROOT;
             sight = self.see(folder, group).await?;
         }
-        let (mut told, mut there) = (Vec::new(), Vec::new());
+        let (mut told, mut there, mut asked) = (Vec::new(), Vec::new(), 0);
         let mut taken: HashSet<FileId> = HashSet::new();
         for upload in group {
             let found = match &sight {
-                Ok(sight) => self.find(upload, folder, sight, &taken).await?,
+                Ok(sight) => self.find(upload, folder, sight, &taken, &mut asked).await?,
                 Err(e) => Found::Unknown(e.to_string()),
             };
             match found {
@@ -176,13 +178,15 @@ impl Context {
         Ok(())
     }
 
-    /// Finds an upload in what its folder shows, without what is `taken` for others.
+    /// Finds an upload in what its folder shows, without what is `taken` for others. Counts the
+    /// files that the service was `asked` about.
     async fn find(
         &self,
         upload: &Underway,
         folder: FolderId,
         sight: &Sight,
         taken: &HashSet<FileId>,
+        asked: &mut usize,
     ) -> Result<Found, UploadError> {
         let wanted = self.tree.is_wanted(upload.ino)?;
         if !wanted && self.tree.has_rival(upload)? {
@@ -201,15 +205,28 @@ impl Context {
             }
             let checksum = match file.checksum {
                 Some(checksum) => Some(checksum),
+                None if *asked == ASKED_ABOUT => {
+                    let why = "the service is asked about the others first";
+                    return Ok(Found::Unknown(why.to_owned()));
+                }
                 None => match self.api.file_info(&file.id, Class::Upload).await {
-                    Ok(info) => info.checksum,
+                    Ok(info) => {
+                        *asked += 1;
+                        info.checksum
+                    }
                     Err(ApiError::NotFound(_)) => continue,
                     Err(e) => return Ok(Found::Unknown(e.to_string())),
                 },
             };
-            let sent = self.sent(upload).await?;
-            let is_ours = match (sent, checksum) {
-                (Some(sent), Some(there)) => sent == there,
+            let sent = match self.sent(upload).await {
+                Ok(sent) => sent,
+                Err(UploadError::Staging(e)) => return Ok(Found::Unknown(e.to_string())),
+                Err(e) => return Err(e),
+            };
+            let is_ours = match (sent, checksum, &upload.way) {
+                (Some(sent), Some(there), _) => sent == there,
+                // Its last byte was never on its way, or its checksum were known.
+                (None, _, Way::Upload { .. }) => false,
                 _ => wanted && !self.is_older(upload, file),
             };
             if is_ours {
@@ -226,9 +243,7 @@ impl Context {
         }
         Ok(match sight.whole {
             true => Found::Missing,
-            false => Found::Unknown(
-                "its folder has too many files of one second to be seen whole".to_owned(),
-            ),
+            false => Found::Unknown("its folder cannot be seen whole".to_owned()),
         })
     }
 

@@ -21,6 +21,7 @@ use crate::api::{ApiError, Class, Fate, PartStream, UploadForm, UploadPart};
 use crate::content::ContentError;
 use crate::ids::{Ino, Time, Whirlpool};
 use crate::staging::{StagingError, Version};
+use crate::tree::TreeError;
 use crate::tree::journal::{Underway, Way};
 
 /// A file of a request: what is sent of it.
@@ -138,6 +139,9 @@ impl Drop for Held<'_> {
     }
 }
 
+/// What is done before the last bytes of a request leave.
+type Note = Arc<dyn Fn() -> Result<(), TreeError> + Send + Sync>;
+
 /// A chunk in pieces that share it.
 fn pieces(mut chunk: Bytes) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || {
@@ -197,6 +201,7 @@ impl Context {
         let began = Instant::now();
         let bytes: u64 = parts.iter().map(|part| part.content.size()).sum();
         let left = Arc::new(AtomicU64::new(bytes));
+        let note = self.note_of(&parts, &underway);
         let form = UploadForm {
             folder,
             parts: parts
@@ -211,6 +216,7 @@ impl Context {
                         ),
                         left.clone(),
                         began,
+                        note.clone(),
                     ),
                 })
                 .collect(),
@@ -241,32 +247,61 @@ impl Context {
             .collect();
         // Held by nobody else, the staged bytes of a confirmed version become cache.
         drop(parts);
-        self.tree
-            .uploads_were_sent(&ticket.xid, &sent, Time::now())?;
+        let way = Way::Upload {
+            node: ticket.host.clone(),
+            xid: ticket.xid.clone(),
+        };
+        self.tree.uploads_were_sent(&way, &sent, Time::now())?;
         for (upload, (_, whirlpool)) in underway.iter_mut().zip(&sent) {
             upload.whirlpool = Some(*whirlpool);
-            upload.way = Way::Upload {
-                node: ticket.host.clone(),
-                xid: ticket.xid.clone(),
-            };
+            upload.way = way.clone();
             upload.started = Time::now();
         }
         self.settle(&underway).await
     }
 
+    /// Journals the checksums of a request, all bytes of which have been read.
+    fn note_of(&self, parts: &[Part], underway: &[Underway]) -> Note {
+        let sums: Vec<_> = parts
+            .iter()
+            .map(|part| (part.sending.ino, part.digest.clone()))
+            .collect();
+        let (tree, way) = (self.tree.clone(), underway.first().map(|u| u.way.clone()));
+        Arc::new(move || {
+            let sums: Vec<(Ino, Whirlpool)> = sums
+                .iter()
+                .map(|(ino, digest)| (*ino, Whirlpool(digest.lock().clone().finalize().into())))
+                .collect();
+            match &way {
+                Some(way) => tree.uploads_were_sent(way, &sums, Time::now()),
+                None => Ok(()),
+            }
+        })
+    }
+
     /// The same bytes, as our own limit lets them through. `left` are those of the whole
-    /// request.
-    fn paced(&self, bytes: PartStream, left: Arc<AtomicU64>, began: Instant) -> PartStream {
+    /// request. Before the last ones go, and with them the service may have it all, their
+    /// checksums are noted: after a crash nobody else could tell what became of them.
+    fn paced(
+        &self,
+        bytes: PartStream,
+        left: Arc<AtomicU64>,
+        began: Instant,
+        note: Note,
+    ) -> PartStream {
         let uplink = self.uplink.clone();
         bytes
             .map_ok(|chunk| stream::iter(pieces(chunk).map(Ok)))
             .try_flatten()
             .and_then(move |piece: Bytes| {
-                let (uplink, left) = (uplink.clone(), left.clone());
+                let (uplink, left, note) = (uplink.clone(), left.clone(), note.clone());
                 async move {
                     let size = piece.len() as u64;
                     let before = left.fetch_sub(size, Ordering::Relaxed);
                     uplink.pass(size, before, began).await;
+                    if before <= size {
+                        note().map_err(io::Error::other)?;
+                    }
                     Ok(piece)
                 }
             })

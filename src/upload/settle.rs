@@ -25,6 +25,10 @@ use crate::tree::{RemoteFile, RemotePlace};
 /// How long the service keeps the result of an upload.
 const RESULT_KEPT: Duration = Duration::from_secs(2 * 3600);
 
+/// Files that the service is asked about one by one. To do so with more would get us locked out
+/// (API notes 2.3): one listing tells of all of them, later.
+pub(super) const ASKED_ABOUT: usize = 4;
+
 impl Context {
     /// Settles the files of one upload request.
     pub(super) async fn settle(&self, group: &[Underway]) -> Result<(), UploadError> {
@@ -91,6 +95,12 @@ impl Context {
                 None => missing.push(upload.clone()),
             }
         }
+        let untold = |(_, file): &(Underway, UploadedFile)| file.checksum.is_none();
+        if found.iter().filter(|found| untold(found)).count() > ASKED_ABOUT {
+            let (unsure, told): (Vec<_>, Vec<_>) = found.into_iter().partition(untold);
+            missing.extend(unsure.into_iter().map(|(upload, _)| upload));
+            found = told;
+        }
         self.confirm(found).await?;
         if missing.is_empty() {
             Ok(())
@@ -138,7 +148,16 @@ impl Context {
                     }
                 }
             }
-            let sent = self.sent(&upload).await?;
+            let sent = match self.sent(&upload).await {
+                Ok(sent) => sent,
+                // The others of the request are not to blame.
+                Err(UploadError::Staging(e)) => {
+                    let later = self.later(upload.attempts + 1);
+                    self.tree.postpone(upload.ino, later, &e.to_string())?;
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
             let same_content = match (sent, file.checksum) {
                 (Some(sent), Some(there)) => sent == there,
                 _ => true,
@@ -233,7 +252,7 @@ impl Context {
             (Some(whirlpool), _) => Ok(Some(whirlpool)),
             // The service never told it of the source, and the bytes are not here.
             (None, Way::Copy { .. }) => Ok(None),
-            // Sent by a process that died before it could note the checksum.
+            // Sent by a process that died, and the machine with it, before that was noted.
             (None, Way::Upload { .. }) => self.digest(upload).await,
         }
     }

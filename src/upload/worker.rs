@@ -61,11 +61,9 @@ pub(super) async fn run(
     wake: Arc<Notify>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    // An earlier process may have waited long before the service made its copies.
-    if let Err(e) = context.tree.copies_may_be_made(None, Time::now()) {
-        // At worst they are looked for too early.
-        tracing::error!("the queue cannot be read: {e}");
-    }
+    // An earlier process may have waited long before the service made its copies: nothing is
+    // looked for before that is noted.
+    let mut noted = false;
     let mut busy = Busy::default();
     let mut running = Running::default();
     // After a failure inside, nothing is begun until then.
@@ -74,7 +72,7 @@ pub(super) async fn run(
         rest = rest.filter(|until| *until > Instant::now());
         let started = match rest {
             Some(_) => Begun::default(),
-            None => match context.start_ready(&mut busy, &mut running) {
+            None => match context.begin(&mut noted, &mut busy, &mut running) {
                 Ok(started) => started,
                 Err(e) => {
                     tracing::error!("the queue cannot be read: {e}");
@@ -179,6 +177,20 @@ impl Busy {
 }
 
 impl Context {
+    /// What the loop does in a round, the first of which notes what an earlier process left.
+    fn begin(
+        self: &Arc<Self>,
+        noted: &mut bool,
+        busy: &mut Busy,
+        running: &mut Running,
+    ) -> Result<Begun, UploadError> {
+        if !*noted {
+            self.tree.copies_may_be_made(None, Time::now())?;
+            *noted = true;
+        }
+        self.start_ready(busy, running)
+    }
+
     /// Fills free lanes. Returns what was begun.
     fn start_ready(
         self: &Arc<Self>,

@@ -279,7 +279,7 @@ mod tests {
 
     use crate::tree::ROOT;
     use crate::tree::journal::Task;
-    use crate::tree::merge::Listing;
+    use crate::tree::listing::Listing;
     use crate::vfs::testing::{ANN, BOTH, House, READ, WRITE};
     use crate::vfs::{OpenFlags, SetAttr, SyncScope};
 

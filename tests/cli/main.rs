@@ -131,6 +131,45 @@ fn what_is_left_has_its_own_exit_code() {
     assert_eq!(user.simulator.account().file_paths(), ["a.txt"]);
 }
 
+/// An `unmount` that waits for a queue that does not move.
+fn waiting_unmount(user: &User) -> std::process::Child {
+    user.uploads_stall();
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    let mut unmount = user.command(&["unmount", "mnt"]);
+    unmount.stdout(std::process::Stdio::piped());
+    let child = unmount
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("the mount goes", || !user.is_mounted());
+    child
+}
+
+#[test]
+fn what_a_daemon_leaves_that_is_killed_is_not_called_done() {
+    let user = User::settled();
+    user.mount();
+    let pid = user.status()["pid"].as_i64().unwrap();
+    let waiting = waiting_unmount(&user);
+    kill(Pid::from_raw(pid as i32), Signal::SIGKILL).unwrap();
+    let ended = ran(waiting.wait_with_output().unwrap());
+    assert_line(&ended, 3, "1 upload");
+}
+
+#[test]
+fn what_another_mount_takes_over_is_neither_called_done_nor_ended() {
+    let user = User::settled();
+    user.mount();
+    let waiting = waiting_unmount(&user);
+    user.mount();
+    let ended = ran(waiting.wait_with_output().unwrap());
+    assert_line(&ended, 3, "1 upload");
+    assert!(user.is_mounted());
+    user.simulator.faults().clear();
+    assert_eq!(user.run(&["unmount"]).code, 0);
+    assert_eq!(user.simulator.account().file_paths(), ["a.txt"]);
+}
+
 #[test]
 fn a_removal_that_waits_is_listed() {
     let user = User::settled();

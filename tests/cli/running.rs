@@ -347,3 +347,22 @@ fn a_mount_that_has_its_key_from_elsewhere_is_not_said_to_take_the_new_one() {
     );
     user.run(&["unmount", "--no-wait"]);
 }
+
+#[test]
+fn a_hang_up_reads_relative_paths_from_where_the_mount_was_started() {
+    let user = User::new(HIGH_SPEED);
+    let file = user.path("key.txt");
+    std::fs::write(&file, user.simulator.key()).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, private).unwrap();
+    let words = ["mount", "--background", "--api-key-file", "key.txt", "mnt"];
+    let ran = user.run(&words);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    hang_up(&user);
+    wait_until("the configuration is read", || {
+        user.log().contains("was read anew") || user.log().contains("stays as it was")
+    });
+    let log = user.log();
+    assert!(log.contains("applied=[] at_next_mount=[]"), "{log}");
+    assert_eq!(user.run(&["unmount"]).code, 0);
+}

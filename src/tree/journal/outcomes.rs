@@ -178,15 +178,14 @@ pub fn content_confirmed(
         && stray.ino != ino
     {
         rows::set_remote(tx, stray.ino, &Remote::None, None)?;
-        detach(
-            tx,
-            &Node {
+        // What the user wrote to it since is a file of its own.
+        if !stray.pending.content {
+            let nothing_there = Node {
                 remote: Remote::None,
                 ..stray
-            },
-            None,
-            now,
-        )?;
+            };
+            detach(tx, &nothing_there, None, now)?;
+        }
     }
     if node.place.is_some() {
         // What is confirmed is wanted, whatever was wished of the entry that showed it before.

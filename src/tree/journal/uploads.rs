@@ -158,18 +158,21 @@ impl Tree {
         })
     }
 
-    /// All bytes of an upload were sent; `xid` is where its result is asked for.
-    pub fn uploads_were_sent(&self, xid: &str, sent: &[(Ino, Whirlpool)], now: Time) -> Result<()> {
+    /// All bytes of an upload were sent; `way` tells where its result is asked for.
+    pub fn uploads_were_sent(&self, way: &Way, sent: &[(Ino, Whirlpool)], now: Time) -> Result<()> {
+        let (node, xid) = way.columns();
         self.store.write(|tx| {
             for (ino, whirlpool) in sent {
                 tx.prepare_cached(
-                    "UPDATE attempt SET xid = ?2, whirlpool = ?3, sent_at = ?4 WHERE ino = ?1",
+                    "UPDATE attempt SET node = ?5, xid = ?2, whirlpool = ?3, sent_at = ?4
+                     WHERE ino = ?1",
                 )?
                 .execute(params![
                     int(ino.0),
                     xid,
                     whirlpool.to_string(),
-                    now.0
+                    now.0,
+                    node
                 ])?;
             }
             Ok(())
@@ -217,14 +220,17 @@ impl Tree {
         })
     }
 
-    /// Whether an upload of another node may have left what this one is looked for as: of
-    /// the same name and size in the same folder.
+    /// Whether an upload of another node may have left what this one, which nobody wants any
+    /// more, is looked for as: of the same name and size in the same folder. Of several that
+    /// nobody wants, they go in turn.
     pub fn has_rival(&self, upload: &Underway) -> Result<bool> {
         self.store.read(|c| {
             Ok(c.prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM attempt
                      WHERE node IS NOT NULL AND folder = ?1 AND name = ?2 AND size = ?3
-                         AND ino <> ?4)",
+                         AND ino <> ?4 AND (ino < ?4 OR EXISTS (SELECT 1 FROM node
+                             WHERE node.ino = attempt.ino
+                                 AND (parent IS NOT NULL OR gone_parent IS NOT NULL))))",
             )?
             .query_row(
                 params![

@@ -1,185 +1,16 @@
 //! The queue over the simulator, without a kernel: what is closed here ends there,
 //! once, whatever goes wrong in between.
 
-use std::ffi::OsStr;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod process;
 
-use fichierfs::api::{Api, ApiConfig, Endpoints, Limits, Pace};
-use fichierfs::config::{AddressFamily, ApiKey, KeyStore};
-use fichierfs::content::{Content, ContentOptions};
+use std::ffi::OsStr;
+
 use fichierfs::ids::Ino;
 use fichierfs::sim::{self, Fault, FaultKind, SimConfig, Simulator};
-use fichierfs::staging::{Staging, StagingOptions};
-use fichierfs::store::Store;
-use fichierfs::tree::refresh::Refresher;
-use fichierfs::tree::{Lookup, ROOT, Tree};
-use fichierfs::upload::{self, UploadOptions, Uploader};
-use fichierfs::vfs::{
-    self, Answer, Caller, Error, OpenAccess, OpenFlags, RenameMode, Vfs, VfsOptions,
-};
-use tokio::runtime::Handle;
-
-const SCALE: f64 = 100.0;
-
-const ANN: Caller = Caller {
-    uid: 1000,
-    gid: 1000,
-    pid: 1,
-};
-
-const BOTH: OpenFlags = OpenFlags {
-    access: OpenAccess::ReadWrite,
-    truncate: true,
-    exclusive: false,
-    sync: false,
-};
-
-/// One process: the rooms over a state directory.
-struct Process {
-    vfs: Vfs,
-    tree: Tree,
-    uploader: Uploader,
-}
-
-impl Process {
-    fn start(sim: &Simulator, dir: &Path) -> Process {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let limits = Limits::scaled(SCALE);
-        let api = Api::new(ApiConfig {
-            endpoints: Endpoints::new(&sim.api_url(), &sim.site_url()).unwrap(),
-            keys: KeyStore::new(ApiKey::new(sim::DEFAULT_KEY.to_owned()).unwrap()),
-            pace: Pace::open(&dir.join("pace"), limits.clone()).unwrap(),
-            limits: limits.clone(),
-            address_family: AddressFamily::Ipv4,
-            connect_timeout: Duration::from_secs(5),
-            read_timeout: Duration::from_secs(5),
-        })
-        .unwrap();
-        let store = Store::open(&dir.join("db")).unwrap();
-        let content = Content::open(
-            api.clone(),
-            store.clone(),
-            &dir.join("cache"),
-            ContentOptions {
-                // In the time of the simulator, too.
-                data_deadline: Duration::from_secs(1),
-                ..ContentOptions::default()
-            },
-            Handle::current(),
-        )
-        .unwrap();
-        let options = StagingOptions { budget: 1 << 30 };
-        let staging = Staging::open(
-            store.clone(),
-            content.clone(),
-            &dir.join("staging"),
-            options,
-        )
-        .unwrap();
-        let tree = Tree::new(store.clone(), limits.listing_lag);
-        let (changes, _) = tokio::sync::mpsc::unbounded_channel();
-        let refresher = Refresher::new(
-            tree.clone(),
-            api.clone(),
-            Duration::from_secs(600),
-            changes.clone(),
-            Handle::current(),
-        );
-        let parts = vfs::Parts {
-            store: store.clone(),
-            tree: tree.clone(),
-            staging: staging.clone(),
-            refresher: refresher.clone(),
-            wake: Arc::new(|| ()),
-        };
-        let options = VfsOptions {
-            write_back: Duration::ZERO,
-            ..VfsOptions::default()
-        };
-        let vfs = Vfs::new(parts, options).unwrap();
-        let parts = upload::Parts {
-            store,
-            tree: tree.clone(),
-            staging,
-            content,
-            api,
-            refresher,
-            changes,
-            throttle: fichierfs::throttle::Throttle::default(),
-        };
-        let options = UploadOptions {
-            speed: SCALE,
-            ..UploadOptions::default()
-        };
-        let uploader = Uploader::start(parts, options, &Handle::current());
-        Process {
-            vfs,
-            tree,
-            uploader,
-        }
-    }
-
-    async fn list(&self, folder: Ino) {
-        let fh = wait(self.vfs.opendir(folder)).await.unwrap();
-        wait(self.vfs.releasedir(fh)).await.unwrap();
-    }
-
-    async fn mkdir(&self, parent: Ino, name: &str) -> Ino {
-        let made = self.vfs.mkdir(parent, OsStr::new(name), 0o755, ANN);
-        wait(made).await.unwrap().attr.ino
-    }
-
-    async fn write(&self, parent: Ino, name: &str, content: &[u8]) {
-        write(&self.vfs, parent, name, content).await;
-        self.uploader.wake_handle().notify_one();
-    }
-
-    async fn lookup(&self, parent: Ino, name: &str) -> Option<Ino> {
-        let found = wait(self.vfs.lookup(parent, OsStr::new(name))).await;
-        found.ok().map(|entry| entry.attr.ino)
-    }
-
-    async fn rename(&self, name: &str, to: (Ino, &str)) {
-        let (name, new) = (OsStr::new(name), OsStr::new(to.1));
-        let renamed = self
-            .vfs
-            .rename(ROOT, name, to.0, new, RenameMode::Replace, ANN);
-        wait(renamed).await.unwrap();
-    }
-
-    async fn drained(&self) {
-        until(|| self.tree.backlog().unwrap().is_drained()).await;
-    }
-
-    fn failed(&self) -> u64 {
-        self.tree.backlog().unwrap().failed
-    }
-}
-
-async fn write(vfs: &Vfs, parent: Ino, name: &str, content: &[u8]) {
-    let created = vfs.create(parent, OsStr::new(name), 0o644, BOTH, ANN);
-    let fh = wait(created).await.unwrap().1.fh;
-    wait(vfs.write(fh, 0, content)).await.unwrap();
-    wait(vfs.flush(fh)).await.unwrap();
-    wait(vfs.release(fh)).await.unwrap();
-}
-
-async fn wait<T>(answer: Answer<T>) -> Result<T, Error> {
-    match answer {
-        Answer::Now(result) => result,
-        Answer::Later(future) => future.await,
-    }
-}
-
-async fn until(mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !done() {
-        assert!(Instant::now() < end, "it takes too long");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
+use fichierfs::tree::{Lookup, ROOT};
+use fichierfs::upload::UploadOptions;
+use fichierfs::vfs::OpenFlags;
+use process::{ANN, BOTH, Process, SCALE, until, wait, write};
 
 async fn simulator() -> Simulator {
     Simulator::start(SimConfig {
@@ -352,6 +183,59 @@ async fn what_somebody_else_put_in_the_place_of_a_file_that_was_removed_here_sta
     second.drained().await;
     assert_eq!(sim.account().file_paths(), ["note"]);
     assert!(sim.account().content("note").unwrap() == theirs);
+    second.uploader.stop().await;
+}
+
+/// Broken off before its last byte, a file is not there, though another's of its name and size
+/// came meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_sent_meanwhile_is_not_taken_for_ours() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let slow = FaultKind::Stall {
+        after_bytes: 1000,
+        seconds: 60.0,
+    };
+    sim.faults().add(Fault::new("upload", slow));
+    let first = Process::start(&sim, dir.path());
+    first.list(ROOT).await;
+    first.write(ROOT, "note", &[1; 500_000]).await;
+    until(|| !first.tree.underway().unwrap().is_empty()).await;
+    first.kill().await;
+    let theirs = sim.account().add_file("note", &[2; 500_000]).unwrap();
+    let second = Process::start(&sim, dir.path());
+    second.drained().await;
+    assert_eq!(sim.account().file_paths(), ["note", "note"]);
+    assert!(sim.account().content_of(&theirs).unwrap() == [2; 500_000]);
+    second.uploader.stop().await;
+}
+
+/// The process ends between the last byte and the answer, and the file is written anew: of the
+/// version that was sent nothing is left here but its checksum.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_had_arrived_when_the_process_ended_is_known_by_its_checksum() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let slow = FaultKind::Stall {
+        after_bytes: 1000,
+        seconds: 60.0,
+    };
+    sim.faults().add(Fault::new("upload", slow));
+    sim.faults()
+        .add(Fault::new("end.pl", FaultKind::EmptyLinks));
+    let first = Process::start(&sim, dir.path());
+    first.list(ROOT).await;
+    first.write(ROOT, "note", &[1; 5000]).await;
+    let has_left = || {
+        let underway = first.tree.underway().unwrap();
+        underway.iter().any(|upload| upload.whirlpool.is_some())
+    };
+    until(has_left).await;
+    first.write(ROOT, "note", &[2; 5000]).await;
+    first.kill().await;
+    sim.account().add_file("note", &[1; 5000]).unwrap();
+    let second = Process::start(&sim, dir.path());
+    second.settled().await;
+    assert_eq!(sim.account().file_paths(), ["note"]);
+    assert!(sim.account().content("note").unwrap() == [2; 5000]);
     second.uploader.stop().await;
 }
 

@@ -1,0 +1,212 @@
+//! A process of the mount without a kernel, over the simulator, and what tests ask of it.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fichierfs::api::{Api, ApiConfig, Endpoints, Limits, Pace};
+use fichierfs::config::{AddressFamily, ApiKey, KeyStore};
+use fichierfs::content::{Content, ContentOptions};
+use fichierfs::ids::Ino;
+use fichierfs::sim::{self, Simulator};
+use fichierfs::staging::{Staging, StagingOptions};
+use fichierfs::store::Store;
+use fichierfs::tree::refresh::Refresher;
+use fichierfs::tree::{ROOT, Tree};
+use fichierfs::upload::{self, UploadOptions, Uploader};
+use fichierfs::vfs::{
+    self, Answer, Caller, Error, OpenAccess, OpenFlags, RenameMode, Vfs, VfsOptions,
+};
+use tokio::runtime::Handle;
+
+/// How much faster than the real service all goes.
+pub const SCALE: f64 = 100.0;
+
+pub const ANN: Caller = Caller {
+    uid: 1000,
+    gid: 1000,
+    pid: 1,
+};
+
+/// For reading and writing, from nothing.
+pub const BOTH: OpenFlags = OpenFlags {
+    access: OpenAccess::ReadWrite,
+    truncate: true,
+    exclusive: false,
+    sync: false,
+};
+
+/// One process: the rooms over a state directory.
+pub struct Process {
+    pub vfs: Vfs,
+    pub tree: Tree,
+    pub uploader: Uploader,
+}
+
+impl Process {
+    pub fn start(sim: &Simulator, dir: &Path) -> Process {
+        Process::start_at(SCALE, sim, dir)
+    }
+
+    /// So many times as fast as the real service.
+    pub fn start_at(scale: f64, sim: &Simulator, dir: &Path) -> Process {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let limits = Limits::scaled(scale);
+        let api = Api::new(ApiConfig {
+            endpoints: Endpoints::new(&sim.api_url(), &sim.site_url()).unwrap(),
+            keys: KeyStore::new(ApiKey::new(sim::DEFAULT_KEY.to_owned()).unwrap()),
+            pace: Pace::open(&dir.join("pace"), limits.clone()).unwrap(),
+            limits: limits.clone(),
+            address_family: AddressFamily::Ipv4,
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(5),
+        })
+        .unwrap();
+        let store = Store::open(&dir.join("db")).unwrap();
+        let content = Content::open(
+            api.clone(),
+            store.clone(),
+            &dir.join("cache"),
+            ContentOptions {
+                // In the time of the simulator, too.
+                data_deadline: Duration::from_secs(1),
+                ..ContentOptions::default()
+            },
+            Handle::current(),
+        )
+        .unwrap();
+        let options = StagingOptions { budget: 1 << 30 };
+        let staging = Staging::open(
+            store.clone(),
+            content.clone(),
+            &dir.join("staging"),
+            options,
+        )
+        .unwrap();
+        let tree = Tree::new(store.clone(), limits.listing_lag);
+        let (changes, _) = tokio::sync::mpsc::unbounded_channel();
+        let refresher = Refresher::new(
+            tree.clone(),
+            api.clone(),
+            Duration::from_secs(600),
+            changes.clone(),
+            Handle::current(),
+        );
+        let parts = vfs::Parts {
+            store: store.clone(),
+            tree: tree.clone(),
+            staging: staging.clone(),
+            refresher: refresher.clone(),
+            wake: Arc::new(|| ()),
+        };
+        let options = VfsOptions {
+            write_back: Duration::ZERO,
+            ..VfsOptions::default()
+        };
+        let vfs = Vfs::new(parts, options).unwrap();
+        let parts = upload::Parts {
+            store,
+            tree: tree.clone(),
+            staging,
+            content,
+            api,
+            refresher,
+            changes,
+            throttle: fichierfs::throttle::Throttle::default(),
+        };
+        let options = UploadOptions {
+            speed: scale,
+            ..UploadOptions::default()
+        };
+        let uploader = Uploader::start(parts, options, &Handle::current());
+        Process {
+            vfs,
+            tree,
+            uploader,
+        }
+    }
+
+    pub async fn list(&self, folder: Ino) {
+        let fh = wait(self.vfs.opendir(folder)).await.unwrap();
+        wait(self.vfs.releasedir(fh)).await.unwrap();
+    }
+
+    pub async fn mkdir(&self, parent: Ino, name: &str) -> Ino {
+        let made = self.vfs.mkdir(parent, OsStr::new(name), 0o755, ANN);
+        wait(made).await.unwrap().attr.ino
+    }
+
+    pub async fn write(&self, parent: Ino, name: &str, content: &[u8]) {
+        write(&self.vfs, parent, name, content).await;
+        self.wake();
+    }
+
+    pub async fn lookup(&self, parent: Ino, name: &str) -> Option<Ino> {
+        let found = wait(self.vfs.lookup(parent, OsStr::new(name))).await;
+        found.ok().map(|entry| entry.attr.ino)
+    }
+
+    pub async fn rename(&self, name: &str, to: (Ino, &str)) {
+        let (name, new) = (OsStr::new(name), OsStr::new(to.1));
+        let renamed = self
+            .vfs
+            .rename(ROOT, name, to.0, new, RenameMode::Replace, ANN);
+        wait(renamed).await.unwrap();
+    }
+
+    /// The workers look at the journal.
+    pub fn wake(&self) {
+        self.uploader.wake_handle().notify_one();
+    }
+
+    /// It ends with what it has in memory, as far as that can be within another process.
+    pub async fn kill(self) {
+        self.uploader.stop().await;
+        std::mem::forget(self.vfs);
+    }
+
+    /// Nothing is queued, nothing of unknown result, and what failed was taken up again.
+    pub async fn settled(&self) {
+        until(|| {
+            let backlog = self.tree.backlog().unwrap();
+            if backlog.failed > 0 {
+                self.tree.retry(None).unwrap();
+            }
+            self.wake();
+            backlog.failed == 0 && backlog.is_drained() && self.tree.underway().unwrap().is_empty()
+        })
+        .await;
+    }
+
+    pub async fn drained(&self) {
+        until(|| self.tree.backlog().unwrap().is_drained()).await;
+    }
+
+    pub fn failed(&self) -> u64 {
+        self.tree.backlog().unwrap().failed
+    }
+}
+
+pub async fn write(vfs: &Vfs, parent: Ino, name: &str, content: &[u8]) {
+    let created = vfs.create(parent, OsStr::new(name), 0o644, BOTH, ANN);
+    let fh = wait(created).await.unwrap().1.fh;
+    wait(vfs.write(fh, 0, content)).await.unwrap();
+    wait(vfs.flush(fh)).await.unwrap();
+    wait(vfs.release(fh)).await.unwrap();
+}
+
+pub async fn wait<T>(answer: Answer<T>) -> Result<T, Error> {
+    match answer {
+        Answer::Now(result) => result,
+        Answer::Later(future) => future.await,
+    }
+}
+
+pub async fn until(mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < end, "it takes too long");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
