@@ -18,7 +18,7 @@ use fichierfs::vfs::{Error, ErrorKind, Fh, OpenAccess, OpenFlags, RenameMode, Se
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::process::{ANN, BOTH, Process, wait};
+use super::process::{ANN, BOTH, Process, until, wait};
 
 /// How much faster than the real service all goes.
 const SCALE: f64 = 300.0;
@@ -253,9 +253,14 @@ impl Life<'_> {
                     .mkdir(parent, OsStr::new(name), 0o755, ANN);
                 let made = wait(made).await;
                 assert_eq!(made.is_ok(), self.node(&path).is_none(), "{made:?}");
-                if made.is_ok() {
+                if let Ok(made) = made {
                     let folder = Node::Folder(BTreeMap::new());
                     self.folder(&path).unwrap().insert(name, folder);
+                    // What is not known to be made, and then is moved or removed, may leave an
+                    // empty folder there (docs/roadmap.md).
+                    self.process().wake();
+                    let tree = &self.process().tree;
+                    until(|| !tree.node(made.attr.ino).unwrap().unwrap().pending.make).await;
                 }
             }
             Op::Fail(fault) => self.sim.faults().add(fault),
@@ -638,7 +643,6 @@ async fn live(quirks: Quirks, lag: Duration, ops: Vec<Op>) {
         life.step(op).await;
     }
     life.drain().await;
-    eprintln!("{:?} {:?}", sim.report().calls, sim.report().uploads);
     life.process.take().unwrap().kill().await;
 }
 
@@ -687,34 +691,4 @@ fn any_day_with_a_service_that_lags_ends_as_a_few_maps_in_memory_say() {
             ..Quirks::default()
         });
     lives(quirks, Duration::from_secs(60));
-}
-
-#[test]
-fn replay() {
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter("fichierfs=debug")
-        .try_init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    for _ in 0..20 {
-        eprintln!("-----------");
-        runtime.block_on(live(
-            Quirks::default(),
-            Duration::from_secs(60),
-            vec![
-                Op::Mkdir(vec!["c"]),
-                Op::Mkdir(vec!["c", "c"]),
-                Op::Save(vec!["c"], 10, 94),
-                Op::Kill,
-                Op::Rest(12),
-                Op::Create(vec!["b"]),
-                Op::Kill,
-                Op::Rename(vec!["c", "c"], vec!["a"]),
-                Op::Create(vec!["c", "c"]),
-            ],
-        ));
-    }
 }
