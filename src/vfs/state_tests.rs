@@ -115,14 +115,12 @@ fn file_in(house: &House, state: FileState) -> Ino {
                 not_before: Time(0),
                 attempts: 0,
             };
+            let way = upload.way.clone();
             house.tree.uploads_begin(&[upload]).unwrap();
             if state == Confirming {
                 let sent = [(ino, Whirlpool([7; 64]))];
                 let now = Time::now();
-                house
-                    .tree
-                    .uploads_were_sent("a1B2c3D4e5", &sent, now)
-                    .unwrap();
+                house.tree.uploads_were_sent(&way, &sent, now).unwrap();
             }
             ino
         }
