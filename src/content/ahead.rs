@@ -32,11 +32,13 @@ impl Core {
         range: &Range<u64>,
         found: Found,
     ) {
-        self.note_read(cached, range, Met::AtHand);
         // Smaller reads go through the kernel's page cache, which reads ahead by itself.
-        if range.end - range.start >= BLOCK_SIZE {
-            self.lift_ahead(cached, range, found);
-        }
+        let large = range.end - range.start >= BLOCK_SIZE;
+        let met = match large && self.lift_ahead(cached, range, found) {
+            true => Met::Late,
+            false => Met::AtHand,
+        };
+        self.note_read(cached, range, met);
     }
 
     /// Notes a read, and fetches from the service what its reader will ask for next.
@@ -55,14 +57,23 @@ impl Core {
         }
     }
 
-    /// Brings what is on disk, and what the reader will ask for next, to memory.
-    fn lift_ahead(self: &Arc<Self>, cached: &Arc<CacheFile>, range: &Range<u64>, found: Found) {
+    /// Brings what is on disk, and what the reader will ask for next, to memory. Says
+    /// whether anything had to come from there.
+    fn lift_ahead(
+        self: &Arc<Self>,
+        cached: &Arc<CacheFile>,
+        range: &Range<u64>,
+        found: Found,
+    ) -> bool {
         let room = Room::UpTo(MOST_FROM_DISK / self.readers());
-        for run in cached.note_lifted(range, found, room, &self.memory) {
+        let runs = cached.note_lifted(range, found, room, &self.memory);
+        let from_disk = found.whole_from_disk || !runs.is_empty();
+        for run in runs {
             let (core, cached) = (Arc::clone(self), Arc::clone(cached));
             self.runtime
                 .spawn_blocking(move || core.lift(&cached, &run));
         }
+        from_disk
     }
 
     fn lift(&self, cached: &CacheFile, run: &Range<Block>) {

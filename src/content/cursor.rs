@@ -5,7 +5,8 @@
 //! that begins at two blocks and doubles, at first with each step and beyond a
 //! megabyte only when the reader had to wait; it is bounded by how much was read so far, since
 //! who read little often stops soon, and halves where the readers of all
-//! files have much asked ahead already. A read elsewhere begins a new
+//! files have much asked ahead already, or where what came had to leave memory before its
+//! reader was there: then the line is faster than the reader. A read elsewhere begins a new
 //! cursor, without any window. Several readers of one file have a cursor each.
 //!
 //! Who jumps tends to read as much at each place: after two stretches of a
@@ -39,6 +40,10 @@ const TRUST: u64 = 16;
 
 /// Bytes read in sequence after which it is clear.
 const CLEAR: u64 = 1024 * 1024;
+
+/// What memory holds of what came ahead of one reader: the window of one that is slower than
+/// the line.
+const AMPLE_WINDOW: u64 = 48 * 1024 * 1024;
 
 /// A run ahead is a part of the window, so that several connections share it,
 /// but no shorter than this, or the wait for its first byte would be most of it.
@@ -121,6 +126,8 @@ pub(super) enum Met {
     AtHand,
     /// It had to wait for the service.
     Waited,
+    /// On disk: they came so early that memory had no room for them any more.
+    Late,
 }
 
 /// The cursors of one file.
@@ -145,6 +152,8 @@ struct Cursor {
     asked: u64,
     /// Bytes to keep asked ahead of `next`.
     window: u64,
+    /// Until where it was asked for when the window was last made smaller.
+    settled: u64,
     used: Instant,
 }
 
@@ -258,6 +267,7 @@ impl Cursors {
             next: bytes.end,
             asked: blocks::bytes_of(&blocks::covering(&expected), self.size).end,
             window: 0,
+            settled: 0,
             used: now,
         });
     }
@@ -276,8 +286,15 @@ impl Cursor {
                 let progress = self.next - self.origin;
                 let trust = if progress < CLEAR { FIRST_TRUST } else { TRUST };
                 let most = most.min(longest).min(trust * progress);
-                if met == Met::Waited || self.window < EASY_WINDOW {
-                    self.window *= 2;
+                match met {
+                    // What was asked for before comes late as well, and says no more.
+                    Met::Late if self.next >= self.settled => {
+                        self.window = (self.window / 2).min(AMPLE_WINDOW);
+                        self.settled = self.asked;
+                    }
+                    Met::Late => {}
+                    Met::AtHand if self.window >= EASY_WINDOW => {}
+                    Met::AtHand | Met::Waited => self.window *= 2,
                 }
                 self.window = self.window.min(most).max(least);
             }
@@ -456,6 +473,30 @@ mod tests {
             end
         };
         assert!(ahead(&mut cursors, Room::Short) <= 4 * BLOCK_SIZE);
+    }
+
+    #[test]
+    fn a_reader_that_is_slower_than_the_line_gets_what_memory_holds() {
+        let limits = Window {
+            run: 32 * MIB,
+            ahead: 320 * MIB,
+            ..LIMITS
+        };
+        let mut cursors = Cursors::new(4000 * MIB, limits);
+        let mut asked = 0;
+        for i in 0..16_000 {
+            let range = i * BLOCK_SIZE..(i + 1) * BLOCK_SIZE;
+            let met = match asked > range.end + 96 * MIB {
+                true => Met::Late,
+                false => Met::Waited,
+            };
+            let runs = cursors.on_read(&range, met, FREE, Instant::now());
+            asked = runs.last().map_or(asked, |run| run.end * BLOCK_SIZE);
+            if i > 8_000 {
+                assert!(asked <= range.end + 192 * MIB, "{}", asked - range.end);
+            }
+        }
+        assert!(asked > 16_000 * BLOCK_SIZE + 16 * MIB);
     }
 
     #[test]

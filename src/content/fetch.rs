@@ -43,7 +43,7 @@ const MOST_LINKS: u32 = 2;
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// Blocks that go to disk together: fewer and larger writes cost less.
-const BATCH: usize = (1024 * 1024 / BLOCK_SIZE) as usize;
+const BATCH: usize = (2 * 1024 * 1024 / BLOCK_SIZE) as usize;
 
 /// Bytes that come to disk before the row is brought up to date: what a crash costs is
 /// fetched again, and each time costs a sync.

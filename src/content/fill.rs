@@ -7,11 +7,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::blocks::{BLOCK_SIZE, Block};
+use super::blocks::BLOCK_SIZE;
 use super::cursor::Price;
 use super::error::{ContentError, Reason};
 use super::file::CacheFile;
-use super::{Content, Core, LONGEST_RUN, RemoteFile, fetch};
+use super::{Content, LONGEST_RUN, RemoteFile, fetch};
 use crate::ids::FileId;
 
 /// Runs that are asked for at a time: more would keep the connections from
@@ -37,15 +37,12 @@ impl Drop for Filling<'_> {
     }
 }
 
-impl Core {
-    /// The longest run that a file is filled by. Where each costs a call of the API, there
-    /// are only as many as are under way at a time.
-    fn longest_fill(&self, file: &CacheFile) -> Block {
-        let longest = match self.price() {
-            Price::Free => LONGEST_RUN,
-            Price::Link => LONGEST_RUN.max(file.size.div_ceil(RUNS as u64)),
-        };
-        longest.div_ceil(BLOCK_SIZE)
+/// The longest run, in bytes, that a file of `size` bytes is filled by. Where each costs a
+/// call of the API, there are only as many as are under way at a time.
+fn longest_run(size: u64, price: Price) -> u64 {
+    match price {
+        Price::Free => LONGEST_RUN,
+        Price::Link => LONGEST_RUN.max(size.div_ceil(RUNS as u64)),
     }
 }
 
@@ -65,7 +62,8 @@ impl Content {
             if before == file.size {
                 return Ok(());
             }
-            let flights = cached.plan_fill(core.longest_fill(&cached), RUNS)?;
+            let longest = longest_run(file.size, core.price()).div_ceil(BLOCK_SIZE);
+            let flights = cached.plan_fill(longest, RUNS)?;
             for flight in &flights {
                 fetch::launch(core, &cached, Arc::clone(flight));
             }
@@ -93,5 +91,19 @@ impl Content {
     /// named before.
     pub fn keep(&self, ids: HashSet<FileId>) {
         self.core.shelf.keep_always(ids);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_each_run_costs_a_link_a_file_costs_few() {
+        let film: u64 = 50 << 30;
+        let runs = |price| film.div_ceil(longest_run(film, price));
+        assert_eq!(runs(Price::Link), RUNS as u64);
+        assert_eq!(longest_run(film, Price::Free), LONGEST_RUN);
+        assert_eq!(longest_run(1, Price::Link), LONGEST_RUN);
     }
 }

@@ -37,7 +37,7 @@ pub struct SimConfig {
     /// How long after an upload its link works (simulated time).
     pub storage_delay: Duration,
     /// Files whose digest is not known from an upload are hashed for listings only up to
-    /// this size; larger ones show a made-up digest that is the same at every call.
+    /// this size; larger ones show none.
     pub hash_up_to: u64,
     /// Seed of everything that is random: order of keys and entries, types, ids.
     pub seed: u64,

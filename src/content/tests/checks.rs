@@ -189,26 +189,6 @@ fn where_memory_is_short_a_read_fails_and_the_cache_keeps_what_it_has() {
 }
 
 #[test]
-fn holes_are_never_read_as_content() {
-    let house = House::new();
-    let film = file("film0", MIB + 5);
-    let content = house.open();
-    house.read(&content, &film, 0..film.size).unwrap();
-    house.settle(&content);
-    content.save();
-    drop(content);
-    // As a folder that was brought back, or that another process had in hand.
-    let only = std::fs::read_dir(house.cache()).unwrap().next();
-    let path = only.unwrap().unwrap().path();
-    let len = std::fs::metadata(&path).unwrap().len();
-    File::create(&path).unwrap().set_len(len).unwrap();
-    let content = house.open();
-    for range in [0..10, 5 * BLOCK_SIZE..film.size, 0..film.size] {
-        assert!(house.read(&content, &film, range.clone()).unwrap() == expect(&film, range));
-    }
-}
-
-#[test]
 fn a_check_that_nobody_waits_for_makes_way_for_one_that_somebody_waits_for() {
     let mut house = House::new();
     house.options.check_every = Duration::from_millis(10);

@@ -63,6 +63,35 @@ fn a_sequential_reader_costs_one_link_and_few_requests_and_each_byte_once() {
 }
 
 #[test]
+fn who_reads_on_from_the_disk_finds_the_next_blocks_in_memory() {
+    let house = House::new();
+    let film = file("film0", 6 * MIB + 17);
+    let content = house.open();
+    house.read(&content, &film, 0..film.size).unwrap();
+    house.settle(&content);
+    content.save();
+    drop(content);
+    let content = house.open();
+    let before = house.requests().len();
+    let read = |at: u64| {
+        let range = at..film.size.min(at + BLOCK_SIZE);
+        assert!(house.read(&content, &film, range.clone()).unwrap() == expect(&film, range));
+    };
+    (0..4).for_each(|block| read(block * BLOCK_SIZE));
+    for _ in 0..2000 {
+        if content.stats().memory_bytes > 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(content.stats().memory_bytes > 0, "nothing came ahead");
+    (4 * BLOCK_SIZE..film.size)
+        .step_by(BLOCK_SIZE as usize)
+        .for_each(read);
+    assert_eq!(house.requests().len(), before);
+}
+
+#[test]
 fn readers_of_the_same_block_share_one_request() {
     let house = House::new();
     let content = house.open();
