@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use fichierfs::ids::Ino;
 use fichierfs::sim::{
-    EntryKind, Fault, FaultKind, Quirks, RefusalStyle, SameName, SimConfig, Simulator,
+    self, EntryKind, Fault, FaultKind, Quirks, RefusalStyle, SameName, SimConfig, Simulator,
 };
 use fichierfs::tree::ROOT;
-use fichierfs::vfs::{Error, ErrorKind, Fh, OpenAccess, OpenFlags, RenameMode, SetAttr, SyncScope};
+use fichierfs::vfs::{
+    Entry, Error, ErrorKind, Fh, OpenAccess, OpenFlags, RenameMode, SetAttr, SyncScope,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -256,11 +258,12 @@ impl Life<'_> {
                 if let Ok(made) = made {
                     let folder = Node::Folder(BTreeMap::new());
                     self.folder(&path).unwrap().insert(name, folder);
+                    let made = self.held_no_more(made);
                     // What is not known to be made, and then is moved or removed, may leave an
                     // empty folder there (docs/roadmap.md).
                     self.process().wake();
                     let tree = &self.process().tree;
-                    until(|| !tree.node(made.attr.ino).unwrap().unwrap().pending.make).await;
+                    until(|| !tree.node(made).unwrap().unwrap().pending.make).await;
                 }
             }
             Op::Fail(fault) => self.sim.faults().add(fault),
@@ -300,11 +303,18 @@ impl Life<'_> {
         Some(at)
     }
 
+    /// The kernel's look-up is given back: handles alone hold an inode here.
+    fn held_no_more(&self, entry: Entry) -> Ino {
+        let ino = entry.attr.ino;
+        self.process().vfs.forget(ino, 1);
+        ino
+    }
+
     /// Looks a name up as the kernel does, until it is known.
     async fn lookup(&self, parent: Ino, name: &str) -> Option<Ino> {
         loop {
             match wait(self.process().vfs.lookup(parent, OsStr::new(name))).await {
-                Ok(entry) => return Some(entry.attr.ino),
+                Ok(entry) => return Some(self.held_no_more(entry)),
                 Err(e) if e.kind() == ErrorKind::NotFound => return None,
                 Err(e) if is_passing(&e) => {}
                 Err(e) => panic!("{name}: {e:?}"),
@@ -356,7 +366,7 @@ impl Life<'_> {
                     .vfs
                     .create(parent, OsStr::new(name), 0o644, BOTH, ANN);
                 let created = wait(created).await;
-                created.map(|(entry, opened)| (entry.attr.ino, opened.fh))
+                created.map(|(entry, opened)| (self.held_no_more(entry), opened.fh))
             }
         };
         let file = match self.node(path) {
@@ -594,7 +604,7 @@ impl Life<'_> {
             }
         }
         let account = self.sim.account();
-        let content = |entry: fichierfs::sim::Entry| match entry.kind {
+        let content = |entry: sim::Entry| match entry.kind {
             EntryKind::Folder => (entry.path, None),
             EntryKind::File => {
                 let content = account.content_of(&entry.id).unwrap();
