@@ -487,17 +487,17 @@ impl Life<'_> {
             (Some(_), Some(_)) => false,
         };
         assert_eq!(renamed.is_ok(), fits, "{from:?} to {to:?}: {renamed:?}");
-        if !fits || from == to {
-            return;
-        }
-        let moved = self.folder(from).unwrap().remove(name).unwrap();
-        let replaced = self.folder(to).unwrap().insert(new_name, moved);
-        if let (Some(Node::File(file)), Some(_)) = (self.node(to), replaced) {
-            // What takes the place of other bytes is stored first.
+        if let (Some(Node::File(file)), Some(_)) = (self.node(from), self.node(to)) {
+            // What takes the place of other bytes is stored first, and be they its own.
             let file = *file;
             let now = self.files[file].now.clone();
             self.files[file].kept.push(now);
         }
+        if !fits || from == to {
+            return;
+        }
+        let moved = self.folder(from).unwrap().remove(name).unwrap();
+        self.folder(to).unwrap().insert(new_name, moved);
     }
 
     fn removed(&mut self, path: &Path, fits: bool, removed: Result<(), Error>) {
