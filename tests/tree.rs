@@ -139,10 +139,16 @@ async fn a_folder_that_the_service_refuses_to_list_whole_is_seen_in_slices() {
     account.add_file("big/inner/x", b"x").unwrap();
     house.list(ROOT).await;
     let big = house.get(ROOT, "big").ino;
-    house.list(big).await;
-    // Its folders are known at once, its files one slice after the other.
+    // Who looks is told the refusal; behind it the folder is listed without its files.
+    let deadline = Instant::now() + PATIENCE;
+    let refused = house.refresher.ensure_known(big, deadline).await;
+    assert!(matches!(refused, Err(RefreshError::Api(_))), "{refused:?}");
+    house
+        .eventually("its sub-folders", || {
+            matches!(house.look_up(big, "inner"), Lookup::Exists(_))
+        })
+        .await;
     assert_eq!(house.look_up(big, "never there"), Lookup::Unknown);
-    house.get(big, "inner");
     house
         .eventually("the whole folder", || house.count(big) == 7_001)
         .await;

@@ -35,6 +35,8 @@ pub enum Shape {
 pub enum Limits {
     /// As documented, strictly.
     Documented,
+    /// As people met them.
+    Observed,
     /// Nothing.
     Off,
 }
@@ -68,6 +70,15 @@ impl Plan {
     pub fn documented(self, scale: u32) -> Plan {
         Plan {
             limits: Limits::Documented,
+            scale,
+            ..self
+        }
+    }
+
+    /// At the limits as people met them, so many times as fast.
+    pub fn observed(self, scale: u32) -> Plan {
+        Plan {
+            limits: Limits::Observed,
             scale,
             ..self
         }
@@ -113,6 +124,7 @@ impl Service {
             .arg("--limits")
             .arg(match plan.limits {
                 Limits::Documented => "documented",
+                Limits::Observed => "observed",
                 Limits::Off => "off",
             });
         if plan.shape == Shape::Line {

@@ -11,21 +11,17 @@ pub const READ: usize = 1 << 20;
 
 /// Reads a file from its first byte to its last, or for that long; gives the bytes read.
 pub fn read_through(path: &Path, patience: Duration) -> Result<u64> {
-    read_on(&File::open(path)?, 0, patience)
-}
-
-/// Reads an open file from an offset to its end, or for that long; gives the bytes read.
-pub fn read_on(file: &File, from: u64, patience: Duration) -> Result<u64> {
+    let file = File::open(path)?;
     let end = Instant::now() + patience;
     let mut buffer = vec![0; READ];
-    let mut offset = from;
+    let mut offset = 0;
     while Instant::now() < end {
         match file.read_at(&mut buffer, offset)? {
             0 => break,
             n => offset += n as u64,
         }
     }
-    Ok(offset - from)
+    Ok(offset)
 }
 
 /// Bytes a second of reading a whole file, or of what was read in that long.

@@ -265,6 +265,19 @@ impl ApiError {
         }
     }
 
+    /// Whether its status is one that the service punishes when it comes often (API notes 1.5).
+    pub fn counts(&self) -> bool {
+        let said = match self {
+            ApiError::Refused(said)
+            | ApiError::NotFound(said)
+            | ApiError::NotAllowed(said)
+            | ApiError::OwnerLocked(said)
+            | ApiError::Password(said) => said,
+            _ => return false,
+        };
+        matches!(said.status(), Some(401 | 403 | 404 | 410))
+    }
+
     /// Whether the same call may succeed later without anybody doing anything.
     pub fn is_passing(&self) -> bool {
         matches!(

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::limits::BATCH;
-use super::{Api, ApiError, Ask, Call, Said, Script, dates, wire};
+use super::{Api, ApiError, Ask, Call, Said, Script, dates, numbered, wire};
 use crate::ids::{FileId, FolderId, Whirlpool};
 
 /// A file that was renamed.
@@ -238,7 +238,7 @@ impl Api {
     ) -> Result<Vec<FileId>, ApiError> {
         let body = MoveBody {
             urls: links(ids),
-            destination_folder_id: destination.0,
+            destination_folder_id: numbered(destination)?,
         };
         let done = self.batch(Script::FileMv, ids.len(), ask, &body).await?;
         moved(ids, done)
@@ -282,7 +282,7 @@ impl Api {
         }
         let body = CopyBody {
             urls: links(ids),
-            folder_id: destination.0,
+            folder_id: numbered(destination)?,
             rename,
         };
         let done: CopiedList = self.batch(Script::FileCp, ids.len(), ask, &body).await?;

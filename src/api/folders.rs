@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Api, ApiError, Ask, Call, Said, Script, wire};
+use super::{Api, ApiError, Ask, Call, Said, Script, numbered, wire};
 use crate::ids::FolderId;
 
 /// How a folder is shared.
@@ -94,7 +94,7 @@ impl Api {
     ) -> Result<(FolderId, String), ApiError> {
         let body = Mkdir {
             name,
-            folder_id: parent.0,
+            folder_id: numbered(parent)?,
         };
         let made: Made = self
             .call(Call::of(Script::FolderMkdir), ask.into(), &body)
@@ -118,7 +118,7 @@ impl Api {
         // service takes the call for a rename.
         let body = Move {
             folder_id: id.0,
-            destination_folder_id: destination.0,
+            destination_folder_id: numbered(destination)?,
         };
         let Done {} = self
             .call(Call::of(Script::FolderMv), ask.into(), &body)
@@ -180,7 +180,7 @@ fn not_root(id: FolderId) -> Result<(), ApiError> {
     if id == FolderId::ROOT {
         return Err(ApiError::Misuse("the root cannot be changed"));
     }
-    Ok(())
+    numbered(id).map(drop)
 }
 
 #[cfg(test)]

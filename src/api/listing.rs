@@ -331,7 +331,9 @@ fn listing(asked: &FolderAt, wire: WireListing) -> Result<Listing, ApiError> {
     if wire.folder_id.is_some_and(other) {
         return Err(unreadable("the listing of another folder"));
     }
-    let is_foreign = wire.user.is_some() || wire.rw.is_some() || asked.owner.is_some();
+    // Only a name of somebody tells: absent, empty and 0 may mean the same.
+    let named = wire.user.as_ref().is_some_and(|user| !user.is_empty());
+    let is_foreign = asked.owner.is_some() || (named && asked.id != FolderId::ROOT);
     let links = match is_foreign {
         true => Links::MayBeHidden(asked.id),
         false => Links::Shown,
@@ -511,6 +513,8 @@ mod tests {
             ),
             (r#","user":"f@example.org","rw":0"#, Some(false)),
             (r#","user":"f@example.org""#, Some(false)),
+            (r#","user":"","rw":0,"hide_links":0"#, None),
+            (r#","user":null,"rw":"0""#, None),
             ("", None),
         ] {
             let listing = read(7, &format!(r#"{{"folder_id":7,"name":"x"{told}}}"#)).unwrap();

@@ -44,6 +44,7 @@ pub use upload_body::{PartStream, UploadForm, UploadPart};
 
 pub use crate::config::AddressFamily;
 use crate::config::{ApiKey, KeyStore};
+use crate::ids::FolderId;
 use http::Http;
 use tokio::sync::watch;
 
@@ -142,6 +143,15 @@ impl Api {
     /// The key in use.
     pub fn keys(&self) -> &KeyStore {
         &self.shared.keys
+    }
+}
+
+/// A folder's number, if it is the service's: ours mean nothing there, and one that it does not
+/// know it takes for the root.
+fn numbered(id: FolderId) -> Result<u64, ApiError> {
+    match id.is_ours() {
+        true => Err(ApiError::Misuse("the service has no such folder")),
+        false => Ok(id.0),
     }
 }
 

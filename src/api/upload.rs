@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::call::{Answer, bearer, between, page_title};
 use super::classify::{Form, class_of};
 use super::upload_body::{Progress, UploadForm, encode};
-use super::{Api, ApiError, Ask, Call, Said, Script, http, wire};
+use super::{Api, ApiError, Ask, Call, Said, Script, http, numbered, wire};
 use crate::ids::{FileId, Whirlpool};
 
 /// A node that takes one upload.
@@ -160,6 +160,7 @@ impl Api {
             error,
             fate: Fate::Unknown,
         };
+        numbered(form.folder).map_err(not_stored)?;
         let key = self.key().map_err(not_stored)?;
         let mut url = self.shared.endpoints.node(&node.host).map_err(not_stored)?;
         is_id(&node.id).map_err(not_stored)?;

@@ -13,7 +13,7 @@ use super::{Outcome, account, storage};
 use crate::api::{ApiError, Ask, Class};
 use crate::config::{ApiKey, BadKey};
 use crate::control::protocol::Account;
-use crate::daemon;
+use crate::daemon::{self, NewKey};
 
 /// What can be done about a thief, and where the key will be.
 fn kept(storage: Storage) -> String {
@@ -48,11 +48,16 @@ Take one for fichierfs alone: a program that shares it can get it locked.";
 pub(super) async fn run(args: &InitArgs) -> Outcome {
     let loaded = load::load(&args.config, NamedFile::MayBeNew, &args.options, &[])?;
     let key = ask_for_key(storage::place(&loaded, args.store))?;
-    let checked = check(&loaded, &key).await?;
+    // Whose first account it is nobody may know; then the user's word counts.
+    let new_key = match args.rotate {
+        true => NewKey::IsChecked,
+        false => NewKey::MayBeAnyones,
+    };
+    let checked = check(&loaded, &key, new_key).await?;
     let profile = args.config.profile.as_deref();
     let stored = storage::keep(&loaded, profile, args.store, &key)?;
     let told = match (args.rotate, &checked) {
-        (true, Checked::Good(_)) => rotate(&loaded).await?,
+        (true, Checked::Good(_)) => rotate(&loaded, &key).await?,
         (true, Checked::NotNow(_)) => {
             "Running mounts go on with the old key, since the new one is not checked.\n".to_owned()
         }
@@ -78,14 +83,20 @@ pub(super) async fn run(args: &InitArgs) -> Outcome {
 }
 
 /// Has the mount of this configuration use the new key.
-async fn rotate(loaded: &Loaded) -> Result<String, Failure> {
+async fn rotate(loaded: &Loaded, key: &ApiKey) -> Result<String, Failure> {
     let [state, ..] = loaded.paths.all();
     let mut told = String::new();
     for daemon in load::daemons().await {
         if daemon.hello().state_dir == state {
-            daemon.reload().await?;
+            let in_use = daemon.reload().await?.key_print;
             let at = daemon.hello().mountpoint.display().to_string();
-            told.push_str(&format!("{} uses it from now on.\n", show::plain(&at)));
+            let at = show::plain(&at);
+            told.push_str(&match in_use.is_none_or(|print| print == key.print()) {
+                true => format!("{at} uses it from now on.\n"),
+                false => format!(
+                    "{at} does not use it: it has another one from its environment, a credential of systemd or its own configuration. Change it there, and mount again.\n"
+                ),
+            });
         }
     }
     Ok(told)
@@ -116,7 +127,7 @@ enum Checked {
     NotNow(ApiError),
 }
 
-async fn check(loaded: &Loaded, key: &ApiKey) -> Result<Checked, Failure> {
+async fn check(loaded: &Loaded, key: &ApiKey, new_key: NewKey) -> Result<Checked, Failure> {
     let api = daemon::api(&loaded.settings, &loaded.paths, Some(key.clone()))?;
     let ask = Ask::until(Class::Interactive, Instant::now() + PATIENCE);
     match api.account(ask).await {
@@ -124,6 +135,7 @@ async fn check(loaded: &Loaded, key: &ApiKey) -> Result<Checked, Failure> {
             let state = loaded.paths.state_dir()?;
             if let Some(owner) = daemon::account::owner(&state)
                 && owner != account.email
+                && !daemon::account::knows(&state, key)
             {
                 let line = format!(
                     "nothing was stored: this state belongs to the account {owner}, the key to {}; for several accounts use --profile NAME",
@@ -131,7 +143,9 @@ async fn check(loaded: &Loaded, key: &ApiKey) -> Result<Checked, Failure> {
                 );
                 return Err(Failure::new(Exit::Failed, line));
             }
-            Ok(Checked::Good(daemon::account::note(&state, &account, key)?))
+            Ok(Checked::Good(daemon::account::note(
+                &state, &account, key, new_key,
+            )?))
         }
         Err(error) if error.is_passing() => Ok(Checked::NotNow(error)),
         Err(error) => {

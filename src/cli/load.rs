@@ -10,6 +10,9 @@ use crate::config::{
 use crate::control::{Client, ControlError};
 use crate::daemon::Secrets;
 
+/// How the names of our variables begin.
+const PREFIX: &str = "FICHIERFS_";
+
 /// The configuration as it holds.
 pub struct Loaded {
     /// What holds.
@@ -67,7 +70,7 @@ pub fn read(
     let mut layers = Layers {
         file: text.map(|text| (file.clone(), text)),
         profile: args.profile.clone(),
-        environment: std::env::vars().collect(),
+        environment: environment()?,
         mount_options: mount_options.to_vec(),
         flags: flags.0.clone(),
     };
@@ -88,7 +91,9 @@ pub fn read(
         &mut settings.log_file,
     ];
     for path in places.into_iter().flatten() {
-        *path = std::path::absolute(&path).map_err(|error| ConfigError::File {
+        let from_base = args.base.as_ref().map(|base| base.join(&path));
+        let from = from_base.as_ref().unwrap_or(path);
+        *path = std::path::absolute(from).map_err(|error| ConfigError::File {
             path: path.clone(),
             error,
         })?;
@@ -101,6 +106,22 @@ pub fn read(
         kernel_options: resolved.kernel_options,
         unknown_variables: resolved.unknown_variables,
     })
+}
+
+/// The variables that can be ours; what others are may be no text.
+fn environment() -> Result<Vec<(String, String)>, ConfigError> {
+    let mut ours = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+            continue;
+        };
+        let name = name.to_owned();
+        match value.into_string() {
+            Ok(value) => ours.push((name, value)),
+            Err(_) => return Err(ConfigError::NoText { name }),
+        }
+    }
+    Ok(ours)
 }
 
 /// The file that was named is not there; without a name that is no error.
@@ -116,12 +137,17 @@ pub fn key(settings: &Settings) -> Result<ApiKey, Failure> {
     Ok(config::find_key(settings, |name| std::env::var(name).ok())?)
 }
 
-/// The key and passwords for a mount. A public folder can be shown without a key.
+/// The key for a mount. A public folder can be shown without one.
+pub fn key_if_needed(settings: &Settings) -> Result<Option<ApiKey>, Failure> {
+    match config::find_key(settings, |name| std::env::var(name).ok()) {
+        Err(ConfigError::NoKey) if settings.share.is_some() => Ok(None),
+        found => Ok(Some(found?)),
+    }
+}
+
+/// The key and passwords for a mount.
 pub fn secrets(settings: &Settings) -> Result<Secrets, Failure> {
-    let key = match config::find_key(settings, |name| std::env::var(name).ok()) {
-        Err(ConfigError::NoKey) if settings.share.is_some() => None,
-        found => Some(found?),
-    };
+    let key = key_if_needed(settings)?;
     let passwords = config::find_passwords(settings)?;
     Ok(Secrets { key, passwords })
 }

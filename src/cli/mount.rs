@@ -90,15 +90,16 @@ fn reread(args: &MountArgs, set_level: SetLevel) -> Result<Reread, Failure> {
     let mut config = args.config.clone();
     // The daemon may leave this directory.
     config.config = config.config.map(std::path::absolute).transpose()?;
+    config.base = Some(std::env::current_dir()?);
     let (flags, options) = (args.options.clone(), args.mount_options.clone());
     Ok(Arc::new(move || {
         let loaded = load::load(&config, load::NamedFile::Exists, &flags, &options);
         let loaded = loaded.map_err(|failure| failure.line)?;
-        let secrets = load::secrets(&loaded.settings).map_err(|failure| failure.line)?;
+        let key = load::key_if_needed(&loaded.settings).map_err(|failure| failure.line)?;
         set_level(loaded.settings.log_level);
         Ok(Fresh {
             settings: loaded.settings,
-            key: secrets.key,
+            key,
         })
     }))
 }

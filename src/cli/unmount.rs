@@ -9,6 +9,7 @@ use super::show::{self, Countdown};
 use super::{Outcome, load};
 use crate::control::protocol::{Backlog, Parting};
 use crate::control::{Client, ControlError};
+use crate::daemon;
 use crate::fuse::health;
 
 /// How long one request waits: also how often the countdown moves.
@@ -21,7 +22,10 @@ pub(super) async fn run(args: &UnmountArgs) -> Outcome {
     if args.if_dead {
         return clear(args.mount.mountpoint.as_deref());
     }
-    let daemon = load::daemon(args.mount.mountpoint.as_deref()).await?;
+    let daemon = match &args.mount.mountpoint {
+        Some(path) => exactly(path).await?,
+        None => load::daemon(None).await?,
+    };
     if args.no_wait {
         let left = daemon.wait(Duration::ZERO).await?;
         daemon.stop(Parting::Leave).await?;
@@ -29,7 +33,8 @@ pub(super) async fn run(args: &UnmountArgs) -> Outcome {
     }
     let usual = daemon.stop(Parting::Drain).await?;
     let left = drained(&daemon, args.drain_timeout.unwrap_or(usual)).await?;
-    if !left.is_drained() {
+    // Another daemon may have taken over; that one is not asked to stop.
+    if !left.is_drained() && matches!(daemon.is_same().await, Ok(true)) {
         match daemon.stop(Parting::Leave).await {
             // It came to its end at this very moment.
             Err(ControlError::Gone(_) | ControlError::Socket { .. }) => {}
@@ -39,6 +44,20 @@ pub(super) async fn run(args: &UnmountArgs) -> Outcome {
         }
     }
     ended(&daemon, left).await
+}
+
+/// The daemon that is mounted there: a folder in its mount is no mount of its own.
+async fn exactly(path: &Path) -> Result<Client, Failure> {
+    let (daemon, inner) = load::within(path).await?;
+    if inner.as_os_str().is_empty() {
+        return Ok(daemon);
+    }
+    let at = daemon.hello().mountpoint.display();
+    let line = format!(
+        "{} is a folder in the mount on {at}, and no mount of its own",
+        path.display()
+    );
+    Err(Failure::new(Exit::NoMount, line))
 }
 
 /// Takes a mount away that nobody serves any more.
@@ -56,24 +75,19 @@ fn clear(mountpoint: Option<&Path>) -> Outcome {
 async fn drained(daemon: &Client, at_most: Duration) -> Result<Backlog, Failure> {
     let countdown = Countdown::new("unmounted, sending what is queued");
     let until = Instant::now() + at_most;
-    let mut left = Backlog::default();
     loop {
         let now = Instant::now();
-        match daemon
-            .wait(STEP.min(until.saturating_duration_since(now)))
-            .await
-        {
-            Ok(backlog) => left = backlog,
-            // It has ended, as it does when all that can be done is done.
+        if !matches!(daemon.is_same().await, Ok(true)) {
+            return left_behind(daemon).await;
+        }
+        let step = STEP.min(until.saturating_duration_since(now));
+        let left = match daemon.wait(step).await {
+            Ok(left) => left,
             Err(ControlError::Gone(_) | ControlError::Socket { .. }) => {
-                return Ok(Backlog {
-                    uploads: left.failed,
-                    failed: left.failed,
-                    ..Backlog::default()
-                });
+                return left_behind(daemon).await;
             }
             Err(error) => return Err(error.into()),
-        }
+        };
         countdown.left(&left);
         if left.is_drained() || now >= until {
             return Ok(left);
@@ -81,10 +95,31 @@ async fn drained(daemon: &Client, at_most: Duration) -> Result<Backlog, Failure>
     }
 }
 
+/// What a daemon left that has ended, as it does when all that can be done is done, when it is
+/// killed, or when another one takes over.
+async fn left_behind(daemon: &Client) -> Result<Backlog, Failure> {
+    let state = &daemon.hello().state_dir;
+    let until = Instant::now() + END;
+    loop {
+        if let Some(left) = daemon::left_in(state)? {
+            return Ok(left);
+        }
+        // The one that has the state now knows.
+        if matches!(daemon.is_same().await, Ok(false)) {
+            return Ok(daemon.wait(Duration::ZERO).await?);
+        }
+        if Instant::now() > until {
+            let line = "unmounted, but what is left is not known: the state is in use, and nobody answers for it";
+            return Err(Failure::new(Exit::Failed, line));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Waits for the process to end, so that a mount or a shutdown may follow.
 async fn ended(daemon: &Client, left: Backlog) -> Outcome {
     let until = Instant::now() + END;
-    while daemon.is_alive().await {
+    while matches!(daemon.is_same().await, Ok(true)) {
         if Instant::now() > until {
             let pid = daemon.hello().pid;
             let line = format!(

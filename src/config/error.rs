@@ -40,6 +40,18 @@ pub enum ConfigError {
         /// Which.
         path: PathBuf,
     },
+    /// A folder that others can enter, with things in it that are not the program's.
+    #[error("{} is open to others and has other things in it; choose a folder of its own, or close it: chmod 700 {}", path.display(), quoted(path))]
+    SharedFolder {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A variable of ours that is no text.
+    #[error("{name} in the environment is not UTF-8")]
+    NoText {
+        /// Its name.
+        name: String,
+    },
     /// The machine gives no place for files of the user.
     #[error("there is no home directory; set HOME, or give --config, --cache-dir and --state-dir")]
     NoHome,

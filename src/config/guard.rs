@@ -97,7 +97,8 @@ fn sibling(path: &Path) -> PathBuf {
 }
 
 /// Makes sure that a folder exists, belongs to the user and is closed to others
-/// (0700). Folders above it are made as needed.
+/// (0700). Folders above it are made as needed. One that is open is closed where it is ours
+/// or empty, and else refused: others may live in it.
 pub fn private_folder(path: &Path) -> Result<(), ConfigError> {
     let fail = |error| ConfigError::file(path)(error);
     if let Some(above) = path.parent() {
@@ -131,11 +132,28 @@ pub fn private_folder(path: &Path) -> Result<(), ConfigError> {
         });
     }
     if facts.mode() & 0o777 != 0o700 {
+        if facts.mode() & 0o077 != 0 && !is_ours(path) && !is_empty(path).map_err(fail)? {
+            return Err(ConfigError::SharedFolder {
+                path: path.to_owned(),
+            });
+        }
         folder
             .set_permissions(std::fs::Permissions::from_mode(0o700))
             .map_err(fail)?;
     }
     Ok(())
+}
+
+/// Whether a folder is the program's own, by its name or by what is in it.
+fn is_ours(path: &Path) -> bool {
+    path.iter().any(|part| part == "fichierfs")
+        || ["lock", "pace.json", "fichierfs.db"]
+            .iter()
+            .any(|name| path.join(name).is_file())
+}
+
+fn is_empty(path: &Path) -> io::Result<bool> {
+    Ok(std::fs::read_dir(path)?.next().is_none())
 }
 
 #[cfg(test)]
@@ -192,6 +210,20 @@ mod tests {
         chmod(&folder, 0o755);
         private_folder(&folder).unwrap();
         assert_eq!(mode(&folder), 0o700);
+
+        // Others may live in a folder that is open, unless it is known to be ours.
+        let shared = dir.path().join("shared");
+        std::fs::create_dir(&shared).unwrap();
+        std::fs::write(shared.join("notes"), "").unwrap();
+        chmod(&shared, 0o755);
+        assert!(matches!(
+            private_folder(&shared),
+            Err(ConfigError::SharedFolder { .. })
+        ));
+        assert_eq!(mode(&shared), 0o755);
+        std::fs::write(shared.join("lock"), "").unwrap();
+        private_folder(&shared).unwrap();
+        assert_eq!(mode(&shared), 0o700);
 
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&folder, &link).unwrap();

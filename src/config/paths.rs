@@ -37,12 +37,17 @@ impl Paths {
             None => folder_name(profile.unwrap_or(NO_PROFILE)),
         };
         let data = || dirs::data_local_dir().ok_or(ConfigError::NoHome);
+        // A folder that is given is given for accounts.
+        let given = |path: &PathBuf| match &settings.share {
+            Some(_) => path.join(&name),
+            None => path.clone(),
+        };
         let state = match &settings.state_dir {
-            Some(path) => path.clone(),
+            Some(path) => given(path),
             None => data()?.join("fichierfs").join(&name),
         };
         let cache = match &settings.cache_dir {
-            Some(path) => path.clone(),
+            Some(path) => given(path),
             None => dirs::cache_dir()
                 .ok_or(ConfigError::NoHome)?
                 .join("fichierfs")
@@ -171,6 +176,18 @@ mod tests {
             assert!(state.ends_with("fichierfs/share-Ab3dEfGh"));
             assert!(cache.ends_with("fichierfs/share-Ab3dEfGh"));
         }
+        let layers = Layers {
+            flags: vec![
+                ("share", "dir/Ab3dEfGh".to_owned()),
+                ("cache_dir", "/c".to_owned()),
+                ("state_dir", "/s".to_owned()),
+            ],
+            ..Layers::default()
+        };
+        let given = Paths::new(&resolve(&layers).unwrap().settings, None).unwrap();
+        let [state, cache, _] = given.all();
+        assert_eq!(state, Path::new("/s/share-Ab3dEfGh"));
+        assert_eq!(cache, Path::new("/c/share-Ab3dEfGh"));
         assert!(settings.is_read_only());
     }
 

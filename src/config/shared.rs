@@ -1,5 +1,7 @@
 //! Who shares folders with the account, as people write it down.
 
+use std::collections::HashSet;
+
 use super::value::{Kind, Value};
 
 /// Folders of others that the account may see.
@@ -21,6 +23,14 @@ pub enum SharedFolder {
 }
 
 impl SharedFolder {
+    /// Who or which folder it is, whatever it is called.
+    fn key(&self) -> (&str, u64) {
+        match self {
+            SharedFolder::Of(email) => (email, 0),
+            SharedFolder::Folder { id, .. } => ("", *id),
+        }
+    }
+
     fn read(word: &str) -> Option<SharedFolder> {
         match word.split_once('=') {
             Some((name, number)) => {
@@ -34,7 +44,7 @@ impl SharedFolder {
             None => {
                 let (user, domain) = word.split_once('@')?;
                 let fits = !user.is_empty() && domain.contains('.') && !word.contains('/');
-                fits.then(|| SharedFolder::Of(word.to_owned()))
+                fits.then(|| SharedFolder::Of(word.to_lowercase()))
             }
         }
     }
@@ -45,7 +55,9 @@ impl Value for SharedFolders {
 
     fn read(text: &str) -> Option<SharedFolders> {
         let words = text.split_whitespace().map(SharedFolder::read);
-        words.collect::<Option<_>>().map(SharedFolders)
+        let all: Vec<SharedFolder> = words.collect::<Option<_>>()?;
+        let numbers: HashSet<_> = all.iter().map(SharedFolder::key).collect();
+        (numbers.len() == all.len()).then_some(SharedFolders(all))
     }
 }
 
@@ -74,6 +86,8 @@ mod tests {
             "Films=x",
             "a/b=7",
             "..=7",
+            "a=7 b=7",
+            "friend@example.org Friend@Example.org",
             "Films=9223372036854775807",
         ] {
             assert_eq!(SharedFolders::read(bad), None, "{bad}");

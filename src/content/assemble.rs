@@ -17,6 +17,16 @@ pub(super) struct Arrived {
     pub(super) block: Block,
     /// Its bytes; they begin at a page of memory.
     pub(super) bytes: Bytes,
+    /// Their CRC32C, taken while they were in the processor's caches.
+    pub(super) sum: u32,
+}
+
+#[cfg(test)]
+impl Arrived {
+    pub(super) fn new(block: Block, bytes: Bytes) -> Arrived {
+        let sum = crc32c::crc32c(&bytes);
+        Arrived { block, bytes, sum }
+    }
 }
 
 /// Collects chunks that follow one another, from the start of a block on.
@@ -27,6 +37,8 @@ pub(super) struct Assembler {
     size: u64,
     next: Block,
     partial: Option<Buffer>,
+    /// The checksum of what is in `partial`.
+    sum: u32,
     buffers: Buffers,
 }
 
@@ -37,6 +49,7 @@ impl Assembler {
             size,
             next: first,
             partial: None,
+            sum: 0,
             buffers,
         }
     }
@@ -64,6 +77,7 @@ impl Assembler {
                 None => self.buffers.take()?,
             };
             let taken = buffer.append(chunk, len);
+            self.sum = crc32c::crc32c_append(self.sum, &chunk[..taken]);
             chunk = &chunk[taken..];
             if buffer.len() < len {
                 self.partial = Some(buffer);
@@ -72,6 +86,7 @@ impl Assembler {
             whole.push(Arrived {
                 block: self.next,
                 bytes: buffer.freeze(),
+                sum: std::mem::take(&mut self.sum),
             });
             self.next += 1;
         }
@@ -110,6 +125,7 @@ mod tests {
                     prop_assert_eq!(arrived.block, seen);
                     let range = blocks::bytes_of(&(seen..seen + 1), size);
                     let expected: Vec<u8> = range.map(byte_at).collect();
+                    prop_assert_eq!(arrived.sum, crc32c::crc32c(&expected));
                     prop_assert_eq!(arrived.bytes, expected);
                     seen += 1;
                 }

@@ -191,7 +191,7 @@ mod tests {
         let mut buffer = Buffers::default().take().unwrap();
         assert_eq!(buffer.append(&bytes, len), len);
         let bytes = buffer.freeze();
-        Arrived { block, bytes }
+        Arrived::new(block, bytes)
     }
 
     fn check(disk: &Disk, blocks: &[Arrived]) {

@@ -63,7 +63,7 @@ use tokio::time::{Instant, timeout_at};
 pub use blocks::BLOCK_SIZE;
 pub use error::{ContentError, Reason};
 pub use pins::Pinned;
-pub use service::{Addresses, Service};
+pub use service::{NoWay, Reach, Service};
 pub use stats::ContentStats;
 pub use verify::{AtWork, Verdict};
 

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
@@ -20,25 +21,57 @@ struct ServiceLink {
     url: DownloadUrl,
 }
 
-/// How a file is asked for; looked up once for each link.
-pub type Addresses = Arc<dyn Fn(&FileId) -> Address + Send + Sync>;
+/// How files are asked for.
+pub trait Reach: Send + Sync + 'static {
+    /// How a file is asked for now; looked up once for each link.
+    fn address(&self, file: &FileId, by: Instant) -> BoxFuture<'static, Result<Address, NoWay>>;
+
+    /// Whether the service gives it only to who knows a password.
+    fn needs_password(&self, file: &FileId) -> bool;
+}
+
+/// Why a file is not even asked for.
+#[derive(Clone, Debug)]
+pub enum NoWay {
+    /// Its folder no longer shows it.
+    Gone,
+    /// It is behind a password, and there is none.
+    NoPassword,
+    /// Whether it is the same file still cannot be found out now.
+    Unknown(String),
+}
+
+/// By their links.
+struct ByLink;
+
+impl Reach for ByLink {
+    fn address(&self, file: &FileId, _: Instant) -> BoxFuture<'static, Result<Address, NoWay>> {
+        std::future::ready(Ok(file.into())).boxed()
+    }
+
+    fn needs_password(&self, _: &FileId) -> bool {
+        false
+    }
+}
 
 /// The service, as the origin of bytes.
 pub struct Service {
     api: Api,
-    addresses: Addresses,
+    reach: Arc<dyn Reach>,
+    /// The password that we have was refused: it is sent no more, since failing calls count.
+    is_wrong: Arc<AtomicBool>,
     /// When it began: passwords leave no trace that outlasts it.
     begun: Time,
 }
 
 impl Service {
     /// Where files are asked for in other ways than by their links.
-    pub fn with_addresses(api: Api, addresses: Addresses) -> Service {
-        let begun = Time::now();
+    pub fn reaching(api: Api, reach: impl Reach) -> Service {
         Service {
             api,
-            addresses,
-            begun,
+            reach: Arc::new(reach),
+            is_wrong: Arc::default(),
+            begun: Time::now(),
         }
     }
 
@@ -51,7 +84,7 @@ impl Service {
 impl From<Api> for Service {
     /// Every file is asked for by its link.
     fn from(api: Api) -> Service {
-        Service::with_addresses(api, Arc::new(|file| file.into()))
+        Service::reaching(api, ByLink)
     }
 }
 
@@ -62,16 +95,25 @@ impl Origin for Service {
         need: Need,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
-        let (api, address) = (self.api.clone(), (self.addresses)(id));
+        let (api, is_wrong) = (self.api.clone(), Arc::clone(&self.is_wrong));
+        let address = self.reach.address(id, deadline);
         let class = match need {
             Need::Now => Class::Interactive,
             Need::Soon => Class::Background,
         };
         async move {
-            let url = api
-                .download_token(address, Ask::until(class, deadline))
-                .await
-                .map_err(fault_of_link)?;
+            let address = address.await.map_err(fault_of_way)?;
+            let with_password = address.has_password();
+            if with_password && is_wrong.load(Ordering::Relaxed) {
+                return Err(refused(&"file_password was refused for another file"));
+            }
+            let token = api.download_token(address, Ask::until(class, deadline));
+            let url = token.await.map_err(|error| {
+                if with_password && matches!(error, ApiError::Password(_)) {
+                    is_wrong.store(true, Ordering::Relaxed);
+                }
+                fault_of_link(error)
+            })?;
             Ok(Arc::new(ServiceLink { api, url }) as Arc<dyn Link>)
         }
         .boxed()
@@ -79,11 +121,32 @@ impl Origin for Service {
 
     fn asked(&self, id: &FileId) -> Asked {
         let mut with = self.api.keys().get().map(|key| key.print());
-        if (self.addresses)(id).has_password() {
+        if self.reach.needs_password(id) {
             with.get_or_insert_default()
                 .push_str(&self.begun.0.to_string());
         }
         Asked::file(id.as_str(), &with.unwrap_or_default())
+    }
+}
+
+const ASK_FOR_IT: &str =
+    "Ask its owner for the password, give it as file_password, and mount again.";
+
+fn refused(why: &dyn std::fmt::Display) -> Fault {
+    Fault::Final(ContentError::Refused(Reason::new(why, ASK_FOR_IT)))
+}
+
+fn fault_of_way(no: NoWay) -> Fault {
+    match no {
+        NoWay::NoPassword => refused(&"it is behind a password"),
+        NoWay::Gone => {
+            let reason = Reason::new(&"its folder no longer shows it", "Refresh the folder.");
+            Fault::Final(ContentError::Gone(reason))
+        }
+        NoWay::Unknown(why) => {
+            let advice = "Try again later: its folder has to be listed first.";
+            Fault::Final(ContentError::Held(Reason::new(&why, advice)))
+        }
     }
 }
 

@@ -69,7 +69,7 @@ impl Sums {
         };
         let sums: Vec<u8> = arrived
             .iter()
-            .flat_map(|arrived| encode(crc32c::crc32c(&arrived.bytes)))
+            .flat_map(|arrived| encode(arrived.sum))
             .collect();
         disk.write_all_at(&sums, place(self.size, first.block))
     }
@@ -190,10 +190,7 @@ mod tests {
         let sums = Sums::new(size);
         let bytes = Bytes::from(vec![7; BLOCK_SIZE as usize]);
         disk.write_all_at(&bytes, 0).unwrap();
-        let arrived = Arrived {
-            block: 0,
-            bytes: bytes.clone(),
-        };
+        let arrived = Arrived::new(0, bytes.clone());
         sums.store(&disk, &[arrived]).unwrap();
 
         let later = Sums::new(size);

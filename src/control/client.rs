@@ -85,9 +85,10 @@ impl Client {
         &self.hello
     }
 
-    /// Whether the daemon still listens.
-    pub async fn is_alive(&self) -> bool {
-        UnixStream::connect(&self.socket).await.is_ok()
+    /// Whether the same process still answers there, and not one that came after it.
+    pub async fn is_same(&self) -> Result<bool> {
+        let hello: Hello = self.get("/hello").await?;
+        Ok(hello.pid == self.hello.pid)
     }
 
     /// Everything for one screen.

@@ -37,7 +37,7 @@ pub enum ControlError {
     )]
     Unreadable(String),
     /// The socket cannot be made or reached.
-    #[error("control socket {}: {source}", path.display())]
+    #[error("socket {}: {source}", path.display())]
     Socket {
         /// The socket.
         path: PathBuf,

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use whirlpool::{Digest, Whirlpool};
@@ -33,8 +33,8 @@ pub fn all(dir: &Path) -> Vec<PathBuf> {
     sockets
 }
 
-/// Listens on `path`. What a killed daemon left there goes first; the caller
-/// holds the lock of the state directory, so nobody else listens on it.
+/// Listens on `path`. A socket on which nobody listens any more, as a killed daemon leaves it,
+/// goes first; anything else that is there stays.
 pub fn bind(path: &Path) -> Result<UnixListener, ControlError> {
     let failed = |source| ControlError::Socket {
         path: path.to_owned(),
@@ -47,15 +47,32 @@ pub fn bind(path: &Path) -> Result<UnixListener, ControlError> {
             .create(dir);
         made.map_err(failed)?;
     }
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
-        _ => {}
-    }
+    clear(path).map_err(failed)?;
     let listener = UnixListener::bind(path).map_err(failed)?;
     // Between the two calls the directory's own mode keeps others out.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
+}
+
+/// Removes a socket on which nobody listens.
+fn clear(path: &Path) -> io::Result<()> {
+    let refused = |kind, why| Err(io::Error::new(kind, format!("{why}; choose another place")));
+    match std::fs::symlink_metadata(path) {
+        Ok(facts) if !facts.file_type().is_socket() => refused(
+            io::ErrorKind::AlreadyExists,
+            "something else than a socket is there, and stays",
+        ),
+        Ok(_) => match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path)
+            }
+            Err(error) => Err(error),
+            Ok(_) => refused(io::ErrorKind::AddrInUse, "another program listens there"),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether a process of `uid` may command us: our own user, and root, who could
@@ -83,12 +100,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sub").join("a.sock");
         drop(bind(&path).unwrap());
-        let _listener = bind(&path).unwrap();
+        let listener = bind(&path).unwrap();
+        // Neither one that lives, nor what is no socket.
+        let refused = bind(&path).unwrap_err().to_string();
+        assert!(refused.contains("another program listens"), "{refused}");
+        let notes = dir.path().join("notes.txt");
+        std::fs::write(&notes, "mine").unwrap();
+        let refused = bind(&notes).unwrap_err().to_string();
+        assert!(refused.contains("something else"), "{refused}");
+        assert_eq!(std::fs::read(&notes).unwrap(), b"mine");
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let mode = std::fs::metadata(path.parent().unwrap()).unwrap();
         assert_eq!(mode.permissions().mode() & 0o777, 0o700);
         assert_eq!(all(path.parent().unwrap()), [path]);
+        drop(listener);
     }
 
     #[test]

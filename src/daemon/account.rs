@@ -34,6 +34,15 @@ const KEY: &str = "account";
 /// The row of `setting` with the print of the key that is known to be this account's.
 pub(super) const KEY_PRINT: &str = "key_print";
 
+/// Whether somebody made sure that a new key is that of the same account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NewKey {
+    /// Yes: `init` compared the accounts, or its user said that it is (`--rotate`).
+    IsChecked,
+    /// No: the service is asked, if it allows that now.
+    MayBeAnyones,
+}
+
 /// Stores figures, as told just now to who has the key of this print.
 pub(super) fn save(
     store: &Store,
@@ -59,6 +68,13 @@ pub(super) fn put(store: &Store, rows: &[(&str, &str)]) -> Result<(), StoreError
     })
 }
 
+pub(super) fn remove(store: &Store, key: &str) -> Result<(), StoreError> {
+    store.write(|tx| {
+        tx.execute("DELETE FROM setting WHERE key = ?1", [key])?;
+        Ok::<_, StoreError>(())
+    })
+}
+
 pub(super) fn get(store: &Store, key: &str) -> Result<Option<String>, StoreError> {
     store.read(|c| Ok::<_, StoreError>(read(c, key)?))
 }
@@ -75,18 +91,30 @@ pub fn owner(state_dir: &Path) -> Option<String> {
     Some(serde_json::from_str::<Account>(&text).ok()?.email)
 }
 
+/// Whether the key is the one that the state in `state_dir` was used with. Changes nothing.
+pub fn knows(state_dir: &Path, key: &ApiKey) -> bool {
+    let known = store::look(&state_dir.join(super::DATABASE))
+        .and_then(|connection| Ok(read(&connection, KEY_PRINT)?));
+    matches!(known, Ok(Some(print)) if print == key.print())
+}
+
 /// Stores figures where no daemon has the state; a daemon asks by itself, and its
 /// database must not be changed beneath it.
 ///
 /// # Errors
 /// When the lock or the database fails.
-pub fn note(state_dir: &Path, account: &api::Account, key: &ApiKey) -> Result<Account, StartError> {
+pub fn note(
+    state_dir: &Path,
+    account: &api::Account,
+    key: &ApiKey,
+    new_key: NewKey,
+) -> Result<Account, StartError> {
     match lock::attempt(&state_dir.join("lock"))? {
         Some(_held) => {
             let store = Store::open(&state_dir.join(super::DATABASE))?;
             let print = key.print();
             let other = get(&store, KEY_PRINT)?.is_some_and(|known| known != print);
-            if other && load(&store)?.is_none() {
+            if other && new_key == NewKey::MayBeAnyones && load(&store)?.is_none() {
                 // It was used before anybody knew whose it is: the mount finds that out.
                 return Ok(told(account, Timestamp::now()));
             }
@@ -116,8 +144,11 @@ pub(super) async fn ask(parts: &Parts, ask: impl Into<Ask>) -> Result<Account, A
     let (api, store) = (&parts.below.api, &parts.below.store);
     let print = api.keys().get().map(|key| key.print()).unwrap_or_default();
     let account = api.account(ask).await?;
+    // The owner can change the address; the key is the account's for ever.
+    let known = get(store, KEY_PRINT)?.is_some_and(|known| known == print);
     if let Some(owner) = load(store)?
         && owner.email != account.email
+        && !known
     {
         api.keys().clear();
         return Err(AskError::Other(owner.email));
@@ -243,13 +274,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let key = ApiKey::new("k".repeat(32)).unwrap();
         assert_eq!(owner(dir.path()), None);
-        note(dir.path(), &premium(), &key).unwrap();
+        assert!(!knows(dir.path(), &key));
+        note(dir.path(), &premium(), &key, NewKey::MayBeAnyones).unwrap();
+        assert!(knows(dir.path(), &key));
         assert_eq!(owner(dir.path()).as_deref(), Some("a@b.c"));
         let mut other = premium();
         other.email = "d@e.f".into();
         let held = lock::attempt(&dir.path().join("lock")).unwrap();
         assert!(held.is_some());
-        note(dir.path(), &other, &key).unwrap();
+        note(dir.path(), &other, &key, NewKey::MayBeAnyones).unwrap();
         assert_eq!(owner(dir.path()).as_deref(), Some("a@b.c"));
     }
 

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::account;
-use super::bond::NewKey;
+use super::account::{self, NewKey};
 use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish};
 use crate::api::{Ask, Class};

@@ -7,27 +7,18 @@
 use std::time::{Duration, Instant};
 
 use super::StartError;
-use super::account::{self, KEY_PRINT};
+use super::account::{self, KEY_PRINT, NewKey};
 use super::parts::Below;
 use crate::api::{Api, ApiError, Ask, Class, Listing};
 use crate::ids::FolderId;
 use crate::store::{Store, StoreError};
-use crate::tree::{Known, ROOT, Tree, TreeError, journal};
+use crate::tree::{Access, Known, Node, ROOT, Tree, TreeError, journal};
 
 /// How long the check of a new key may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long where that takes a listing, of which the service gives one in 30 seconds.
 const PATIENCE_FOR_LISTING: Duration = Duration::from_secs(40);
-
-/// Whether somebody made sure that a new key is that of the same account.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NewKey {
-    /// Yes: `init` asked the service.
-    IsChecked,
-    /// No: the service is asked, if it allows that now.
-    MayBeAnyones,
-}
 
 /// What is known of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,8 +55,7 @@ pub(super) async fn bind_new(
 ) -> Result<Bond, StartError> {
     let print = api.keys().get().map(|key| key.print());
     match (new_key, print) {
-        // `init` compared the account's address, if there is one to compare with.
-        (NewKey::IsChecked, Some(print)) if account::load(&below.store)?.is_some() => {
+        (NewKey::IsChecked, Some(print)) => {
             note(&below.store, &print)?;
             Ok(Bond::Own)
         }
@@ -125,14 +115,21 @@ async fn ask_whose(
     }
 }
 
-/// Compares what the key shows with what is known, where the account's address is not. Ids are
-/// never given twice, so one that is known says enough.
+/// Compares what the key shows with what is known of the account's own, where its address is
+/// not. Ids are never given twice, so one that is known says enough.
 async fn compare(tree: &Tree, api: &Api) -> Result<Bond, StartError> {
     let listed = api
         .list_folder(FolderId::ROOT, within(PATIENCE_FOR_LISTING))
         .await;
     match listed {
         Ok(listing) if knows_any(tree, &listing)? => Ok(Bond::Own),
+        // Nothing to compare with.
+        Ok(listing) if listing.folders.is_empty() && listing.files.is_empty() => {
+            Err(StartError::NewKeyUnchecked {
+                owner: None,
+                why: "the account is empty".to_owned(),
+            })
+        }
         Ok(_) => Err(StartError::OtherKey),
         Err(ApiError::KeyRefused(_)) => Ok(Bond::Refused),
         Err(error) => Err(StartError::NewKeyUnchecked {
@@ -143,13 +140,15 @@ async fn compare(tree: &Tree, api: &Api) -> Result<Bond, StartError> {
 }
 
 fn knows_any(tree: &Tree, listing: &Listing) -> Result<bool, TreeError> {
+    // What others share shows in several accounts.
+    let own = |node: Option<Node>| node.is_some_and(|node| node.access == Access::Own);
     for folder in &listing.folders {
-        if tree.by_folder_id(folder.id)?.is_some() {
+        if own(tree.by_folder_id(folder.id)?) {
             return Ok(true);
         }
     }
     for file in &listing.files {
-        if tree.by_file_id(&file.id)?.is_some() {
+        if own(tree.by_file_id(&file.id)?) {
             return Ok(true);
         }
     }

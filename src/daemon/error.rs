@@ -66,7 +66,7 @@ pub enum StartError {
     },
     /// A key that was never used with this state, and the service cannot say whose it is.
     #[error(
-        "the key is new, and whether it is that of {}, to whom this state belongs, cannot be asked now: {why}; try again later, or run `fichierfs init`",
+        "the key is new, and whether it is that of {}, to whom this state belongs, cannot be asked now: {why}; try again later, or run `fichierfs init` (with --rotate if you know that it is)",
         owner.as_deref().unwrap_or("the account of the key before")
     )]
     NewKeyUnchecked {
@@ -78,7 +78,7 @@ pub enum StartError {
     /// The key is another one than that which the state was used with, and its account has
     /// nothing of what is known.
     #[error(
-        "this state was used with another key, and nothing that it knows is in the account of this one; for several accounts use --profile NAME, or mount once more with the key from before"
+        "this state was used with another key, and nothing that it knows is in the account of this one; for several accounts use --profile NAME; if it is a new key of the same account, run `fichierfs init --rotate`"
     )]
     OtherKey,
     /// The state is of a public folder, and something else was to be shown.
@@ -148,6 +148,8 @@ impl StartError {
             self,
             StartError::Config(_)
                 | StartError::Endpoint(_)
+                | StartError::OtherAccount { .. }
+                | StartError::OtherKey
                 | StartError::StateOfShare(_)
                 | StartError::StateOfAccount
                 | StartError::NoRootFolder(_)

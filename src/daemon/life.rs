@@ -39,13 +39,18 @@ pub(super) async fn run(
     shared.phase.send_replace(Phase::Draining);
     drain(&shared).await;
     shared.phase.send_replace(Phase::Stopping);
-    service::stopping();
     for keeper in keepers {
         keeper.abort();
     }
-    shared.parts.stop_uploads().await;
-    detach(&shared).await;
-    save(&shared).await;
+    let end = async {
+        shared.parts.stop_uploads().await;
+        detach(&shared).await;
+        save(&shared).await;
+    };
+    tokio::select! {
+        () = end => {}
+        () = extend() => {}
+    }
     let left = backlog(&shared);
     drop(scrape);
     server.close().await;
@@ -65,6 +70,14 @@ async fn until_unmounted(shared: &Shared) -> Option<String> {
         },
         // The sender lives in `shared`, so this cannot fail.
         _ = wish.wait_for(Option::is_some) => None,
+    }
+}
+
+/// Asks the service manager for more time again and again. Does not end.
+async fn extend() {
+    loop {
+        service::storing(NEWS * 3);
+        tokio::time::sleep(NEWS).await;
     }
 }
 

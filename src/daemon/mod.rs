@@ -51,9 +51,11 @@ use crate::control::{Scrape, server::Server, socket};
 use crate::fuse::{
     self, Deadlines, FuseOptions, Mount, MountError, MountOptions, Mountpoint, News, Session, Ttl,
 };
+use crate::store::Store;
+use crate::tree::Tree;
 
+pub use account::NewKey;
 pub use answers::Handle;
-pub use bond::NewKey;
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartError;
 pub use lock::while_idle;
@@ -265,6 +267,20 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         (cache_lock, lock),
     ));
     Ok(Running { handle, life })
+}
+
+/// What is queued in a state that no daemon has; `None` where one has it.
+///
+/// # Errors
+/// The lock or the database cannot be used.
+pub fn left_in(state_dir: &Path) -> Result<Option<Backlog>, StartError> {
+    let looked = while_idle(state_dir, || -> Result<Backlog, StartError> {
+        let store = Store::open(&state_dir.join(DATABASE))?;
+        Ok(answers::backlog(
+            &Tree::new(store, Duration::ZERO).backlog()?,
+        ))
+    })?;
+    looked.transpose()
 }
 
 /// Whether something can be mounted there; before any folder is made, since

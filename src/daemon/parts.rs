@@ -105,7 +105,17 @@ impl Below {
         let api = api(settings, paths, secrets.key)?;
         let tree = Tree::new(store.clone(), api.limits().listing_lag);
         tree.keep_here(&settings.local_names.0)?;
-        let (source, service) = shown::origins(settings, &api, &tree, secrets.passwords);
+        let passwords = secrets.passwords;
+        let (source, shared) = shown::source(settings, &api, passwords.share);
+        let refresher = Refresher::new(
+            tree.clone(),
+            source,
+            settings.dir_cache_time,
+            changes.clone(),
+            runtime.clone(),
+        );
+        let known = (&tree, &refresher);
+        let service = shown::service(settings, &api, known, shared, passwords.file);
         let downlink = Throttle::new(settings.download_limit.clone());
         let content = Content::open(
             service,
@@ -131,13 +141,6 @@ impl Below {
                 budget: settings.staging_budget.0,
             },
         )?;
-        let refresher = Refresher::new(
-            tree.clone(),
-            source,
-            settings.dir_cache_time,
-            changes.clone(),
-            runtime.clone(),
-        );
         Ok(Below {
             store,
             api,

@@ -87,7 +87,8 @@ async fn child(
 /// The folder that the mount is to show.
 pub async fn root(below: &Below, settings: &Settings) -> Result<Ino, StartError> {
     let folder = settings.root_folder.trim_matches('/');
-    if folder.is_empty() {
+    // What the configuration says of the account is not meant for a public folder.
+    if folder.is_empty() || settings.share.is_some() {
         return Ok(ROOT);
     }
     let patience = settings.metadata_deadline;

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use super::account::NewKey;
 use super::answers::Handle;
-use super::bond::{self, Bond, NewKey};
+use super::bond::{self, Bond};
 use super::{Shared, service};
 use crate::config::{ApiKey, Change, KeyStore, OptionSpec, Settings};
 use crate::control::protocol::Reloaded;
@@ -65,6 +66,14 @@ impl Handle {
         Ok(Reloaded {
             applied,
             at_next_mount: later,
+            key_print: self
+                .shared
+                .parts
+                .below
+                .api
+                .keys()
+                .get()
+                .map(|key| key.print()),
         })
     }
 

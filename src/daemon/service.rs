@@ -12,11 +12,19 @@ pub fn ready(mountpoint: &std::path::Path) {
 
 /// The mount is gone, what is queued is being sent.
 pub fn draining(left: &str, more: Duration) {
-    let status = format!("unmounted, sending what is queued: {left}");
+    stopping(&format!("unmounted, sending what is queued: {left}"), more);
+}
+
+/// The last steps, which can take their time on a slow disk.
+pub fn storing(more: Duration) {
+    stopping("storing what is left", more);
+}
+
+fn stopping(status: &str, more: Duration) {
     let more = u32::try_from(more.as_micros()).unwrap_or(u32::MAX);
     tell(&[
         NotifyState::Stopping,
-        NotifyState::Status(&status),
+        NotifyState::Status(status),
         NotifyState::ExtendTimeoutUsec(more),
     ]);
 }
@@ -32,11 +40,6 @@ pub fn reloading() {
 /// It was read, or stays as it was.
 pub fn reloaded() {
     tell(&[NotifyState::Ready]);
-}
-
-/// About to end.
-pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
 }
 
 fn tell(states: &[NotifyState<'_>]) {

@@ -2,51 +2,63 @@
 //! differs between the two is here: where listings come from, how files are asked for, whose the
 //! state is, and whether there are figures of an account.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use super::StartError;
 use super::account;
 use super::bond;
 use super::parts::{Below, Parts};
-use crate::api::{Address, Api, ApiError};
-use crate::config::{Password, Passwords, PublicFolder, Settings, SharedFolder};
-use crate::content::Service;
-use crate::ids::{FileId, FolderId};
+use crate::api::{Address, Api, ApiError, Class};
+use crate::config::{Password, PublicFolder, Settings, SharedFolder};
+use crate::content::{self, NoWay, Service};
+use crate::ids::{FileId, FolderId, Time};
 use crate::store::Store;
-use crate::tree::refresh::RefreshError;
+use crate::tree::refresh::{RefreshError, Refresher};
 use crate::tree::source::{Shared, Source};
-use crate::tree::{Access, Known, ROOT, Tree};
+use crate::tree::{Access, Known, Node, ROOT, Tree};
 
 /// The row of the table `setting` with the public folder that a state is of.
 const KEY: &str = "share";
 
-/// Where listings and bytes come from.
-pub(super) fn origins(
+/// Where listings come from, and what others share.
+pub(super) fn source(
     settings: &Settings,
     api: &Api,
-    tree: &Tree,
-    passwords: Passwords,
-) -> (Source, Service) {
-    let (source, shared) = match &settings.share {
+    password: Option<Password>,
+) -> (Source, Shared) {
+    match &settings.share {
         Some(folder) => {
             let id = folder.id().to_owned();
-            let source = Source::public(api.clone(), id, passwords.share);
+            let source = Source::public(api.clone(), id, password);
             (source, Shared::default())
         }
         None => {
             let shared = shared(settings);
             (Source::account(api.clone(), shared.clone()), shared)
         }
-    };
+    }
+}
+
+/// Where bytes come from.
+pub(super) fn service(
+    settings: &Settings,
+    api: &Api,
+    (tree, refresher): (&Tree, &Refresher),
+    shared: Shared,
+    password: Option<Password>,
+) -> Service {
     let reach = Reach {
         tree: tree.clone(),
+        refresher: refresher.clone(),
         shared,
-        password: passwords.file,
+        password,
         owns: settings.share.is_none(),
+        fresh: api.limits().folder_gap,
     };
-    let addresses = Arc::new(move |file: &FileId| reach.address(file));
-    (source, Service::with_addresses(api.clone(), addresses))
+    Service::reaching(api.clone(), reach)
 }
 
 /// What others share, as the settings name it.
@@ -62,27 +74,72 @@ fn shared(settings: &Settings) -> Shared {
 /// How files are asked for.
 struct Reach {
     tree: Tree,
+    refresher: Refresher,
     shared: Shared,
     password: Option<Password>,
     /// Whether files are the account's own unless their folder says otherwise.
     owns: bool,
+    /// How old a listing may be that tells of a file without a link.
+    fresh: Duration,
 }
 
 impl Reach {
-    fn address(&self, file: &FileId) -> Address {
-        let Some(node) = self.tree.by_file_id(file).ok().flatten() else {
-            return file.into();
+    fn node(&self, file: &FileId) -> Option<Node> {
+        self.tree.by_file_id(file).ok().flatten()
+    }
+
+    /// Of its owner no password is asked.
+    fn is_closed(&self, node: &Node) -> bool {
+        node.protected && (!self.owns || node.access != Access::Own)
+    }
+
+    fn password_for(&self, node: &Node) -> Result<Option<Password>, NoWay> {
+        match (self.is_closed(node), &self.password) {
+            (false, _) => Ok(None),
+            (true, Some(password)) => Ok(Some(password.clone())),
+            (true, None) => Err(NoWay::NoPassword),
+        }
+    }
+}
+
+impl content::Reach for Reach {
+    fn address(&self, file: &FileId, by: Instant) -> BoxFuture<'static, Result<Address, NoWay>> {
+        let node = self.node(file);
+        let password = match &node {
+            Some(node) => self.password_for(node),
+            None => Ok(None),
         };
-        let address = match node.remote_file() {
-            Some(known) if !file.has_link() => {
-                let place = &known.place;
-                Address::named(self.shared.at(place.folder), place.name.clone())
+        if file.has_link() {
+            let address = Address::from(file);
+            let told = password.map(|password| address.with_password(password));
+            return std::future::ready(told).boxed();
+        }
+        let (tree, refresher) = (self.tree.clone(), self.refresher.clone());
+        let (shared, fresh, file) = (self.shared.clone(), self.fresh, file.clone());
+        async move {
+            let password = password?;
+            // A name may be another file's by now: its folder has to have shown this one lately.
+            let node = node.ok_or(NoWay::Gone)?;
+            let folder = node.place.as_ref().ok_or(NoWay::Gone)?.parent;
+            let unknown = |error: &dyn std::fmt::Display| NoWay::Unknown(error.to_string());
+            let above = tree.node(folder).map_err(|error| unknown(&error))?;
+            let listed = above.and_then(|folder| folder.known.at());
+            if listed.is_none_or(|at| Time::now().since(at) > fresh) {
+                let listing = refresher.refresh(folder, Class::Interactive, by);
+                listing.await.map_err(|error| unknown(&error))?;
             }
-            _ => file.into(),
-        };
-        // An owner needs no password.
-        let needs_one = node.protected && (!self.owns || node.access != Access::Own);
-        address.with_password(self.password.clone().filter(|_| needs_one))
+            let node = tree.by_file_id(&file).map_err(|error| unknown(&error))?;
+            let node = node.filter(|node| node.place.is_some());
+            let node = node.ok_or(NoWay::Gone)?;
+            let place = &node.remote_file().ok_or(NoWay::Gone)?.place;
+            let address = Address::named(shared.at(place.folder), place.name.clone());
+            Ok(address.with_password(password))
+        }
+        .boxed()
+    }
+
+    fn needs_password(&self, file: &FileId) -> bool {
+        self.node(file).is_some_and(|node| self.is_closed(&node))
     }
 }
 
@@ -100,8 +157,12 @@ pub(super) async fn bind(below: &Below, settings: &Settings) -> Result<(), Start
         (Some(folder), Some(_)) => look(below, settings, folder).await,
         (Some(_), None) if bond::is_used(below)? => Err(StartError::StateOfAccount),
         (Some(folder), None) => {
-            look(below, settings, folder).await?;
-            Ok(note(&below.store, folder)?)
+            note(&below.store, folder)?;
+            let looked = look(below, settings, folder).await;
+            if looked.is_err() {
+                account::remove(&below.store, KEY)?;
+            }
+            looked
         }
     }
 }
@@ -127,7 +188,9 @@ async fn look(below: &Below, settings: &Settings, folder: &PublicFolder) -> Resu
         return Ok(());
     }
     let deadline = Instant::now() + settings.metadata_deadline;
-    match below.refresher.ensure_known(ROOT, deadline).await {
+    // A person asks: what was refused a moment ago may be right now.
+    let look = below.refresher.refresh(ROOT, Class::Interactive, deadline);
+    match look.await {
         Ok(()) => Ok(()),
         Err(RefreshError::Api(error)) if !error.is_passing() => Err(StartError::Share {
             id: folder.id().to_owned(),

@@ -98,15 +98,10 @@ impl Mount {
             Some(channel) => channel,
             None => fusermount::mount(point, &options.helper_options())?,
         };
-        let mounts = mounts()?;
-        let listed = mountinfo::top_at(&mounts, point).filter(|m| m.fs_type == FS_TYPE);
-        let Some(listed) = listed else {
-            return Err(MountError::System {
-                action: "finding in /proc/self/mountinfo the new mount at",
-                path: point.to_path_buf(),
-                source: io::ErrorKind::NotFound.into(),
-            });
-        };
+        let listed = listed(point).inspect_err(|_| {
+            // Nobody will serve it. If it went meanwhile, there is nothing to take away.
+            let _ = detach_at(point);
+        })?;
         tracing::debug!(path = %point.display(), device = ?listed.device, "mounted");
         let mount = Mount {
             point: point.to_path_buf(),
@@ -181,6 +176,17 @@ impl Drop for Mount {
             tracing::warn!(path = %self.point.display(), error, "could not unmount");
         }
     }
+}
+
+/// A mount that was just made.
+fn listed(point: &Path) -> Result<MountEntry, MountError> {
+    let mounts = mounts()?;
+    let top = mountinfo::top_at(&mounts, point).filter(|m| m.fs_type == FS_TYPE);
+    top.cloned().ok_or_else(|| MountError::System {
+        action: "finding in /proc/self/mountinfo the new mount at",
+        path: point.to_path_buf(),
+        source: io::ErrorKind::NotFound.into(),
+    })
 }
 
 /// Where a mount of ours is.

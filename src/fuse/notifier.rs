@@ -7,8 +7,10 @@
 //! second, or a look-up in between puts the old state back.
 //!
 //! What does not fit the queue, comes too late or finds nothing is dropped: the
-//! kernel asks again by itself once its time is up.
+//! kernel asks again by itself once its time is up. Pages have no time, so that news of
+//! content always has a place.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fuser::INodeNo;
+use parking_lot::Mutex;
 
 use super::options::Ttl;
 use super::translate::RootMap;
@@ -60,18 +63,23 @@ struct Queued {
 #[derive(Clone, Debug)]
 pub struct Notifier {
     queue: SyncSender<Message>,
+    overflow: Overflow,
     closed: Arc<AtomicBool>,
 }
 
+/// Inodes whose pages are to go, and of which the queue had no room to tell.
+type Overflow = Arc<Mutex<BTreeSet<Ino>>>;
+
 enum Message {
     News(Queued),
-    /// Only to wake the thread, which then sees that it is closed.
-    Close,
+    /// Only to wake the thread, which then sees that it is closed, or what else there is.
+    Wake,
 }
 
 /// The other end of a [`Notifier`], to be given to the session.
 pub struct NewsQueue {
     queue: Receiver<Message>,
+    overflow: Overflow,
     closed: Arc<AtomicBool>,
 }
 
@@ -80,12 +88,15 @@ pub struct NewsQueue {
 pub fn notifier() -> (Notifier, NewsQueue) {
     let (sender, receiver) = sync_channel(QUEUE);
     let closed = Arc::new(AtomicBool::new(false));
+    let overflow = Overflow::default();
     let notifier = Notifier {
         queue: sender,
+        overflow: overflow.clone(),
         closed: closed.clone(),
     };
     let queue = NewsQueue {
         queue: receiver,
+        overflow,
         closed,
     };
     (notifier, queue)
@@ -100,6 +111,14 @@ impl Notifier {
         let at = Instant::now();
         match self.queue.try_send(Message::News(Queued { change, at })) {
             Ok(()) => {}
+            Err(TrySendError::Full(Message::News(Queued {
+                change: Change::Content(ino),
+                ..
+            }))) => {
+                self.overflow.lock().insert(ino);
+                // Where the queue is still full, the thread is awake.
+                let _ = self.queue.try_send(Message::Wake);
+            }
             Err(TrySendError::Full(_)) => {
                 tracing::debug!("too much news at once; the kernel will ask again by itself");
             }
@@ -113,7 +132,7 @@ impl Notifier {
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         // A full queue keeps the thread awake, and a missing one has ended.
-        let _ = self.queue.try_send(Message::Close);
+        let _ = self.queue.try_send(Message::Wake);
     }
 }
 
@@ -157,18 +176,19 @@ impl NewsQueue {
             if self.closed.load(Ordering::Relaxed) {
                 break;
             }
-            let Message::News(news) = message else {
-                continue;
-            };
-            if is_stale(&news.change, news.at.elapsed(), ttl) {
-                continue;
-            }
-            match send(kernel, root, &news.change) {
-                Ok(()) => {}
-                Err(error) if is_over(&error) => break,
-                Err(error) => {
-                    tracing::debug!(change = ?news.change, %error, "the kernel refused news");
+            let fresh = match message {
+                Message::News(news) if !is_stale(&news.change, news.at.elapsed(), ttl) => {
+                    Some(news.change)
                 }
+                Message::News(_) | Message::Wake => None,
+            };
+            let overflow = std::mem::take(&mut *self.overflow.lock());
+            if !fresh
+                .into_iter()
+                .chain(overflow.into_iter().map(Change::Content))
+                .all(|change| is_told(kernel, root, &change))
+            {
+                break;
             }
         }
         self.closed.store(true, Ordering::Relaxed);
@@ -188,6 +208,18 @@ fn is_stale(change: &Change, age: Duration, ttl: Ttl) -> bool {
 /// The mount is no more.
 fn is_over(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENOTCONN))
+}
+
+/// Tells the kernel; `false` once there is nobody to tell.
+fn is_told(kernel: &impl Kernel, root: RootMap, change: &Change) -> bool {
+    match send(kernel, root, change) {
+        Ok(()) => true,
+        Err(error) if is_over(&error) => false,
+        Err(error) => {
+            tracing::debug!(?change, %error, "the kernel refused news");
+            true
+        }
+    }
 }
 
 fn send(kernel: &impl Kernel, root: RootMap, change: &Change) -> io::Result<()> {
@@ -316,6 +348,14 @@ mod tests {
         drop(queue);
         notifier.tell(Change::Attributes(Ino(1)));
         assert!(notifier.closed.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn that_content_changed_is_told_however_much_other_news_there_is() {
+        let full = (0..2 * QUEUE as u64).map(|ino| Change::Attributes(Ino(1000 + ino)));
+        let told = heard(full.chain([Change::Content(Ino(11))]).collect());
+        assert_eq!(told.len(), QUEUE + 1);
+        assert!(told.contains(&"inode 11 0".to_owned()));
     }
 
     #[test]

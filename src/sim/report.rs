@@ -44,7 +44,7 @@ pub struct Report {
     pub tolerated: u64,
     /// Faults that struck.
     pub faults: u64,
-    /// Requests to a download host that carried the key. rclone does that; it is unwise, no offence.
+    /// Requests to a download host, or to the site, that carried the key. rclone does that; it is unwise, no offence.
     pub key_leaks: u64,
     /// How often a client did what it must not, by kind.
     pub violation_counts: BTreeMap<String, u64>,

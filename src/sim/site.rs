@@ -16,6 +16,9 @@ const ROLE: &str = "site";
 /// Answers whatever no other role claims.
 pub async fn serve(world: &World, peer: &Peer, request: Request<Incoming>) -> Answer {
     world.recorder.request(ROLE);
+    if http::bearer(request.headers()).is_some() {
+        world.recorder.update(|report| report.key_leaks += 1);
+    }
     let fault = world.strike(ROLE, &[]);
     if let Some(answer) = strike_early(peer, fault.as_ref()).await? {
         return Ok(answer);

@@ -50,6 +50,19 @@ pub(super) fn unpark(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Nothing at or below a node is tried any more; what is not sent waits for the user.
+pub(super) fn park_below(c: &Connection, top: Ino, error: &str) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "WITH RECURSIVE down(ino) AS (
+             SELECT ?1 UNION SELECT node.ino FROM node JOIN down ON node.parent = down.ino)
+         INSERT INTO attempt (ino, attempts, error, parked)
+         SELECT ino, 1, ?2, 1 FROM node WHERE ino IN down AND pending <> 0
+         ON CONFLICT (ino) DO UPDATE SET error = ?2, parked = 1",
+    )?
+    .execute(params![int(top.0), error])?;
+    Ok(())
+}
+
 /// Nothing is left to try.
 pub(super) fn clear_attempt(c: &Connection, ino: Ino) -> rusqlite::Result<()> {
     c.prepare_cached("DELETE FROM attempt WHERE ino = ?1 AND node IS NULL")?

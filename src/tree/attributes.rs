@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::node::{Attributes, Node};
 use super::rows::int;
-use super::{Tree, TreeError, merge, rows};
+use super::{Tree, TreeError, rows, vanished};
 use crate::ids::{Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
@@ -155,7 +155,7 @@ pub fn content_closed(
     if !unlinked {
         node.pending.content = true;
         rows::set_pending(tx, ino, node.pending)?;
-        merge::revive(tx, ino)?;
+        vanished::revive(tx, ino)?;
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 
 use rusqlite::Transaction;
 
-use super::merge::distinct_name;
 use super::node::{Kind, Node, Pending, Place, Remote};
+use super::vanished::distinct_name;
 use super::wanted::{detach, differs_there, stop_replacing};
 use super::{Change, Tree, TreeError, attempts, attributes, names, rows};
 use crate::ids::{FolderId, Ino, Time};

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::node::{Access, Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote};
 use super::wanted::{detach, differs_there, remote_name};
 use super::{Tree, TreeError, attempts, rows};
-use crate::ids::{Ino, Time};
+use crate::ids::{FolderId, Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
 
@@ -150,6 +150,7 @@ impl Tree {
     pub fn rmdir(&self, parent: Ino, name: &OsStr, now: Time) -> Result<Node> {
         self.store.write(|tx| {
             let node = own_entry(tx, parent, name)?;
+            check_owned(&node)?;
             check_removable(tx, &node)?;
             detach(tx, &node, None, now)?;
             rows::touch(tx, parent, now)?;
@@ -177,6 +178,7 @@ impl Tree {
             let mut node = own_entry(tx, parent, name)?;
             remote_name(node.kind, new_name)?;
             let folder = open_folder(tx, new_parent)?;
+            check_movable(&node, &folder)?;
             if node.kind == Kind::Folder && rows::is_within(tx, new_parent, node.ino)? {
                 return Err(TreeError::IntoItself);
             }
@@ -190,6 +192,7 @@ impl Tree {
                 }
                 Some(_) if over == Over::Refuse => return Err(TreeError::Exists),
                 Some(target) => {
+                    check_owned(target)?;
                     match (node.kind, target.kind) {
                         (Kind::Folder, Kind::Folder) => check_removable(tx, target)?,
                         (Kind::Folder, _) => return Err(TreeError::NotFolder),
@@ -212,6 +215,10 @@ impl Tree {
             };
             rows::set_place(tx, node.ino, Some(&place))?;
             node.place = Some(place);
+            if node.access != folder.access {
+                node.access = folder.access;
+                rows::set_access(tx, node.ino, node.access)?;
+            }
             node.pending.place = differs_there(tx, &node)?;
             // It may have stayed here because of its name.
             node.pending.content |= node.remote == Remote::None && node.has_content();
@@ -253,6 +260,27 @@ impl Tree {
             Ok(purgeable)
         })
     }
+}
+
+/// What the service has of somebody else is neither renamed nor replaced: it renames own files
+/// only, and whether what we send really came to its folder it does not say. Nor is a
+/// folder that only we have.
+fn check_owned(node: &Node) -> Result<()> {
+    let foreign = node.access != Access::Own && node.remote != Remote::None;
+    let ours = node.folder_id().is_some_and(FolderId::is_ours);
+    match foreign || ours {
+        true => Err(TreeError::ReadOnly),
+        false => Ok(()),
+    }
+}
+
+/// Between owners things are copied, not moved.
+fn check_movable(node: &Node, to: &Node) -> Result<()> {
+    let settled = node.remote != Remote::None || node.kind == Kind::Folder;
+    if node.access != to.access && settled && !node.folder_id().is_some_and(FolderId::is_ours) {
+        return Err(TreeError::OtherOwner);
+    }
+    check_owned(node)
 }
 
 /// An entry that may be taken away from where it is.

@@ -5,22 +5,36 @@ use std::time::{Duration, Instant};
 
 use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan};
+use tokio::sync::mpsc::UnboundedSender;
 
-use super::TreeError;
-use super::merge::Extent;
-use super::refresh::{Inner, RefreshError, listed};
+use super::completing::Completing;
+use super::convert::listed;
+use super::error::RefreshError;
+use super::events::Change;
+use super::listing::Extent;
 use super::slices::Plan;
+use super::source::Source;
+use super::{Tree, TreeError};
 use crate::api::limits::LISTING_CAP;
 use crate::api::{ApiError, Ask, Class, FileItem, Listing, clock_of};
 use crate::ids::{FolderId, Ino, Time};
 
-/// How far it is.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Progress {
-    /// Files seen so far.
-    pub files: usize,
-    /// Questions left, as far as is known.
-    pub left: usize,
+/// What it takes, and what a listing takes.
+pub(super) struct Ground {
+    pub tree: Tree,
+    pub source: Source,
+    pub completing: Completing,
+    pub changes: UnboundedSender<Change>,
+}
+
+impl Ground {
+    /// Tells of changes. The receiver goes first when the mount ends; nobody caches
+    /// then.
+    pub fn tell(&self, changes: Vec<Change>) {
+        for change in changes {
+            let _ = self.changes.send(change);
+        }
+    }
 }
 
 /// What is needed of the listing that was cut.
@@ -68,7 +82,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// # Errors
 /// What will not pass by itself; what was seen so far stays.
 pub(super) async fn run(
-    inner: &Inner,
+    ground: &Ground,
     folder: Ino,
     id: FolderId,
     first: First,
@@ -86,14 +100,14 @@ pub(super) async fn run(
     };
     let mut refused = 0;
     while let Some((slice, window)) = plan.next() {
-        let files = inner.count_seen(folder);
-        let left = plan.left() + 1;
-        inner.progress(folder, Progress { files, left });
+        let gap = ground.source.api().limits().folder_gap;
+        ground.completing.is_at(folder, plan.left() + 1, gap);
         let now = Time::now();
         let ask = Ask::until(Class::Background, Instant::now() + PATIENCE);
-        let answer = match inner.source.slice(id, window, ask).await {
+        let answer = match ground.source.slice(id, window, ask).await {
             Ok(answer) => answer,
-            Err(error @ ApiError::Refused(_)) => {
+            // Whatever else is refused would count against us at each further question.
+            Err(error @ ApiError::Refused(_)) if !error.counts() => {
                 refused += 1;
                 if refused > MOST_REFUSED {
                     return Err(error.into());
@@ -103,7 +117,7 @@ pub(super) async fn run(
             }
             Err(error) if error.is_passing() => {
                 plan.put_back(slice);
-                let pause = pause(&error, inner.source.api().limits().folder_gap);
+                let pause = pause(&error, gap);
                 tracing::debug!(%folder, %error, "the next slice waits");
                 tokio::time::sleep(pause).await;
                 continue;
@@ -116,12 +130,12 @@ pub(super) async fn run(
             true => plan.cut(slice, window, &dates),
             false => plan.whole(window, &dates),
         }
-        inner.seen(folder, &answer.files);
+        ground.completing.seen(folder, &answer.files);
         let files = answer.files.into_iter().map(listed).collect();
-        inner.tell(inner.tree.merge_slice(folder, files, now, Time::now())?);
+        ground.tell(ground.tree.merge_slice(folder, files, now, Time::now())?);
     }
     if plan.is_overfull() || folders != Extent::Whole {
-        let path = inner.tree.path(folder)?.unwrap_or_default();
+        let path = ground.tree.path(folder)?.unwrap_or_default();
         tracing::warn!(
             path = %path.display(),
             "the service does not list this folder whole: too many sub-folders, or files of one \
@@ -129,9 +143,9 @@ pub(super) async fn run(
         );
         return Ok(Seen::Never);
     }
-    let seen = || inner.all_seen(folder);
-    match inner.tree.complete(folder, seen, asked, Time::now()) {
-        Ok(changes) => inner.tell(changes),
+    let seen = || ground.completing.all_seen(folder);
+    match ground.tree.complete(folder, seen, asked, Time::now()) {
+        Ok(changes) => ground.tell(changes),
         Err(TreeError::NotFound) => {} // Gone meanwhile.
         Err(error) => return Err(error.into()),
     }

@@ -1,5 +1,8 @@
-//! Why a change to the tree was refused.
+//! Why a change to the tree was refused, and why a folder is not known.
 
+use std::sync::Arc;
+
+use crate::api::ApiError;
 use crate::ids::Ino;
 use crate::store::StoreError;
 
@@ -30,6 +33,9 @@ pub enum TreeError {
     /// Others share it for reading.
     #[error("it is shared for reading only")]
     ReadOnly,
+    /// Source and target are not of one owner.
+    #[error("it belongs to somebody else than the folder it was to go to")]
+    OtherOwner,
     /// The folder must be listed before this can be answered.
     #[error("the content of folder {0} is not known yet")]
     Unlisted(Ino),
@@ -41,5 +47,28 @@ pub enum TreeError {
 impl From<rusqlite::Error> for TreeError {
     fn from(e: rusqlite::Error) -> Self {
         TreeError::Store(e.into())
+    }
+}
+
+/// Why a folder is not known.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The deadline came first; the listing goes on.
+    #[error("the folder's listing did not arrive in time")]
+    TimedOut,
+    /// The service did not give it.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The service refused it lately, and is not asked again so soon.
+    #[error("the service refused it less than an hour ago: {0}")]
+    Refused(String),
+    /// The folder is gone from the tree, or the database failed.
+    #[error("{0}")]
+    Tree(Arc<TreeError>),
+}
+
+impl From<TreeError> for RefreshError {
+    fn from(e: TreeError) -> Self {
+        RefreshError::Tree(Arc::new(e))
     }
 }

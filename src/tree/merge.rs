@@ -12,88 +12,23 @@
 //! it: a file with unsent changes becomes a file to be sent anew.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
 use super::events::Change;
+use super::listing::{Extent, ListedFile, Listing};
 use super::node::{
     Access, Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
     RemotePlace,
 };
-use super::wanted::{stop_replacing, wanted_place};
+use super::vanished::{distinct_name, vanish};
+use super::wanted::wanted_place;
 use super::{Tree, TreeError, attempts, names, removals, rows};
-use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
+use crate::ids::{FileId, FolderId, Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
-
-/// One answer of the service about one folder.
-#[derive(Clone, Debug, Default)]
-pub struct Listing {
-    /// Its sub-folders, in any order.
-    pub folders: Vec<ListedFolder>,
-    /// Its files, in any order.
-    pub files: Vec<ListedFile>,
-    /// How much of it came.
-    pub extent: Extent,
-    /// Whose it is; `None` where the answer does not say, and then it is as the folder that it
-    /// was first seen in.
-    pub access: Option<Access>,
-}
-
-/// How much of a folder a listing shows (API notes 10.14).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Extent {
-    /// All of it.
-    #[default]
-    Whole,
-    /// Files may be missing: as many came as can come.
-    FilesCut,
-    /// Sub-folders may be missing, which no other call shows; and perhaps files.
-    Cut,
-}
-
-impl Extent {
-    /// Whether what it does not show is not there.
-    fn shows_all(self, kind: Kind) -> bool {
-        match self {
-            Extent::Whole => true,
-            Extent::FilesCut => kind == Kind::Folder,
-            Extent::Cut => false,
-        }
-    }
-}
-
-/// A sub-folder in a listing.
-#[derive(Clone, Debug)]
-pub struct ListedFolder {
-    /// Its id.
-    pub id: FolderId,
-    /// Its name, as sent.
-    pub name: String,
-    /// When it was made, where told.
-    pub created: Option<Time>,
-    /// Behind a password.
-    pub protected: bool,
-}
-
-/// A file in a listing.
-#[derive(Clone, Debug)]
-pub struct ListedFile {
-    /// Its id.
-    pub id: FileId,
-    /// Its name, as sent.
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
-    /// When it was uploaded, where told.
-    pub date: Option<Time>,
-    /// Its checksum, where told.
-    pub whirlpool: Option<Whirlpool>,
-    /// Behind a password or an access list.
-    pub protected: bool,
-}
 
 /// An entry of either kind.
 struct Entry {
@@ -191,17 +126,6 @@ impl Tree {
             Ok(merge.changes)
         })
     }
-
-    /// The service does not have it any more. Of the root that is not believed.
-    pub fn vanished(&self, ino: Ino) -> Result<Vec<Change>> {
-        if ino == ROOT {
-            return Ok(Vec::new());
-        }
-        self.store.write(|tx| {
-            let node = rows::by_ino(tx, ino)?.ok_or(TreeError::NotFound)?;
-            vanish(tx, &node)
-        })
-    }
 }
 
 /// A listing shows where the service has the node: what is left of the wish to put
@@ -265,7 +189,17 @@ impl Merge<'_> {
     }
 
     fn note_access(&mut self, access: Option<Access>) -> Result<()> {
-        let Some(access) = access.filter(|told| *told != self.folder.access) else {
+        // Where nothing is told, it is as the folder above: of one's own no answer says so.
+        let above = self.folder.place.as_ref().map(|place| place.parent);
+        let above = match above {
+            Some(above) => rows::by_ino(self.tx, above)?.map(|folder| folder.access),
+            None => Some(Access::Own),
+        };
+        let own = above.filter(|above| *above == Access::Own);
+        let Some(access) = access
+            .or(own)
+            .filter(|access| *access != self.folder.access)
+        else {
             return Ok(());
         };
         self.folder.access = access;
@@ -531,107 +465,4 @@ impl Merge<'_> {
             name: place.name.clone(),
         });
     }
-}
-
-/// The service no longer has the node. Unsent content is kept: it goes as a new
-/// file, into a folder made anew where need be.
-fn vanish(tx: &Transaction<'_>, node: &Node) -> Result<Vec<Change>> {
-    let keep = match node.kind {
-        Kind::Folder => rows::has_pending_below(tx, node.ino)?,
-        Kind::File | Kind::Symlink => node.pending.content,
-    };
-    if keep {
-        return begin_anew(tx, node);
-    }
-    if node.pending.place {
-        stop_replacing(tx, node.ino)?;
-    }
-    rows::set_gone(tx, node.ino)?;
-    rows::set_pending(tx, node.ino, Pending::default())?;
-    Ok(node
-        .place
-        .iter()
-        .map(|place| Change::Gone {
-            parent: place.parent,
-            child: node.ino,
-            name: place.name.clone(),
-        })
-        .collect())
-}
-
-/// The service has nothing of the node any more, and the user wants it all the
-/// same. What it had in a folder went with that, where it was not to leave it.
-fn begin_anew(tx: &Transaction<'_>, node: &Node) -> Result<Vec<Change>> {
-    let mut changes = Vec::new();
-    if let Remote::Folder(folder) = &node.remote {
-        for child in rows::confirmed_in(tx, folder.id)? {
-            let stays = |place: &Place| place.parent == node.ino;
-            if child.place.as_ref().is_some_and(stays) {
-                changes.extend(vanish(tx, &child)?);
-            }
-        }
-        // The new one is empty, and our own.
-        rows::set_known(tx, node.ino, Known::Whole(Time(0)))?;
-    }
-    rows::set_remote(tx, node.ino, &Remote::None, None)?;
-    let pending = Pending {
-        content: node.pending.content,
-        place: false,
-        make: node.kind == Kind::Folder,
-    };
-    rows::set_pending(tx, node.ino, pending)?;
-    Ok(changes)
-}
-
-/// A node that has something to be sent, or a folder above it, vanished from the
-/// service, perhaps while it was open: all of them come back where they were,
-/// under another name where theirs is taken. What was unlinked here stays so.
-pub(super) fn revive(tx: &Transaction<'_>, ino: Ino) -> Result<()> {
-    let mut at = ino;
-    while at != ROOT {
-        let Some(node) = rows::by_ino(tx, at)? else {
-            return Ok(());
-        };
-        if let Some(place) = &node.place {
-            at = place.parent;
-            continue;
-        }
-        let Some(gone) = rows::gone_from(tx, at)? else {
-            return Ok(());
-        };
-        let parent = match rows::by_ino(tx, gone.parent)? {
-            Some(folder) if is_or_was_placed(tx, &folder)? => folder.ino,
-            _ => ROOT,
-        };
-        let name = match rows::name_taken(tx, parent, &gone.name)? {
-            true => distinct_name(tx, parent, &gone.name, &at.to_string(), at)?,
-            false => gone.name.clone(),
-        };
-        rows::set_place(tx, at, Some(&Place { parent, name }))?;
-        begin_anew(tx, &node)?;
-        at = parent;
-    }
-    Ok(())
-}
-
-/// A name for the node `me` that no other has, from the name that it cannot have and what
-/// tells it apart. Somebody may have given that very name to another file.
-pub(super) fn distinct_name(
-    c: &Connection,
-    parent: Ino,
-    name: &OsStr,
-    tag: &str,
-    me: Ino,
-) -> Result<OsString> {
-    let mut shown = names::distinct(name, tag);
-    let mut more = 1_u64;
-    while rows::by_name(c, parent, &shown)?.is_some_and(|holder| holder.ino != me) {
-        more += 1;
-        shown = names::distinct(name, &format!("{tag}-{more}"));
-    }
-    Ok(shown)
-}
-
-fn is_or_was_placed(tx: &Transaction<'_>, folder: &Node) -> Result<bool> {
-    Ok(folder.ino == ROOT || folder.place.is_some() || rows::gone_from(tx, folder.ino)?.is_some())
 }

@@ -9,15 +9,16 @@
 //!
 //! - [`names`]: how a name here and a name there correspond; pure.
 //! - [`changes`]: what system calls do to the wanted half.
-//! - [`merge`]: what a listing does to the confirmed half, and to the wanted one
-//!   where the user has no wish of his own.
+//! - [`listing`]: one answer of the service about one folder.
+//! - `merge`: what a listing does to the confirmed half, and to the wanted one
+//!   where the user has no wish of his own; `vanished`: what becomes of what is gone.
 //! - [`journal`]: what is to be done, and what was done; for `upload`.
 //! - `local`: files that stay here.
 //! - [`state`]: how far a file has come; pure.
 //! - [`refresh`]: fetches listings, one at a time for a folder.
 //! - [`source`]: where listings come from.
 //! - [`walk`]: lists all below a folder anew.
-//! - `complete`, `slices`: folders of more files than a listing holds.
+//! - `complete`, `completing`, `slices`: folders of more files than a listing holds.
 //!
 //! Look-ups have three answers ([`Lookup`]); what is not known is never said to
 //! be gone.
@@ -31,11 +32,14 @@ pub mod attributes;
 pub mod cancel;
 pub mod changes;
 mod complete;
+mod completing;
+mod convert;
 mod error;
 pub mod events;
 pub mod journal;
+pub mod listing;
 mod local;
-pub mod merge;
+mod merge;
 #[cfg(test)]
 mod name_tests;
 pub mod names;
@@ -49,6 +53,7 @@ pub mod source;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod vanished;
 pub mod walk;
 mod wanted;
 
@@ -58,7 +63,7 @@ use std::time::Duration;
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::store::Store;
 
-pub use complete::Progress;
+pub use completing::Progress;
 pub use error::TreeError;
 pub use events::Change;
 pub use node::{Access, Kind, Known, Lookup, Node, Place, ROOT, Remote, RemoteFile, RemotePlace};

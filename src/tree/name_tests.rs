@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::merge::{ListedFile, ListedFolder, Listing};
+use super::listing::{ListedFile, ListedFolder, Listing};
 use super::names::{self, LINK_SUFFIX};
 use super::{Lookup, ROOT, Tree};
 use crate::ids::{FileId, FolderId, Ino, Time};

@@ -205,7 +205,7 @@ pub struct Node {
     pub pending: Pending,
     /// For folders.
     pub known: Known,
-    /// The service asks for a password or restricts access.
+    /// The service asks others for a password.
     pub protected: bool,
     /// Whose it is, and what may be done to a folder's entries or a file's content.
     pub access: Access,

@@ -6,8 +6,8 @@
 //! files than a listing holds is then completed in slices, by nobody's wait. What
 //! a listing changed goes out as [`Change`]s.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,17 +16,17 @@ use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::watch;
 
-use super::complete::{self, Progress, Seen};
+use super::complete::{self, Ground, Seen};
+use super::completing::{Completing, Progress};
+use super::convert::convert;
+pub use super::error::RefreshError;
 use super::events::Change;
-use super::merge::{Extent, ListedFile, ListedFolder, Listing};
-use super::node::{Access, Kind, Known, Node};
+use super::node::{Kind, Known, Node};
 use super::source::Source;
 use super::{Tree, TreeError};
-use crate::api::limits::LISTING_CAP;
 use crate::api::{self, ApiError, Ask, Class};
-use crate::ids::{FileId, FolderId, Ino, Time};
+use crate::ids::{FolderId, Ino, Time};
 use crate::store::{Asked, Refusal};
 
 /// How long a doubted answer is left before the folder is asked for again; the
@@ -34,29 +34,6 @@ use crate::store::{Asked, Refusal};
 const SECOND_LOOK: Duration = Duration::from_secs(30);
 /// How long a listing may wait for its turn when nobody waits for it.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// Why a folder is not known.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum RefreshError {
-    /// The deadline came first; the listing goes on.
-    #[error("the folder's listing did not arrive in time")]
-    TimedOut,
-    /// The service did not give it.
-    #[error(transparent)]
-    Api(#[from] ApiError),
-    /// The service refused it lately, and is not asked again so soon.
-    #[error("the service refused it less than an hour ago: {0}")]
-    Refused(String),
-    /// The folder is gone from the tree, or the database failed.
-    #[error("{0}")]
-    Tree(Arc<TreeError>),
-}
-
-impl From<TreeError> for RefreshError {
-    fn from(e: TreeError) -> Self {
-        RefreshError::Tree(Arc::new(e))
-    }
-}
 
 type Outcome = Result<(), RefreshError>;
 /// A listing under way; gives a time since which it was asked for.
@@ -69,11 +46,9 @@ pub struct Refresher {
 }
 
 pub(super) struct Inner {
-    pub(super) tree: Tree,
-    pub(super) source: Source,
+    pub(super) ground: Ground,
     /// A listing older than this is fetched again when somebody looks.
     max_age: Duration,
-    changes: UnboundedSender<Change>,
     runtime: Handle,
     state: Mutex<State>,
 }
@@ -82,24 +57,11 @@ pub(super) struct Inner {
 #[derive(Default)]
 struct State {
     flights: HashMap<Ino, Flight>,
-    /// Folders that are being seen whole, slice by slice.
-    completing: HashMap<Ino, Completing>,
     /// Folders that are left alone for a while, and until when. What the service refused, the
     /// database remembers.
     resting: HashMap<Ino, Instant>,
     /// Entries whose folder was listed again because of them, and until when that is enough.
     doubted: HashMap<Ino, Instant>,
-}
-
-#[derive(Default)]
-struct Completing {
-    progress: Progress,
-    /// When it is whole, if no slice turns out to be cut off.
-    expected: Option<Instant>,
-    /// All that was seen since it began, by slices and by listings meanwhile.
-    seen: HashSet<FileId>,
-    /// Closes when it ends.
-    ends: watch::Sender<()>,
 }
 
 impl State {
@@ -140,10 +102,13 @@ impl Refresher {
     ) -> Refresher {
         Refresher {
             inner: Arc::new(Inner {
-                tree,
-                source: source.into(),
+                ground: Ground {
+                    tree,
+                    source: source.into(),
+                    completing: Completing::default(),
+                    changes,
+                },
                 max_age,
-                changes,
                 runtime,
                 state: Mutex::default(),
             }),
@@ -157,7 +122,7 @@ impl Refresher {
     /// [`RefreshError`]: the folder's content stays unknown, and nothing was
     /// changed.
     pub async fn ensure_known(&self, folder: Ino, deadline: Instant) -> Outcome {
-        let Some(node) = self.inner.tree.node(folder)? else {
+        let Some(node) = self.inner.tree().node(folder)? else {
             return Err(TreeError::NotFound.into());
         };
         // What is cut off at the cap, another listing would not show either.
@@ -213,39 +178,26 @@ impl Refresher {
     /// Waits until a folder that is being seen whole is, where that can be expected
     /// before `deadline`; returns at once where it cannot, or where nothing goes on.
     pub async fn ensure_whole(&self, folder: Ino, deadline: Instant) {
-        let mut end = match self.inner.state.lock().completing.get(&folder) {
-            Some(completing) if completing.expected.is_some_and(|at| at <= deadline) => {
-                completing.ends.subscribe()
-            }
-            _ => return,
-        };
-        // Nothing is ever sent: it ends by closing, or by the deadline.
-        let _ = tokio::time::timeout_at(deadline.into(), end.changed()).await;
+        self.inner
+            .ground
+            .completing
+            .ended_by(folder, deadline)
+            .await;
     }
 
     /// Waits until a folder is not being seen whole any more.
     pub(super) async fn completed(&self, folder: Ino) {
-        let ends = |state: &State| Some(state.completing.get(&folder)?.ends.subscribe());
-        let end = ends(&self.inner.state.lock());
-        if let Some(mut end) = end {
-            // Nothing is ever sent: it ends by closing.
-            let _ = end.changed().await;
-        }
+        self.inner.ground.completing.ended(folder).await;
     }
 
     /// Folders that are being seen whole, slice by slice.
     pub fn completing(&self) -> Vec<(Ino, Progress)> {
-        let state = self.inner.state.lock();
-        state
-            .completing
-            .iter()
-            .map(|(ino, completing)| (*ino, completing.progress))
-            .collect()
+        self.inner.ground.completing.all()
     }
 
     /// The folder is listed again soon, and nobody waits for it.
     pub fn again(&self, folder: Ino) {
-        let deadline = Instant::now() + self.inner.source.api().limits().folder_gap * 4;
+        let deadline = Instant::now() + self.inner.source().api().limits().folder_gap * 4;
         drop(self.fly(folder, Ask::until(Class::Refresh, deadline)));
     }
 
@@ -259,12 +211,12 @@ impl Refresher {
         folder: FolderId,
         class: Class,
     ) -> Result<api::Listing, ApiError> {
-        self.inner.source.list(folder, class.into()).await
+        self.inner.source().list(folder, class.into()).await
     }
 
     /// Something shows again in a folder of the service: it is listed again soon.
     pub fn look_again(&self, folder: FolderId) {
-        match self.inner.tree.by_folder_id(folder) {
+        match self.inner.tree().by_folder_id(folder) {
             Ok(Some(node)) => self.again(node.ino),
             Ok(None) => {} // It went meanwhile.
             Err(error) => tracing::warn!("{error}"),
@@ -274,9 +226,9 @@ impl Refresher {
     /// The service does not give `entry`, which the folder lists: it is listed again as
     /// soon as its floor allows, once for each entry.
     pub fn doubt(&self, folder: Ino, entry: Ino) {
-        let window = self.inner.source.api().limits().failing_window;
+        let window = self.inner.source().api().limits().failing_window;
         let refused = || -> Result<bool, TreeError> {
-            let node = self.inner.tree.node(folder)?;
+            let node = self.inner.tree().node(folder)?;
             Ok(match node {
                 Some(node) => self.inner.refused(&node)?.is_some(),
                 None => true,
@@ -307,8 +259,8 @@ impl Refresher {
             Known::Doubted(at) => age(at) > SECOND_LOOK.min(self.inner.max_age),
         };
         let at_work = || {
-            let state = self.inner.state.lock();
-            state.completing.contains_key(&folder.ino) || state.is_resting(folder.ino)
+            self.inner.ground.completing.holds(folder.ino)
+                || self.inner.state.lock().is_resting(folder.ino)
         };
         old && !at_work() && matches!(self.inner.refused(folder), Ok(None))
     }
@@ -334,7 +286,7 @@ impl Refresher {
                 }
                 Err(e) => {
                     tracing::debug!(%folder, error = %e, "folder not listed");
-                    state.rest(folder, inner.source.api().limits().folder_gap * 2);
+                    state.rest(folder, inner.source().api().limits().folder_gap * 2);
                 }
             }
             outcome
@@ -352,15 +304,18 @@ impl Inner {
     async fn list(self: &Arc<Self>, folder: Ino, ask: Ask) -> Result<Time, RefreshError> {
         // Before the wait for its turn: what is asked later was asked since then, too.
         let asked = Time::now();
-        let Some(node) = self.tree.node(folder)? else {
+        let Some(node) = self.tree().node(folder)? else {
             return Ok(asked);
         };
         let Some(id) = node.folder_id() else {
             return Ok(asked); // Not on the service: nothing there to be seen.
         };
-        let listing = match self.source.list(id, ask).await {
+        let listing = match self.source().list(id, ask).await {
             Ok(listing) => listing,
-            Err(error @ ApiError::Refused(_)) => self.outline(id, error).await?,
+            Err(error @ ApiError::Refused(_)) if !error.counts() => {
+                self.outline_behind(folder, id, asked);
+                return Err(error.into());
+            }
             Err(error) => {
                 if let (ApiError::NotFound(_), Some(place)) = (&error, &node.place) {
                     // The folder above tells whether it is gone or only late to show.
@@ -369,67 +324,71 @@ impl Inner {
                 return Err(error.into());
             }
         };
-        let sliced = listing.truncated && self.source.has_slices();
-        let first = sliced.then(|| complete::First::of(&listing));
-        let begins = sliced && self.begin_completing(folder);
-        self.seen(folder, &listing.files);
-        match self
-            .tree
-            .merge(folder, convert(listing), asked, Time::now())
-        {
-            Ok(changes) => self.tell(changes),
-            Err(error) => {
-                if begins {
-                    self.state.lock().completing.remove(&folder);
-                }
-                return Err(error.into());
-            }
-        }
-        if let Some(first) = first.filter(|_| begins) {
-            self.complete(folder, id, first, asked);
-        }
-        for next in self.source.next_to(id) {
+        self.take(folder, id, listing, asked)?;
+        for next in self.source().next_to(id) {
             self.see_behind(next);
         }
         Ok(asked)
     }
 
-    /// A folder whose listing is refused may have too many files for one: then it is listed
-    /// without them, for who waits longer than a system call can. Else the refusal stands.
-    async fn outline(&self, id: FolderId, refused: ApiError) -> Result<api::Listing, ApiError> {
-        let ask = Ask::until(Class::Refresh, Instant::now() + PATIENCE);
-        match self.source.outline(id, ask).await {
-            Ok(Some(listing)) => Ok(listing),
-            Ok(None) => Err(refused),
+    /// Takes a listing in, and begins to complete it where it was cut.
+    fn take(
+        self: &Arc<Self>,
+        folder: Ino,
+        id: FolderId,
+        listing: api::Listing,
+        asked: Time,
+    ) -> Result<(), TreeError> {
+        let sliced = listing.truncated && self.source().has_slices();
+        let first = sliced.then(|| complete::First::of(&listing));
+        let gap = self.source().api().limits().folder_gap;
+        let completing = &self.ground.completing;
+        let begins = sliced && completing.begin(folder, gap);
+        completing.seen(folder, &listing.files);
+        match self
+            .tree()
+            .merge(folder, convert(listing), asked, Time::now())
+        {
+            Ok(changes) => self.ground.tell(changes),
             Err(error) => {
-                tracing::debug!(%error, "nor is it listed without its files");
-                Err(refused)
+                if begins {
+                    completing.end(folder);
+                }
+                return Err(error);
             }
         }
+        if let Some(first) = first.filter(|_| begins) {
+            self.complete(folder, id, first, asked);
+        }
+        Ok(())
     }
 
-    /// Notes that a folder is being completed; false if it is already.
-    fn begin_completing(&self, folder: Ino) -> bool {
-        match self.state.lock().completing.entry(folder) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(place) => {
-                // One question at least.
-                let expected = Instant::now().checked_add(self.source.api().limits().folder_gap);
-                place.insert(Completing {
-                    expected,
-                    ..Completing::default()
-                });
-                true
+    /// A folder whose listing is refused may have too many files for one: then it is listed
+    /// without them, and they are seen in slices, for nobody who waits.
+    fn outline_behind(self: &Arc<Self>, folder: Ino, id: FolderId, asked: Time) {
+        let inner = self.clone();
+        self.runtime.spawn(async move {
+            let ask = Ask::until(Class::Refresh, Instant::now() + PATIENCE);
+            match inner.source().outline(id, ask).await {
+                Ok(Some(listing)) => {
+                    if let Err(error) = inner.take(folder, id, listing, asked) {
+                        tracing::warn!(%folder, %error, "a folder is not taken in");
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%folder, %error, "nor is it listed without its files");
+                }
             }
-        }
+        });
     }
 
     /// Sees a folder whole, in the background.
     fn complete(self: &Arc<Self>, folder: Ino, id: FolderId, first: complete::First, asked: Time) {
         let inner = self.clone();
         self.runtime.spawn(async move {
-            let outcome = complete::run(&inner, folder, id, first, asked).await;
-            let limits = inner.source.api().limits();
+            let outcome = complete::run(&inner.ground, folder, id, first, asked).await;
+            let limits = inner.source().api().limits();
             let rest = match &outcome {
                 Ok(Seen::Whole) => None,
                 // There is nothing to be learnt from asking all of that again soon.
@@ -439,54 +398,19 @@ impl Inner {
                     Some(limits.failing_window)
                 }
             };
-            let mut state = inner.state.lock();
-            state.completing.remove(&folder);
             if let Some(rest) = rest {
-                state.rest(folder, rest);
+                inner.state.lock().rest(folder, rest);
             }
+            inner.ground.completing.end(folder);
         });
     }
 
-    /// How far the completion of a folder is.
-    pub(super) fn progress(&self, folder: Ino, progress: Progress) {
-        if let Some(completing) = self.state.lock().completing.get_mut(&folder) {
-            completing.progress = progress;
-            let left = u32::try_from(progress.left).unwrap_or(u32::MAX);
-            let wait = self.source.api().limits().folder_gap.checked_mul(left);
-            completing.expected = wait.and_then(|wait| Instant::now().checked_add(wait));
-        }
+    fn tree(&self) -> &Tree {
+        &self.ground.tree
     }
 
-    /// Files were seen in a folder: where it is being completed, they are not missing.
-    pub(super) fn seen(&self, folder: Ino, files: &[api::FileItem]) {
-        if let Some(completing) = self.state.lock().completing.get_mut(&folder) {
-            let ids = files.iter().map(|file| file.id.clone());
-            completing.seen.extend(ids);
-        }
-    }
-
-    /// How many files were seen in a folder since its completion began.
-    pub(super) fn count_seen(&self, folder: Ino) -> usize {
-        let state = self.state.lock();
-        state.completing.get(&folder).map_or(0, |c| c.seen.len())
-    }
-
-    /// All files that were seen in a folder since its completion began. To be asked for
-    /// in the tree's transaction, so that no listing comes in between.
-    pub(super) fn all_seen(&self, folder: Ino) -> HashSet<FileId> {
-        let mut state = self.state.lock();
-        let completing = state.completing.get_mut(&folder);
-        completing
-            .map(|c| std::mem::take(&mut c.seen))
-            .unwrap_or_default()
-    }
-
-    /// Tells of changes. The receiver goes first when the mount ends; nobody caches
-    /// then.
-    pub(super) fn tell(&self, changes: Vec<Change>) {
-        for change in changes {
-            let _ = self.changes.send(change);
-        }
+    fn source(&self) -> &Source {
+        &self.ground.source
     }
 
     /// Lists a folder that was never seen, for nobody who waits.
@@ -495,7 +419,7 @@ impl Inner {
             inner: self.clone(),
         };
         self.runtime.spawn(async move {
-            match refresher.inner.tree.by_folder_id(folder) {
+            match refresher.inner.tree().by_folder_id(folder) {
                 Ok(Some(node)) if node.known == Known::Never => refresher.touch(&node),
                 Ok(_) => {}
                 Err(error) => tracing::warn!("{error}"),
@@ -519,18 +443,18 @@ impl Inner {
             return Ok(None);
         };
         let now = Time::now();
-        let latest = now.after(self.source.api().limits().failing_window);
-        let refusal = self.tree.store.refusal(&self.asked(id), now, latest)?;
+        let latest = now.after(self.source().api().limits().failing_window);
+        let refusal = self.tree().store.refusal(&self.asked(id), now, latest)?;
         Ok(refusal.map(|refusal| refusal.said))
     }
 
     /// Remembers a refusal of the folder, or that it was given.
     fn remember(&self, folder: Ino, error: Option<&RefreshError>) -> Result<(), TreeError> {
-        let Some(id) = self.tree.node(folder)?.and_then(|node| node.folder_id()) else {
+        let Some(id) = self.tree().node(folder)?.and_then(|node| node.folder_id()) else {
             return Ok(());
         };
-        let (store, asked, now) = (&self.tree.store, self.asked(id), Time::now());
-        let window = self.source.api().limits().failing_window;
+        let (store, asked, now) = (&self.tree().store, self.asked(id), Time::now());
+        let window = self.source().api().limits().failing_window;
         match error {
             Some(error) => {
                 if let Some(refusal) = refusal(error) {
@@ -546,7 +470,7 @@ impl Inner {
     }
 
     fn asked(&self, id: FolderId) -> Asked {
-        Asked::folder(&id.to_string(), &self.source.asks_with())
+        Asked::folder(&id.to_string(), &self.source().asks_with())
     }
 }
 
@@ -568,44 +492,4 @@ fn refusal(error: &RefreshError) -> Option<Refusal> {
         is_gone: matches!(error, ApiError::NotFound(_)),
         said: error.to_string(),
     })
-}
-
-fn time(at: jiff::Timestamp) -> Time {
-    Time(i64::try_from(at.as_nanosecond()).unwrap_or_default())
-}
-
-fn convert(listing: api::Listing) -> Listing {
-    Listing {
-        extent: match listing.truncated {
-            _ if listing.folders.len() >= LISTING_CAP => Extent::Cut,
-            true => Extent::FilesCut,
-            false => Extent::Whole,
-        },
-        folders: listing
-            .folders
-            .into_iter()
-            .map(|folder| ListedFolder {
-                id: folder.id,
-                name: folder.name,
-                created: folder.created.map(time),
-                protected: folder.protected,
-            })
-            .collect(),
-        files: listing.files.into_iter().map(listed).collect(),
-        access: listing.grant.map(|grant| match grant.may_change {
-            true => Access::Changes,
-            false => Access::Reading,
-        }),
-    }
-}
-
-pub(super) fn listed(file: api::FileItem) -> ListedFile {
-    ListedFile {
-        id: file.id,
-        name: file.name,
-        size: file.size,
-        date: file.date.map(time),
-        whirlpool: file.checksum,
-        protected: file.protected || file.restricted,
-    }
 }

@@ -6,7 +6,7 @@
 //! names ([`Shared`]); it costs no call. Its number and those of the roots are ours
 //! ([`FolderId::ours`]).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::api::limits::LISTING_CAP;
 use crate::api::{
@@ -42,6 +42,9 @@ pub struct Shared {
     entries: Vec<FolderItem>,
     /// The users whose roots are among the entries.
     owners: HashMap<FolderId, String>,
+    /// The folders among them that have numbers: they show here alone, for a folder is in
+    /// one place.
+    numbered: HashSet<FolderId>,
 }
 
 impl Shared {
@@ -66,6 +69,7 @@ impl Shared {
     #[must_use]
     pub fn with_folder(mut self, id: FolderId, name: &str) -> Shared {
         self.entries.push(item(id, name));
+        self.numbered.insert(id);
         self
     }
 
@@ -107,6 +111,8 @@ impl Shared {
             return Err(ApiError::Misuse("nobody is named who shares this folder"));
         }
         let mut listing = api.list_folder(self.at(id), ask).await?;
+        let shown = |folder: &FolderItem| !self.numbered.contains(&folder.id);
+        listing.folders.retain(shown);
         if id == FolderId::ROOT && !self.entries.is_empty() {
             listing.folders.extend(self.folder.clone());
         }

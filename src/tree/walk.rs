@@ -59,7 +59,7 @@ impl Refresher {
             };
             let below = match outcome {
                 Ok(()) => {
-                    let below = self.inner.tree.folders_in(folder);
+                    let below = self.inner.ground.tree.folders_in(folder);
                     below.map_err(|error| error.to_string())
                 }
                 Err(error) => Err(error.to_string()),
@@ -99,7 +99,7 @@ impl Refresher {
                 RefreshError::TimedOut => Duration::ZERO,
                 RefreshError::Api(api) if api.is_passing() && tries + 1 < TRIES => {
                     tries += 1;
-                    self.inner.source.api().limits().folder_gap * 2
+                    self.inner.ground.source.api().limits().folder_gap * 2
                 }
                 _ => return Err(error),
             };

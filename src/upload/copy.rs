@@ -24,7 +24,7 @@ use crate::api::{ApiError, Class, UploadedFile};
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
 use crate::staging::Version;
 use crate::tree::journal::{Copying, Task, Underway, Way};
-use crate::tree::{ROOT, RemotePlace};
+use crate::tree::{Access, ROOT, RemotePlace};
 
 impl Context {
     /// Of what is to be sent, that which is a copy.
@@ -35,8 +35,10 @@ impl Context {
         });
         let mut sources = HashMap::new();
         for (ino, file) in self.staging.copies(sends)? {
-            if !file.id.has_link() {
-                continue; // By its link alone the service copies a file.
+            let node = self.tree.node(ino)?;
+            let is_own = node.is_some_and(|node| node.access == Access::Own);
+            if !file.id.has_link() || !is_own {
+                continue; // By links alone the service copies, and surely to own folders only.
             }
             let name = self.tree.name_there(&file.id)?;
             sources.insert(ino, Source { file, name });

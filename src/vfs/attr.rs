@@ -36,16 +36,19 @@ fn default_perm(kind: Kind, options: &VfsOptions) -> u32 {
 
 /// The permission bits that a node can have.
 fn allowed(node: &Node) -> u32 {
-    match (node.access, node.kind) {
-        (tree::Access::Reading, tree::Kind::Folder | tree::Kind::File) => 0o7555,
+    match node.kind {
+        tree::Kind::File if check_open_to_changes(node).is_err() => 0o7555,
+        tree::Kind::Folder if node.access == tree::Access::Reading => 0o7555,
         _ => 0o7777,
     }
 }
 
-/// Refuses to change what others share for reading.
+/// Refuses to change what others share for reading, and files of theirs that the service has: the old
+/// version would have to go on the word that the new one came to their folder.
 pub(super) fn check_open_to_changes(node: &Node) -> Result<(), Error> {
     match node.access {
         tree::Access::Reading => Err(ErrorKind::ReadOnly.into()),
+        tree::Access::Changes if node.remote_file().is_some() => Err(ErrorKind::ReadOnly.into()),
         tree::Access::Own | tree::Access::Changes => Ok(()),
     }
 }

@@ -261,7 +261,7 @@ mod tests {
 
     use crate::tree::ROOT;
     use crate::tree::journal::Task;
-    use crate::tree::merge::Listing;
+    use crate::tree::listing::Listing;
     use crate::vfs::SyncScope;
     use crate::vfs::testing::{BOTH, House, READ, WRITE};
 

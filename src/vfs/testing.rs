@@ -15,7 +15,7 @@ use crate::config::{AddressFamily, ApiKey, KeyStore};
 use crate::staging::StagingOptions;
 use crate::staging::testing::Service;
 use crate::tree::Node;
-use crate::tree::merge::{ListedFile, ListedFolder, Listing};
+use crate::tree::listing::{ListedFile, ListedFolder, Listing};
 
 pub const ANN: Caller = Caller {
     uid: 1000,

@@ -66,6 +66,8 @@ impl From<TreeError> for Error {
             TreeError::NotEmpty => ErrorKind::NotEmpty,
             TreeError::NameTooLong => ErrorKind::NameTooLong,
             TreeError::ReadOnly => ErrorKind::ReadOnly,
+            // `mv` copies then.
+            TreeError::OtherOwner => ErrorKind::CrossDevice,
             TreeError::IntoItself => ErrorKind::Invalid,
             TreeError::Unlisted(_) => return Error::from_source(ErrorKind::Io, "a folder", e),
             TreeError::Store(e) => return e.into(),

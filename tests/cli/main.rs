@@ -78,6 +78,31 @@ fn mistakes_are_one_line_that_says_what_to_do() {
 }
 
 #[test]
+fn variables_that_are_no_text_matter_only_if_they_are_ours() {
+    use std::os::unix::ffi::OsStrExt;
+    let user = User::settled();
+    let latin = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    let with = |name: &str| {
+        let mut mount = user.command(&["mount", "--background", "mnt"]);
+        ran(mount.env(name, latin).output().unwrap())
+    };
+    assert_line(&with("FICHIERFS_CACHE_DIR"), 2, "FICHIERFS_CACHE_DIR");
+    let mounted = with("OLDPWD");
+    assert_eq!(mounted.code, 0, "{mounted:?}");
+    assert_eq!(user.run(&["unmount"]).code, 0);
+}
+
+#[test]
+fn a_folder_in_a_mount_is_not_taken_for_the_mount() {
+    let user = User::settled();
+    user.mount();
+    std::fs::create_dir(user.path("mnt/old")).unwrap();
+    assert_line(&user.run(&["unmount", "mnt/old"]), 4, "no mount of its own");
+    assert!(user.is_mounted());
+    assert_eq!(user.run(&["unmount", "mnt"]).code, 0);
+}
+
+#[test]
 fn what_is_left_has_its_own_exit_code() {
     let user = User::settled();
     user.mount();
@@ -102,6 +127,45 @@ fn what_is_left_has_its_own_exit_code() {
     user.simulator.faults().clear();
     user.mount();
     assert_eq!(std::fs::read(user.path("mnt/a.txt")).unwrap(), b"text");
+    assert_eq!(user.run(&["unmount"]).code, 0);
+    assert_eq!(user.simulator.account().file_paths(), ["a.txt"]);
+}
+
+/// An `unmount` that waits for a queue that does not move.
+fn waiting_unmount(user: &User) -> std::process::Child {
+    user.uploads_stall();
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    let mut unmount = user.command(&["unmount", "mnt"]);
+    unmount.stdout(std::process::Stdio::piped());
+    let child = unmount
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("the mount goes", || !user.is_mounted());
+    child
+}
+
+#[test]
+fn what_a_daemon_leaves_that_is_killed_is_not_called_done() {
+    let user = User::settled();
+    user.mount();
+    let pid = user.status()["pid"].as_i64().unwrap();
+    let waiting = waiting_unmount(&user);
+    kill(Pid::from_raw(pid as i32), Signal::SIGKILL).unwrap();
+    let ended = ran(waiting.wait_with_output().unwrap());
+    assert_line(&ended, 3, "1 upload");
+}
+
+#[test]
+fn what_another_mount_takes_over_is_neither_called_done_nor_ended() {
+    let user = User::settled();
+    user.mount();
+    let waiting = waiting_unmount(&user);
+    user.mount();
+    let ended = ran(waiting.wait_with_output().unwrap());
+    assert_line(&ended, 3, "1 upload");
+    assert!(user.is_mounted());
+    user.simulator.faults().clear();
     assert_eq!(user.run(&["unmount"]).code, 0);
     assert_eq!(user.simulator.account().file_paths(), ["a.txt"]);
 }

@@ -300,7 +300,7 @@ fn a_state_is_not_used_with_the_key_of_another_account() {
     give_away(&user);
     let before = user.simulator.report().calls_of("folder/ls");
     let line = "this state belongs to the account other@example.org";
-    assert_line(&user.run(&["mount", "--background", "mnt"]), 1, line);
+    assert_line(&user.run(&["mount", "--background", "mnt"]), 2, line);
     assert!(!user.is_mounted());
     assert_eq!(user.simulator.report().calls_of("folder/ls"), before);
     let config = std::fs::read(user.path(".config/fichierfs/config.toml")).unwrap();
@@ -309,4 +309,60 @@ fn a_state_is_not_used_with_the_key_of_another_account() {
         std::fs::read(user.path(".config/fichierfs/config.toml")).unwrap(),
         config
     );
+}
+
+#[test]
+fn an_account_whose_address_changed_is_still_the_same() {
+    let user = User::new(HIGH_SPEED);
+    assert_eq!(user.init(user.simulator.key()).code, 0);
+    let database = user.path(".local/share/fichierfs/default/fichierfs.db");
+    let database = rusqlite::Connection::open(database).unwrap();
+    let changed =
+        "UPDATE setting SET value = replace(replace(value, 'owner@', 'before@'), '20', '19')
+                   WHERE key = 'account'";
+    assert_eq!(database.execute(changed, []).unwrap(), 1);
+    drop(database);
+    assert_eq!(user.init(user.simulator.key()).code, 0);
+    user.mount();
+    let account = || user.run(&["account"]).out;
+    wait_until("the new address", || {
+        account().contains("owner@example.org")
+    });
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    assert_eq!(user.run(&["unmount"]).code, 0);
+    assert_eq!(user.simulator.account().content("a.txt").unwrap(), b"text");
+}
+
+#[test]
+fn a_mount_that_has_its_key_from_elsewhere_is_not_said_to_take_the_new_one() {
+    let user = User::new(HIGH_SPEED);
+    let mut mount = user.command(&["mount", "--background", "mnt"]);
+    mount.env("FICHIERFS_API_KEY", "x".repeat(32));
+    assert!(mount.status().unwrap().success());
+    let ran = user.init_with(&["init", "--rotate"], user.simulator.key());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out.contains("mnt does not use it: it has another one"),
+        "{ran:?}"
+    );
+    user.run(&["unmount", "--no-wait"]);
+}
+
+#[test]
+fn a_hang_up_reads_relative_paths_from_where_the_mount_was_started() {
+    let user = User::new(HIGH_SPEED);
+    let file = user.path("key.txt");
+    std::fs::write(&file, user.simulator.key()).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, private).unwrap();
+    let words = ["mount", "--background", "--api-key-file", "key.txt", "mnt"];
+    let ran = user.run(&words);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    hang_up(&user);
+    wait_until("the configuration is read", || {
+        user.log().contains("was read anew") || user.log().contains("stays as it was")
+    });
+    let log = user.log();
+    assert!(log.contains("applied=[] at_next_mount=[]"), "{log}");
+    assert_eq!(user.run(&["unmount"]).code, 0);
 }

@@ -1,7 +1,7 @@
 //! What others share: public folders without an account, and behind passwords.
 
 use crate::harness::{
-    World, errno, eventually, mount_command, names, prepare, sample, scaled, shell, text,
+    Mounted, World, errno, eventually, mount_command, names, prepare, sample, scaled, shell, text,
 };
 use fichierfs::sim::{AccountConfig, AccountHandle, SimConfig};
 use std::fs;
@@ -129,11 +129,32 @@ fn files_behind_a_password_open_with_it_and_others_are_asked_for_without() {
     assert_eq!(text(mounted.join("secret.txt")), "for some\n");
     assert_eq!(text(mounted.join("a.txt")), "for all\n");
     mounted.unmount();
+    for number in 0..8 {
+        let path = format!("pub/more {number}");
+        friend(&world).add_file(&path, b"x").unwrap();
+        friend(&world)
+            .set_password(&path, Some("opensesame"))
+            .unwrap();
+    }
+    let read_all = |mounted: &Mounted<'_>| {
+        let before = world.report().calls_of("download/get_token");
+        assert_eq!(errno(fs::read(mounted.join("secret.txt"))), libc::EACCES);
+        for number in 0..8 {
+            let path = mounted.join(format!("more {number}"));
+            assert_eq!(errno(fs::read(path)), libc::EACCES);
+        }
+        world.report().calls_of("download/get_token") - before
+    };
+    // None is not tried, and a wrong one once: failing calls count.
+    world.write_config(&config);
+    let mounted = world.mount_with("c", &["--share", &link]);
+    assert_eq!(read_all(&mounted), 0);
+    mounted.unmount();
     world.write_config(&format!(
         "{config}file_password_command = \"echo wrong one\"\n"
     ));
     let mounted = world.mount_with("b", &["--share", &link]);
-    assert_eq!(errno(fs::read(mounted.join("secret.txt"))), libc::EACCES);
+    assert_eq!(read_all(&mounted), 1);
     assert_eq!(text(mounted.join("a.txt")), "for all\n");
     mounted.unmount();
 }
@@ -170,14 +191,23 @@ fn the_state_of_an_account_and_that_of_a_public_folder_are_not_taken_for_each_ot
     let mounted = world.mount_with("a", &[]);
     assert_eq!(names(mounted.path()), ["mine"]);
     mounted.unmount();
-    refused("a", &["--share", &link]);
-    let mounted = world.mount_with("b", &["--share", &link]);
+    // Beside it, in folders of its own.
+    let mounted = world.mount_with("a", &["--share", &link]);
     assert_eq!(names(mounted.path()), ["a.txt", "secret.txt"]);
     mounted.unmount();
-    refused("b", &[]);
     let mounted = world.mount_with("a", &[]);
     eventually("the account again", || names(mounted.path()) == ["mine"]);
     mounted.unmount();
+    // Put in each other's place.
+    let own = format!("share-{}", link.rsplit('/').next().unwrap());
+    fs::create_dir_all(world.path("b/state")).unwrap();
+    fs::rename(world.path("a/state").join(&own), world.path("c-state")).unwrap();
+    fs::rename(world.path("a/state"), world.path("b/state").join(&own)).unwrap();
+    prepare(&world, "b");
+    refused("b", &["--share", &link]);
+    prepare(&world, "c");
+    fs::rename(world.path("c-state"), world.path("c/state")).unwrap();
+    refused("c", &[]);
 }
 
 /// The account's own address.
@@ -236,11 +266,9 @@ fn what_others_share_shows_and_is_changed_only_where_that_is_granted() {
         fs::rename(&film, mounted.join("film")),
         fs::rename(mounted.join("mine.txt"), shared.join("Films/mine.txt")),
         fs::rename(shared.join("Work"), mounted.join("Work")),
-        fs::remove_dir(mounted.join("Shared with me")).map_err(|error| {
-            // The folder of ours is in the root, which is the account's.
-            assert_eq!(error.raw_os_error(), Some(libc::ENOTEMPTY));
-            std::io::Error::from_raw_os_error(libc::EROFS)
-        }),
+        // The folder of ours is in the root, which is the account's.
+        fs::remove_dir(mounted.join("Shared with me")),
+        fs::rename(mounted.join("Shared with me"), mounted.join("Friends")),
     ] {
         assert_eq!(errno(change), libc::EROFS);
     }
@@ -253,14 +281,28 @@ fn what_others_share_shows_and_is_changed_only_where_that_is_granted() {
     // The service copies by links, so a copy of this is sent.
     fs::copy(&hidden, mounted.join("copy.txt")).unwrap();
 
+    // What is the friend's is not replaced, renamed or taken: only he could tell that it came
+    // well. New things can be brought, and what is there removed.
     let plan = shared.join("Work/plan.txt");
-    fs::write(&plan, "version 2\n").unwrap();
+    for change in [
+        fs::write(&plan, "version 2\n"),
+        fs::rename(&plan, shared.join("Work/other name")),
+        fs::rename(mounted.join("copy.txt"), &plan),
+    ] {
+        assert_eq!(errno(change), libc::EROFS);
+    }
+    let mut mv = world.at_home(std::process::Command::new("mv"));
+    mv.arg(mounted.join("mine.txt"))
+        .arg(shared.join("Work/moved.txt"));
+    let moved = shell::output(&mut mv);
+    assert!(moved.status.success(), "{}", shell::show(&moved));
     fs::create_dir(shared.join("Work/more")).unwrap();
     fs::write(shared.join("Work/more/note.txt"), "a note\n").unwrap();
     mounted.drain();
-    assert_eq!(friend.content("Work/plan.txt").unwrap(), b"version 2\n");
+    assert_eq!(friend.content("Work/plan.txt").unwrap(), b"version 1\n");
+    assert_eq!(friend.content("Work/moved.txt").unwrap(), b"mine\n");
     assert_eq!(friend.content("Work/more/note.txt").unwrap(), b"a note\n");
-    assert_eq!(world.account().file_paths(), ["copy.txt", "mine.txt"]);
+    assert_eq!(world.account().file_paths(), ["copy.txt"]);
     fs::remove_file(&plan).unwrap();
     mounted.drain();
     assert!(friend.file_id("Work/plan.txt").is_none());

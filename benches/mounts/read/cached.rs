@@ -98,13 +98,15 @@ pub fn from_memory(bench: &Bench) -> Result<Outcome> {
 /// Whether an opened file is read to its end while the program cannot answer.
 fn reads_while_stopped(stage: &Stage) -> Result<bool> {
     let film = File::open(stage.mount.path("film"))?;
+    // Before, since what was read has another time of access, for which the kernel asks.
+    let size = film.metadata()?.len();
     // The program is woken by the watch if the reader waits for it.
     stage.mount.signal(Signal::SIGSTOP)?;
     let (tell, told) = std::sync::mpsc::channel();
     let read = std::thread::scope(|scope| {
         scope.spawn(|| {
             // Nobody may be listening any more.
-            let _ = tell.send(read_exactly(&film).is_ok());
+            let _ = tell.send(read_exactly(&film, size).is_ok());
         });
         let read = told.recv_timeout(Duration::from_secs(10));
         stage.mount.signal(Signal::SIGCONT)?;
@@ -114,8 +116,7 @@ fn reads_while_stopped(stage: &Stage) -> Result<bool> {
 }
 
 /// Reads all bytes and does not look for more: at the end the kernel may ask for the size.
-fn read_exactly(film: &File) -> Result<()> {
-    let size = film.metadata()?.len();
+fn read_exactly(film: &File, size: u64) -> Result<()> {
     for offset in (0..size).step_by(READ) {
         read_timed(film, offset, READ.min((size - offset) as usize))?;
     }

@@ -23,6 +23,8 @@ struct Job {
     readers: u64,
     /// The same, with a small one.
     small: u64,
+    /// Bytes that a large file has at least.
+    least: u64,
 }
 
 const fn large(name: &'static str, words: &'static [&'static str], readers: u64) -> Job {
@@ -31,7 +33,13 @@ const fn large(name: &'static str, words: &'static [&'static str], readers: u64)
         words,
         readers,
         small: 0,
+        least: 0,
     }
+}
+
+/// With files of at least so many bytes.
+const fn with_least(job: Job, least: u64) -> Job {
+    Job { least, ..job }
 }
 
 const fn small(name: &'static str, words: &'static [&'static str], readers: u64) -> Job {
@@ -40,6 +48,7 @@ const fn small(name: &'static str, words: &'static [&'static str], readers: u64)
         words,
         readers: 0,
         small: readers,
+        least: 0,
     }
 }
 
@@ -60,7 +69,10 @@ const SEQUENTIAL: &[Job] = &[
         &["--rw=read", "--direct=1", "--numjobs=4"],
         4,
     ),
-    large("seq_read_skip_17m", &["--rw=read:17m", "--bs=256m"], 1),
+    with_least(
+        large("seq_read_skip_17m", &["--rw=read:17m", "--bs=256m"], 1),
+        1 << 30,
+    ),
 ];
 
 const RANDOM: &[Job] = &[
@@ -122,6 +134,7 @@ const fn mix(name: &'static str, readers: u64, writers: &'static str) -> Job {
         },
         readers,
         small: 0,
+        least: 0,
     }
 }
 
@@ -139,9 +152,9 @@ pub fn write(bench: &Bench) -> Result<Outcome> {
 
 fn run(bench: &Bench, jobs: &[Job]) -> Result<Outcome> {
     shell::need(&["fio"])?;
-    let size = bench.size(1 << 30, 16 << 20);
     let mut outcome = Outcome::default();
     for job in jobs {
+        let size = bench.size(1 << 30, 16 << 20).max(job.least);
         // fio's names of files: job, number of the job, number of the file.
         let content = (0..job.readers)
             .map(|n| file(&format!("{}.{n}.0", job.name), size))

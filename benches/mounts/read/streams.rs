@@ -7,10 +7,11 @@ use super::super::outcome::{Outcome, mib, rate, seconds};
 use super::super::peer::Mount;
 use super::super::peers::{all, two};
 use super::super::service::{LINE, Plan, Service, Shape};
-use super::super::work::{drop_pages_below, read_on, read_rate, read_through};
+use super::super::work::{READ, drop_pages_below, read_rate, read_through};
 use super::super::{Result, bench};
 use super::file;
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -177,10 +178,10 @@ fn streams_for(readers: u64, time: Duration, point: &std::path::Path) -> Result<
             let path = point.join(format!("film-{n}"));
             scope.spawn(move || -> Result<()> {
                 let file = File::open(path)?;
+                let mut buffer = vec![0; READ];
                 let mut offset = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    // One read at a time.
-                    match read_on(&file, offset, Duration::from_nanos(1))? {
+                    match file.read_at(&mut buffer, offset)? as u64 {
                         0 => break,
                         bytes => offset += bytes,
                     }

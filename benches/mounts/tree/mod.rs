@@ -20,6 +20,11 @@ pub const ROWS: Family = Family {
             run: walks::first_unscaled,
         },
         Row {
+            name: "first-walk-observed",
+            work: "A first walk over 2,000 folders of 20 files each, and one after a restart, observed limits, scaled.",
+            run: walks::first_observed,
+        },
+        Row {
             name: "walk-again",
             work: "`find` with a stat of each of 40,000 files after a restart, network down.",
             run: walks::again,

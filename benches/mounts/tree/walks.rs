@@ -2,6 +2,7 @@
 
 use super::super::Result;
 use super::super::bench::{Bench, Sample, Series, Stage, discard};
+use super::super::fichierfs;
 use super::super::measure::{median, timed};
 use super::super::outcome::{Outcome, number, seconds};
 use super::super::peer::{Mount, Peer};
@@ -9,6 +10,7 @@ use super::super::peers::{A, OURS};
 use super::super::service::{Plan, Shape};
 use super::super::shell;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -79,6 +81,53 @@ pub fn first(bench: &Bench) -> Result<Outcome> {
     );
     mount.stop()?;
     discard(place.dir())?;
+    Ok(outcome)
+}
+
+/// At the limits as people met them: what one lock taught must hold after a restart.
+pub fn first_observed(bench: &Bench) -> Result<Outcome> {
+    const SCALE: u32 = 100;
+    let folders = bench.size(2_000, 60);
+    let content = [format!("tree={folders}x20,{SIZE}")];
+    let service = bench.service(&Plan::new(Shape::Unlimited, content).observed(SCALE))?;
+    let place = bench.place()?;
+    let mut series = Series::of(OURS.name());
+    // A first walk, and after a restart all of it once more; locks are waited out.
+    for _ in 0..2 {
+        let mount = Mount::start(&OURS, &service, &place)?;
+        let stage = Stage::new(&service, &OURS, &mount);
+        let walk = || {
+            let mut refresh = fichierfs::verb(&place, &["refresh", "-r"]);
+            let (time, status) = timed(|| Ok(refresh.stdout(Stdio::null()).status()?))?;
+            match status.success() {
+                true => Ok(time),
+                false => Err(format!("refresh -r ended with {status}").into()),
+            }
+        };
+        series.samples.push(stage.sample(walk)?);
+        mount.stop()?;
+    }
+    discard(place.dir())?;
+    let mut outcome = Outcome::default();
+    let times: Vec<String> = series
+        .samples
+        .iter()
+        .map(|sample| seconds(sample.value * f64::from(SCALE)))
+        .collect();
+    let figure = format!(
+        "{} of the service's time, before and after a restart",
+        times.join(" and ")
+    );
+    outcome.line(&series, figure);
+    outcome.note(format!(
+        "On a service {SCALE} times as fast, the time multiplied."
+    ));
+    outcome.at_most("locks in both walks", series.locks() as f64, 1.0, "");
+    let again = series
+        .samples
+        .last()
+        .map_or(0, |sample| sample.report.locks);
+    outcome.at_most("of them after the restart", again as f64, 0.0, "");
     Ok(outcome)
 }
 

@@ -16,6 +16,9 @@ pub struct ConfigArgs {
     /// Profile in the configuration file, for several accounts
     #[arg(long, value_name = "NAME", env = "FICHIERFS_PROFILE")]
     pub profile: Option<String>,
+    /// Where relative paths begin; the current folder if `None`.
+    #[arg(skip)]
+    pub base: Option<PathBuf>,
 }
 
 /// The options of the table that were given as flags.

@@ -67,7 +67,7 @@ fn fill(fixture: &Fixture, run: Range<Block>) {
     let flight = fixture.file.state.lock().flights.begin(&run);
     for block in run {
         let bytes = bytes(block);
-        let stored = fixture.file.store(&flight, &[Arrived { block, bytes }]);
+        let stored = fixture.file.store(&flight, &[Arrived::new(block, bytes)]);
         assert!(
             matches!(stored, Stored::Added(n) if n == blocks::len_of(&(block..block + 1), SIZE))
         );
@@ -104,7 +104,7 @@ fn a_flight_that_is_given_up_keeps_what_came_and_one_that_ended_adds_nothing() {
     let flight = f.file.state.lock().flights.begin(&(0..4));
     let arrived = |block| {
         let bytes = bytes(block);
-        [Arrived { block, bytes }]
+        [Arrived::new(block, bytes)]
     };
     flight.landed(1);
     assert!(f.file.give_up(&flight));
@@ -174,10 +174,7 @@ fn what_comes_beyond_a_flight_that_was_cut_short_is_not_counted_as_here() {
     flight.landed(2);
     assert!(f.file.give_up(&flight));
     let came: Vec<Arrived> = (0..3)
-        .map(|block| Arrived {
-            block,
-            bytes: bytes(block),
-        })
+        .map(|block| Arrived::new(block, bytes(block)))
         .collect();
     let stored = f.file.store(&flight, &came);
     assert!(matches!(stored, Stored::Added(added) if added == 2 * BLOCK_SIZE));

@@ -76,7 +76,13 @@ fn a_filled_and_kept_file_is_whole_and_outlives_what_pushes_others_out() {
     house.runtime.block_on(content.fill(&film)).unwrap();
     house.settle(&content);
     assert_eq!(content.cached(&film), film.size);
-    assert_eq!(content.stats().fetched_bytes, film.size);
+    // Where attention is nothing, a flight may end between two looks of its reader, and the
+    // part of a block that it had comes once more.
+    let fetched = content.stats().fetched_bytes;
+    assert!(
+        (film.size..film.size + BLOCK_SIZE).contains(&fetched),
+        "{fetched}"
+    );
     for n in 1..9 {
         let other = file(&format!("film{n}"), MIB);
         assert!(house.read(&content, &other, 0..MIB).unwrap() == expect(&other, 0..MIB));

@@ -69,4 +69,7 @@ pub struct Reloaded {
     pub applied: Vec<String>,
     /// Options that changed and take effect at the next mount.
     pub at_next_mount: Vec<String>,
+    /// A digest of the key that is in use now.
+    #[serde(default)]
+    pub key_print: Option<String>,
 }
