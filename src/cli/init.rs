@@ -12,7 +12,7 @@ use super::show::{self, Paint};
 use super::{Outcome, account, storage};
 use crate::api::{ApiError, Ask, Class};
 use crate::config::{ApiKey, BadKey};
-use crate::control::protocol::Account;
+use crate::control::protocol::{Account, ReloadRequest};
 use crate::daemon::{self, NewKey};
 
 /// What can be done about a thief, and where the key will be.
@@ -88,7 +88,8 @@ async fn rotate(loaded: &Loaded, key: &ApiKey) -> Result<String, Failure> {
     let mut told = String::new();
     for daemon in load::daemons().await {
         if daemon.hello().state_dir == state {
-            let in_use = daemon.reload().await?.key_print;
+            let checked = Some(key.print());
+            let in_use = daemon.reload(&ReloadRequest { checked }).await?.key_print;
             let at = daemon.hello().mountpoint.display().to_string();
             let at = show::plain(&at);
             told.push_str(&match in_use.is_none_or(|print| print == key.print()) {

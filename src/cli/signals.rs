@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::daemon::{Ended, NewKey, Running};
+use crate::daemon::{Ended, Running};
 
 /// Serves until the end, however it comes about. `signals` are caught since before the start, so
 /// that none of them ends a mount that is just coming up.
@@ -30,7 +30,7 @@ pub(super) async fn serve(
             // Beside the wait for signals: a command for the key may take its time.
             let handle = handle.clone();
             tokio::spawn(async move {
-                if let Err(refusal) = handle.reload(NewKey::MayBeAnyones).await {
+                if let Err(refusal) = handle.reload(None).await {
                     tracing::error!("the configuration stays as it was: {refusal}");
                 }
             });

@@ -71,48 +71,41 @@ fn clear(mountpoint: Option<&Path>) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Waits for the queue of a daemon that ends by itself once it is empty.
+/// Waits for the queue of a daemon that ends by itself once it is empty; it may also be killed, or
+/// give way to another one.
 async fn drained(daemon: &Client, at_most: Duration) -> Result<Backlog, Failure> {
     let countdown = Countdown::new("unmounted, sending what is queued");
     let until = Instant::now() + at_most;
+    let mut silent: Option<Instant> = None;
     loop {
         let now = Instant::now();
-        if !matches!(daemon.is_same().await, Ok(true)) {
-            return left_behind(daemon).await;
-        }
         let step = STEP.min(until.saturating_duration_since(now));
-        let left = match daemon.wait(step).await {
-            Ok(left) => left,
+        let asked = match daemon.is_same().await {
+            Ok(true) => daemon.wait(step).await,
+            // The one that has the state now knows what is left.
+            Ok(false) => return Ok(daemon.wait(Duration::ZERO).await?),
+            Err(error) => Err(error),
+        };
+        match asked {
+            Ok(left) => {
+                silent = None;
+                countdown.left(&left);
+                if left.is_drained() || now >= until {
+                    return Ok(left);
+                }
+            }
             Err(ControlError::Gone(_) | ControlError::Socket { .. }) => {
-                return left_behind(daemon).await;
+                if let Some(left) = daemon::left_in(&daemon.hello().state_dir)? {
+                    return Ok(left);
+                }
+                if silent.get_or_insert(now).elapsed() > END {
+                    let line = "unmounted, but what is left is not known: the state is in use, and nobody answers for it";
+                    return Err(Failure::new(Exit::Failed, line));
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(error) => return Err(error.into()),
-        };
-        countdown.left(&left);
-        if left.is_drained() || now >= until {
-            return Ok(left);
         }
-    }
-}
-
-/// What a daemon left that has ended, as it does when all that can be done is done, when it is
-/// killed, or when another one takes over.
-async fn left_behind(daemon: &Client) -> Result<Backlog, Failure> {
-    let state = &daemon.hello().state_dir;
-    let until = Instant::now() + END;
-    loop {
-        if let Some(left) = daemon::left_in(state)? {
-            return Ok(left);
-        }
-        // The one that has the state now knows.
-        if matches!(daemon.is_same().await, Ok(false)) {
-            return Ok(daemon.wait(Duration::ZERO).await?);
-        }
-        if Instant::now() > until {
-            let line = "unmounted, but what is left is not known: the state is in use, and nobody answers for it";
-            return Err(Failure::new(Exit::Failed, line));
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

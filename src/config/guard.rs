@@ -144,10 +144,17 @@ pub fn private_folder(path: &Path) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Whether a folder is the program's own, by its name or by what is in it.
+/// Whether a folder is the program's own, by its place or by what is in it.
 fn is_ours(path: &Path) -> bool {
-    path.iter().any(|part| part == "fichierfs")
-        || ["lock", "pace.json", "fichierfs.db"]
+    let bases = [
+        dirs::config_dir(),
+        dirs::data_local_dir(),
+        dirs::cache_dir(),
+        dirs::runtime_dir(),
+    ];
+    let mut own = bases.iter().flatten().map(|base| base.join("fichierfs"));
+    own.any(|own| path.starts_with(own))
+        || ["pace.json", "fichierfs.db"]
             .iter()
             .any(|name| path.join(name).is_file())
 }
@@ -221,7 +228,7 @@ mod tests {
             Err(ConfigError::SharedFolder { .. })
         ));
         assert_eq!(mode(&shared), 0o755);
-        std::fs::write(shared.join("lock"), "").unwrap();
+        std::fs::write(shared.join("fichierfs.db"), "").unwrap();
         private_folder(&shared).unwrap();
         assert_eq!(mode(&shared), 0o700);
 

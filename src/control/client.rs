@@ -15,8 +15,8 @@ use tokio::net::UnixStream;
 use super::error::{ControlError, Refusal};
 use super::protocol::{
     Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, Parting, PathRequest, Pin,
-    Pins, Queue, Reloaded, Status, StopRequest, Stopping, Verification, VerifyRequest, WaitRequest,
-    WalkProgress, WalkRequest,
+    Pins, Queue, ReloadRequest, Reloaded, Status, StopRequest, Stopping, Verification,
+    VerifyRequest, WaitRequest, WalkProgress, WalkRequest,
 };
 use super::socket;
 
@@ -177,8 +177,8 @@ impl Client {
     }
 
     /// Has the configuration read anew.
-    pub async fn reload(&self) -> Result<Reloaded> {
-        self.post("/reload", &()).await
+    pub async fn reload(&self, ask: &ReloadRequest) -> Result<Reloaded> {
+        self.post("/reload", ask).await
     }
 
     /// Asks the daemon to take its mount away and to end. Gives the time that its user

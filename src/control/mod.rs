@@ -29,8 +29,8 @@ pub use error::{ControlError, Refusal, RefusalKind};
 pub use scrape::Scrape;
 
 use protocol::{
-    Account, Backlog, Cancelled, Hello, Link, Parting, Pin, Pins, Queue, Reloaded, Status,
-    Verification, VerifyRequest, WalkProgress, WalkRequest,
+    Account, Backlog, Cancelled, Hello, Link, Parting, Pin, Pins, Queue, ReloadRequest, Reloaded,
+    Status, Verification, VerifyRequest, WalkProgress, WalkRequest,
 };
 
 /// What can be asked of a running daemon. Paths are relative to the mount's root.
@@ -78,7 +78,7 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     fn clear_cache(&self) -> impl Future<Output = Result<u64, Refusal>> + Send;
     /// Reads the configuration anew; the caller made sure that a new key is that of the
     /// same account.
-    fn reload(&self) -> impl Future<Output = Result<Reloaded, Refusal>> + Send;
+    fn reload(&self, ask: ReloadRequest) -> impl Future<Output = Result<Reloaded, Refusal>> + Send;
     /// Takes the mount away and, after the queue as `parting` says, ends the
     /// daemon. Returns once the mount is gone, with the time that the user allows for
     /// the queue; a busy mount is refused.

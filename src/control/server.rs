@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 use super::error::{ControlError, Refusal, RefusalKind};
 use super::listener::Checked;
 use super::protocol::{
-    CancelRequest, Count, PathRequest, StopRequest, Stopping, VerifyRequest, WaitRequest,
-    WalkRequest,
+    CancelRequest, Count, PathRequest, ReloadRequest, StopRequest, Stopping, VerifyRequest,
+    WaitRequest, WalkRequest,
 };
 use super::{Controlled, scrape, socket};
 
@@ -122,7 +122,11 @@ fn router<T: Controlled>(target: T) -> Router {
         )
         .route(
             "/reload",
-            post(|State(t): State<T>| async move { answer(t.reload().await) }),
+            post(
+                |State(t): State<T>, Json(ask): Json<ReloadRequest>| async move {
+                    answer(t.reload(ask).await)
+                },
+            ),
         )
         .route("/stop", post(stop::<T>))
         .with_state(target)

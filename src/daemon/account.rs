@@ -34,6 +34,9 @@ const KEY: &str = "account";
 /// The row of `setting` with the print of the key that is known to be this account's.
 pub(super) const KEY_PRINT: &str = "key_print";
 
+/// The row of `setting` with the print of the key to which the account's address was told.
+const OWNER_PRINT: &str = "owner_print";
+
 /// Whether somebody made sure that a new key is that of the same account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NewKey {
@@ -51,7 +54,10 @@ pub(super) fn save(
 ) -> Result<Account, StoreError> {
     let told = told(account, Timestamp::now());
     let text = serde_json::to_string(&told).unwrap_or_default();
-    put(store, &[(KEY, &text), (KEY_PRINT, print)])?;
+    put(
+        store,
+        &[(KEY, &text), (KEY_PRINT, print), (OWNER_PRINT, print)],
+    )?;
     Ok(told)
 }
 
@@ -91,10 +97,11 @@ pub fn owner(state_dir: &Path) -> Option<String> {
     Some(serde_json::from_str::<Account>(&text).ok()?.email)
 }
 
-/// Whether the key is the one that the state in `state_dir` was used with. Changes nothing.
+/// Whether the key is the one to which the address of the account was told, whose the state in
+/// `state_dir` is. Changes nothing.
 pub fn knows(state_dir: &Path, key: &ApiKey) -> bool {
     let known = store::look(&state_dir.join(super::DATABASE))
-        .and_then(|connection| Ok(read(&connection, KEY_PRINT)?));
+        .and_then(|connection| Ok(read(&connection, OWNER_PRINT)?));
     matches!(known, Ok(Some(print)) if print == key.print())
 }
 
@@ -144,8 +151,8 @@ pub(super) async fn ask(parts: &Parts, ask: impl Into<Ask>) -> Result<Account, A
     let (api, store) = (&parts.below.api, &parts.below.store);
     let print = api.keys().get().map(|key| key.print()).unwrap_or_default();
     let account = api.account(ask).await?;
-    // The owner can change the address; the key is the account's for ever.
-    let known = get(store, KEY_PRINT)?.is_some_and(|known| known == print);
+    // The owner can change the address; a key is one account's for ever.
+    let known = get(store, OWNER_PRINT)?.is_some_and(|known| known == print);
     if let Some(owner) = load(store)?
         && owner.email != account.email
         && !known

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::account::{self, NewKey};
+use super::account;
 use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish};
 use crate::api::{Ask, Class};
 use crate::control::protocol::{
-    Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Pin, Pins, Queue, Reloaded,
-    SCHEMA, Status, Verification, VerifyRequest, WalkProgress, WalkRequest, Work,
+    Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Pin, Pins, Queue,
+    ReloadRequest, Reloaded, SCHEMA, Status, Verification, VerifyRequest, WalkProgress,
+    WalkRequest, Work,
 };
 use crate::control::{Controlled, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
@@ -404,8 +405,8 @@ impl Controlled for Handle {
             .map_err(Refusal::failed)
     }
 
-    async fn reload(&self) -> Result<Reloaded, Refusal> {
-        Handle::reload(self, NewKey::IsChecked).await
+    async fn reload(&self, ask: ReloadRequest) -> Result<Reloaded, Refusal> {
+        Handle::reload(self, ask.checked.as_deref()).await
     }
 
     async fn stop(&self, parting: Parting) -> Result<Duration, Refusal> {

@@ -53,14 +53,14 @@ pub(super) async fn bind_new(
     api: &Api,
     new_key: NewKey,
 ) -> Result<Bond, StartError> {
-    let print = api.keys().get().map(|key| key.print());
-    match (new_key, print) {
-        (NewKey::IsChecked, Some(print)) => {
-            note(&below.store, &print)?;
-            Ok(Bond::Own)
-        }
-        _ => bind(below, api).await,
+    let bond = match new_key {
+        NewKey::IsChecked => Bond::Own,
+        NewKey::MayBeAnyones => bind(below, api).await?,
+    };
+    if let (Bond::Own, Some(key)) = (bond, api.keys().get()) {
+        note(&below.store, &key.print())?;
     }
+    Ok(bond)
 }
 
 /// Whether anything of an account was ever seen, or changed, in this state.

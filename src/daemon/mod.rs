@@ -182,7 +182,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let (paths, here) = (setup.paths, runtime.clone());
     let below =
         blocking(move || Below::build(&settings, &paths, setup.secrets, news, &here)).await?;
-    shown::bind(&below, &setup.settings).await?;
+    let bond = shown::bind(&below, &setup.settings).await?;
     let root = places::root(&below, &setup.settings).await?;
     let parts = below.with_vfs(&setup.settings, root)?;
     account::show(&parts)?;
@@ -250,6 +250,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let account = tokio::spawn(shown::keep_account(
         shared.parts.clone(),
         shared.settings.clone(),
+        bond,
     ));
     let content = shared.parts.below.content.clone();
     let looks = tokio::spawn(shared.rates.clone().keep(content));

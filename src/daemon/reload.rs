@@ -26,18 +26,19 @@ pub struct Fresh {
 
 impl Handle {
     /// Reads the configuration anew and uses what can change at run time: a new key that is
-    /// checked from the next call on.
+    /// checked from the next call on. `checked` is the print of a key that is known to be of this
+    /// account.
     ///
     /// # Errors
     /// The configuration cannot be used; everything stays as it was.
-    pub async fn reload(&self, new_key: NewKey) -> Result<Reloaded, Refusal> {
+    pub async fn reload(&self, checked: Option<&str>) -> Result<Reloaded, Refusal> {
         service::reloading();
-        let reloaded = self.read_anew(new_key).await;
+        let reloaded = self.read_anew(checked).await;
         service::reloaded();
         reloaded
     }
 
-    async fn read_anew(&self, new_key: NewKey) -> Result<Reloaded, Refusal> {
+    async fn read_anew(&self, checked: Option<&str>) -> Result<Reloaded, Refusal> {
         let Some(reread) = self.shared.reread.clone() else {
             let line = "this mount has no configuration to read";
             return Err(Refusal::new(RefusalKind::NotNow, line));
@@ -51,7 +52,13 @@ impl Handle {
             mut later,
         } = self.shared.follow(&fresh.settings);
         let change = match fresh.key {
-            Some(key) => self.take_key(key, new_key).await,
+            Some(key) => {
+                let new_key = match checked == Some(key.print().as_str()) {
+                    true => NewKey::IsChecked,
+                    false => NewKey::MayBeAnyones,
+                };
+                self.take_key(key, new_key).await
+            }
             None => KeyChange::None,
         };
         match change {

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::StartError;
 use super::account;
-use super::bond;
+use super::bond::{self, Bond};
 use super::parts::{Below, Parts};
 use crate::api::{Address, Api, ApiError, Class};
 use crate::config::{Password, PublicFolder, Settings, SharedFolder};
@@ -148,13 +148,13 @@ impl content::Reach for Reach {
 /// # Errors
 /// It is of something else; or the public folder was never seen, and the service says
 /// that it does not show it.
-pub(super) async fn bind(below: &Below, settings: &Settings) -> Result<(), StartError> {
+pub(super) async fn bind(below: &Below, settings: &Settings) -> Result<Bond, StartError> {
     let known = account::get(&below.store, KEY)?;
     match (&settings.share, known) {
-        (None, None) => bond::bind(below, &below.api).await.map(drop),
+        (None, None) => bond::bind(below, &below.api).await,
         (None, Some(id)) => Err(StartError::StateOfShare(id)),
         (Some(folder), Some(id)) if folder.id() != id => Err(StartError::StateOfShare(id)),
-        (Some(folder), Some(_)) => look(below, settings, folder).await,
+        (Some(folder), Some(_)) => look(below, settings, folder).await.map(|()| Bond::Own),
         (Some(_), None) if bond::is_used(below)? => Err(StartError::StateOfAccount),
         (Some(folder), None) => {
             note(&below.store, folder)?;
@@ -162,7 +162,7 @@ pub(super) async fn bind(below: &Below, settings: &Settings) -> Result<(), Start
             if looked.is_err() {
                 account::remove(&below.store, KEY)?;
             }
-            looked
+            looked.map(|()| Bond::Own)
         }
     }
 }
@@ -209,8 +209,10 @@ async fn look(below: &Below, settings: &Settings, folder: &PublicFolder) -> Resu
 }
 
 /// Keeps what is known of the account fresh, where one is shown.
-pub(super) async fn keep_account(parts: Parts, settings: Settings) {
+pub(super) async fn keep_account(parts: Parts, settings: Settings, bond: Bond) {
     match settings.share {
+        // Whose the key is has to be told first.
+        None if bond == Bond::Refused => account::keep(parts).await,
         None => {
             let below = parts.below.clone();
             let witness = bond::witness(&below.store, &below.api);

@@ -14,6 +14,7 @@
 //!
 //! `daemon` starts it; `vfs` wakes it.
 
+mod apart;
 mod copy;
 mod failure;
 mod look;
@@ -154,7 +155,9 @@ struct Context {
     transfers: Arc<Transfers>,
     uplink: Arc<Uplink>,
     /// What was refused of late.
-    refusals: Refusals,
+    refusals: Refusals<Ino>,
+    /// The same of removals, by their rows.
+    kept: Refusals<i64>,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
@@ -182,6 +185,7 @@ impl Uploader {
             options,
             transfers: transfers.clone(),
             refusals: Refusals::default(),
+            kept: Refusals::default(),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
         });

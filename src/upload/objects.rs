@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::task::block_in_place;
 
+use super::apart::Apart;
 use super::failure::{Failure, judge};
 use super::plan::Batch;
 use super::{Context, UploadError};
@@ -13,14 +14,23 @@ use crate::api::{ApiError, Class};
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::tree::journal::{Detour, Who};
 use crate::tree::removals::Removal;
-use crate::tree::{Change, Node, Remote, RemotePlace};
+use crate::tree::{Change, Kind, Node, Remote, RemotePlace};
 
 /// How often it is believed that the service does not know what its listing shows: it was
 /// asked for in company, and alone.
 const UNKNOWN_TRIES: u32 = 1;
 
-/// Whether one refused object refuses the array, so that each is asked for on its own. That
-/// something is not known would be said as often as it is asked for.
+/// What the service said of objects that are looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    /// That it does not know this one.
+    Surely,
+    /// That it does not know one of several, or something else.
+    Perhaps,
+}
+
+/// Whether one refused object may refuse the array. That one is not known the folder tells
+/// that they were in.
 fn is_about_one(e: &ApiError) -> bool {
     judge(e) == Failure::Permanent && !matches!(e, ApiError::NotFound(_))
 }
@@ -88,15 +98,11 @@ impl Context {
             return self.intent_failed(ino, e);
         }
         if matches!(e, ApiError::NotFound(_)) {
-            if !self.is_folder_gone(above).await? {
-                let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
-                self.tree
-                    .postpone(ino, self.once_shown(attempts + 1), &e.to_string())?;
+            if self.is_folder_gone(above).await? {
+                // It is made anew first, and this one in it.
+                return Ok(());
             }
-            // Else it is made anew first, and this one in it.
-            return Ok(());
-        }
-        if let Some(folder) = self.tree.by_folder_id(above)? {
+        } else if let Some(folder) = self.tree.by_folder_id(above)? {
             self.list_after_refusal(folder.ino).await;
         }
         if !self.tree.node(ino)?.is_some_and(|node| node.pending.make) {
@@ -105,7 +111,11 @@ impl Context {
         let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
         let text = format!("{e}. {}", e.advice());
         if self.refusals.add(ino, attempts, 1) <= self.options.refusal_tries {
-            return Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?);
+            let later = match e {
+                ApiError::NotFound(_) => self.once_shown(attempts + 1),
+                _ => self.later(attempts + 1),
+            };
+            return Ok(self.tree.postpone(ino, later, &text)?);
         }
         tracing::error!(path = %self.path(ino), "failed for good: {text}");
         Ok(self.tree.park(ino, &text)?)
@@ -132,7 +142,10 @@ impl Context {
             return Ok(true);
         };
         match node.remote.place().map(|there| there.folder) {
-            Some(above) => self.vanish_unless_shown(above, vec![node], 1).await,
+            Some(above) => {
+                self.vanish_unless_shown(above, vec![node], Unknown::Surely)
+                    .await
+            }
             None => Ok(false), // The root.
         }
     }
@@ -145,69 +158,81 @@ impl Context {
     }
 
     async fn move_files(&self, to: FolderId, files: Vec<(Ino, FileId)>) -> Result<(), UploadError> {
-        let ids: Vec<FileId> = files.iter().map(|(_, id)| id.clone()).collect();
-        let inos: Vec<Ino> = files.iter().map(|(ino, _)| *ino).collect();
-        match self.api.move_files(&ids, to, Class::Upload).await {
-            Ok(moved) => {
-                let moved: HashSet<FileId> = moved.into_iter().collect();
-                let now = Time::now();
-                let mut left_out = Vec::new();
-                for (ino, id) in &files {
-                    match moved.contains(id) {
-                        true => self.tree.moved(*ino, to, now)?,
-                        false => left_out.push(*ino),
+        let mut parts = Apart::of(files, |(ino, _)| self.refusals.has(*ino));
+        while let Some(files) = parts.next() {
+            let ids: Vec<FileId> = files.iter().map(|(_, id)| id.clone()).collect();
+            let (failed, e) = match self.api.move_files(&ids, to, Class::Upload).await {
+                Ok(moved) => {
+                    parts.taken();
+                    let moved: HashSet<FileId> = moved.into_iter().collect();
+                    let (done, left_out): (Vec<_>, Vec<_>) =
+                        files.into_iter().partition(|(_, id)| moved.contains(id));
+                    for (ino, _) in done {
+                        self.tree.moved(ino, to, Time::now())?;
+                        self.refusals.forget([ino]);
                     }
+                    (left_out, ApiError::left_out())
                 }
-                self.place_failed(&left_out, &ApiError::left_out()).await
-            }
-            Err(e) => self.place_failed(&inos, &e).await,
+                Err(e) if is_about_one(&e) => (parts.refused(files), e),
+                Err(e) => (files, e),
+            };
+            let inos: Vec<Ino> = failed.iter().map(|(ino, _)| *ino).collect();
+            self.place_failed(&inos, &e).await?;
         }
+        Ok(())
     }
 
     async fn rename_files(&self, files: Vec<(Ino, FileId, String)>) -> Result<(), UploadError> {
-        let request: Vec<(FileId, String)> = files
-            .iter()
-            .map(|(_, id, name)| (id.clone(), name.clone()))
-            .collect();
-        let inos: Vec<Ino> = files.iter().map(|(ino, ..)| *ino).collect();
-        match self.api.rename_files(&request, Class::Upload).await {
-            Ok(renamed) => {
-                let now = Time::now();
-                let mut left_out = Vec::new();
-                for (ino, id, _) in &files {
-                    match renamed.iter().find(|r| r.id == *id) {
-                        Some(done) => self.tree.renamed(*ino, &done.name, now)?,
-                        None => left_out.push(*ino),
+        let mut parts = Apart::of(files, |(ino, ..)| self.refusals.has(*ino));
+        while let Some(files) = parts.next() {
+            let request: Vec<(FileId, String)> = files
+                .iter()
+                .map(|(_, id, name)| (id.clone(), name.clone()))
+                .collect();
+            let (failed, e) = match self.api.rename_files(&request, Class::Upload).await {
+                Ok(renamed) => {
+                    parts.taken();
+                    let mut left_out = Vec::new();
+                    for file in files {
+                        match renamed.iter().find(|r| r.id == file.1) {
+                            Some(done) => {
+                                self.tree.renamed(file.0, &done.name, Time::now())?;
+                                self.refusals.forget([file.0]);
+                            }
+                            None => left_out.push(file),
+                        }
                     }
+                    (left_out, ApiError::left_out())
                 }
-                self.place_failed(&left_out, &ApiError::left_out()).await
-            }
-            Err(e) if files.len() > 1 && is_about_one(&e) => {
-                for file in files {
-                    Box::pin(self.rename_files(vec![file])).await?;
-                }
-                Ok(())
-            }
-            Err(e) => self.place_failed(&inos, &e).await,
+                Err(e) if is_about_one(&e) => (parts.refused(files), e),
+                Err(e) => (files, e),
+            };
+            let inos: Vec<Ino> = failed.iter().map(|(ino, ..)| *ino).collect();
+            self.place_failed(&inos, &e).await?;
         }
+        Ok(())
     }
 
     async fn remove_files(&self, removals: Vec<Removal>) -> Result<(), UploadError> {
-        let ids: Vec<FileId> = removals.iter().filter_map(|r| r.rid.parse().ok()).collect();
-        match self.api.remove_files(&ids, Class::Upload).await {
-            // Fewer than asked for: the others were gone before (API notes 10.17).
-            Ok(_) => self.all_removed(&removals),
-            // None of them is known (any more). Asking for each would only add to the
-            // failing calls; one that is there after all shows in the next listing.
-            Err(ApiError::NotFound(_)) => self.all_removed(&removals),
-            Err(e) if removals.len() > 1 && is_about_one(&e) => {
-                for removal in removals {
-                    Box::pin(self.remove_files(vec![removal])).await?;
+        let mut parts = Apart::of(removals, |removal| self.kept.has(removal.id));
+        while let Some(removals) = parts.next() {
+            let ids: Vec<FileId> = removals.iter().filter_map(|r| r.rid.parse().ok()).collect();
+            match self.api.remove_files(&ids, Class::Upload).await {
+                // Fewer than asked for: the others were gone before (API notes 10.17). None: asking
+                // for each would only add to the failing calls; one that is there after all
+                // shows in the next listing.
+                Ok(_) | Err(ApiError::NotFound(_)) => {
+                    parts.taken();
+                    self.all_removed(&removals)?;
                 }
-                Ok(())
+                Err(e) if is_about_one(&e) => {
+                    let refused = parts.refused(removals);
+                    self.removals_failed(&refused, &e)?;
+                }
+                Err(e) => self.removals_failed(&removals, &e)?,
             }
-            Err(e) => self.removals_failed(&removals, &e),
         }
+        Ok(())
     }
 
     async fn remove_folder(&self, removal: &Removal) -> Result<(), UploadError> {
@@ -224,6 +249,7 @@ impl Context {
         let now = Time::now();
         for removal in removals {
             self.tree.removed(removal, now)?;
+            self.kept.forget([removal.id]);
         }
         Ok(())
     }
@@ -232,7 +258,14 @@ impl Context {
     /// not to be empty is tried some more before that is believed.
     fn removals_failed(&self, removals: &[Removal], e: &ApiError) -> Result<(), UploadError> {
         for removal in removals {
-            if judge(e) == Failure::Permanent && removal.attempts >= self.options.refusal_tries {
+            let tries = match removal.kind {
+                Kind::Folder => self.options.refusal_tries,
+                Kind::File | Kind::Symlink => self.options.permanent_tries,
+            };
+            let refused = judge(e) == Failure::Permanent
+                && self.kept.add(removal.id, removal.attempts, 1) > tries;
+            if refused {
+                self.kept.forget([removal.id]);
                 tracing::warn!(
                     name = removal.place.name,
                     "not removed from the service, shown again: {e}"
@@ -264,7 +297,11 @@ impl Context {
         let asked = Time::now().before(self.api.limits().folder_gap);
         let listed = self.list_wanted(inos).await?;
         let unknown = matches!(e, ApiError::NotFound(_));
-        let found = unknown && self.vanish_where_missing(inos).await?;
+        let sure = match inos {
+            [_] => Unknown::Surely,
+            _ => Unknown::Perhaps,
+        };
+        let found = unknown && self.vanish_where_missing(inos, sure).await?;
         for &ino in inos {
             let Some(node) = self.tree.node(ino)?.filter(|node| node.pending.place) else {
                 continue;
@@ -280,7 +317,9 @@ impl Context {
                 continue;
             }
             let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
-            let times = self.refusals.add(ino, attempts, 1);
+            // Which one is not known is found out in smaller company.
+            let company = if unknown { inos.len() / 2 } else { inos.len() };
+            let times = self.refusals.add(ino, attempts, company);
             let (tries, later) = match unknown {
                 true => (UNKNOWN_TRIES, self.once_shown(attempts + 1)),
                 false => (self.options.refusal_tries, self.later(attempts + 1)),
@@ -292,11 +331,11 @@ impl Context {
                 .as_ref()
                 .is_some_and(|p| listed.contains(&p.parent))
                 && !self.tree.is_ahead(ino, asked)?;
-            if times <= tries || !told {
+            if times <= tries || !told || (unknown && inos.len() > 1) {
                 self.tree.postpone(ino, later, &e.to_string())?;
                 continue;
             }
-            if !unknown && self.vanish_where_missing(&[ino]).await? {
+            if !unknown && self.vanish_where_missing(&[ino], Unknown::Perhaps).await? {
                 continue;
             }
             if !self.give_name_back(ino).await? && times <= tries * 2 {
@@ -308,6 +347,7 @@ impl Context {
                 path = %self.path(ino),
                 "not moved or renamed on the service, shown where it is: {e}"
             );
+            self.refusals.forget([ino]);
             let restored = self.tree.restore_place(ino)?;
             if restored.changes.is_empty() && self.tree.node(ino)?.is_some_and(|n| n.pending.place)
             {
@@ -342,7 +382,11 @@ impl Context {
 
     /// Of what was to be moved or renamed and was not, that is gone which the folder where it
     /// was does not show. Returns whether anything is.
-    async fn vanish_where_missing(&self, inos: &[Ino]) -> Result<bool, UploadError> {
+    async fn vanish_where_missing(
+        &self,
+        inos: &[Ino],
+        unknown: Unknown,
+    ) -> Result<bool, UploadError> {
         let mut folders: HashMap<FolderId, Vec<Node>> = HashMap::new();
         for &ino in inos {
             if let Some(node) = self.tree.node(ino)?.filter(|node| node.pending.place)
@@ -353,19 +397,19 @@ impl Context {
         }
         let mut found = false;
         for (folder, nodes) in folders {
-            found |= self.vanish_unless_shown(folder, nodes, inos.len()).await?;
+            found |= self.vanish_unless_shown(folder, nodes, unknown).await?;
         }
         Ok(found)
     }
 
-    /// The service does not know one of `asked_for` objects, of which these were in `folder`:
-    /// gone is what that does not show any more. Returns whether anything is. The tree does not hear of the
+    /// The service may not know these, which were in `folder`: gone is what that does not show
+    /// any more. Returns whether anything is. The tree does not hear of the
     /// listing, which may show what was sent there and is not known to be ours yet.
     async fn vanish_unless_shown(
         &self,
         folder: FolderId,
         nodes: Vec<Node>,
-        asked_for: usize,
+        unknown: Unknown,
     ) -> Result<bool, UploadError> {
         let asked = Time::now();
         let listing = match self.refresher.look_into(folder, Class::Upload).await {
@@ -376,7 +420,7 @@ impl Context {
             }
         };
         // Where not all of it came, what was said of the node alone decides.
-        let told = !listing.truncated || asked_for == 1;
+        let told = !listing.truncated || unknown == Unknown::Surely;
         let mut found = false;
         for node in nodes {
             let shown = match &node.remote {
@@ -435,6 +479,16 @@ impl Context {
 
     /// An intent failed: tried again later, or parked for the user.
     pub(super) fn intent_failed(&self, ino: Ino, e: &ApiError) -> Result<(), UploadError> {
+        self.failed_in(1, ino, e)
+    }
+
+    /// The same for one of `company` that may be together again.
+    pub(super) fn failed_in(
+        &self,
+        company: usize,
+        ino: Ino,
+        e: &ApiError,
+    ) -> Result<(), UploadError> {
         let text = format!("{e}. {}", e.advice());
         let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
         let tries = match e {
@@ -442,7 +496,7 @@ impl Context {
             ApiError::Refused(_) => self.options.unclear_tries,
             _ => self.options.permanent_tries,
         };
-        if judge(e) == Failure::Permanent && self.refusals.add(ino, attempts, 1) > tries {
+        if judge(e) == Failure::Permanent && self.refusals.add(ino, attempts, company) > tries {
             tracing::error!(path = %self.path(ino), "failed for good: {text}");
             return Ok(self.tree.park(ino, &text)?);
         }

@@ -5,14 +5,12 @@
 //! until it is known which one it is; and what is refused in company is no word about a file.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use parking_lot::Mutex;
 
-use crate::ids::Ino;
-
-/// Refusals by node.
-#[derive(Default)]
-pub(super) struct Refusals(Mutex<HashMap<Ino, Refused>>);
+/// Refusals, by node or by removal.
+pub(super) struct Refusals<K>(Mutex<HashMap<K, Refused>>);
 
 #[derive(Clone, Copy)]
 struct Refused {
@@ -20,12 +18,18 @@ struct Refused {
     company: usize,
 }
 
-impl Refusals {
-    /// A node was refused; it may travel in a company of `company` next. Returns how often it
+impl<K> Default for Refusals<K> {
+    fn default() -> Self {
+        Refusals(Mutex::default())
+    }
+}
+
+impl<K: Copy + Eq + Hash> Refusals<K> {
+    /// One was refused; it may travel in a company of `company` next. Returns how often it
     /// was refused since its `attempts`, as the journal counts them, began.
-    pub fn add(&self, ino: Ino, attempts: u32, company: usize) -> u32 {
+    pub fn add(&self, key: K, attempts: u32, company: usize) -> u32 {
         let mut all = self.0.lock();
-        let refused = all.entry(ino).or_insert(Refused { times: 0, company });
+        let refused = all.entry(key).or_insert(Refused { times: 0, company });
         if attempts == 0 {
             refused.times = 0;
         }
@@ -34,24 +38,30 @@ impl Refusals {
         refused.times
     }
 
-    /// Nodes that were taken.
-    pub fn forget(&self, inos: &[Ino]) {
+    /// Whether it was refused and neither taken nor given up since.
+    pub fn has(&self, key: K) -> bool {
+        self.0.lock().contains_key(&key)
+    }
+
+    /// They were taken, or given up.
+    pub fn forget(&self, keys: impl IntoIterator<Item = K>) {
         let mut all = self.0.lock();
-        for ino in inos {
-            all.remove(ino);
+        for key in keys {
+            all.remove(&key);
         }
     }
 
-    /// In how large a company nodes may travel, where that is limited.
-    pub fn companies(&self) -> HashMap<Ino, usize> {
+    /// In how large a company each may travel, where that is limited.
+    pub fn companies(&self) -> HashMap<K, usize> {
         let all = self.0.lock();
-        all.iter().map(|(ino, r)| (*ino, r.company)).collect()
+        all.iter().map(|(key, r)| (*key, r.company)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Ino;
 
     #[test]
     fn refusals_are_counted_until_the_intent_is_another() {
@@ -62,7 +72,8 @@ mod tests {
         assert_eq!(refusals.companies()[&Ino(1)], 125);
         assert_eq!(refusals.add(Ino(1), 0, 0), 1);
         assert_eq!(refusals.companies()[&Ino(1)], 1);
-        refusals.forget(&[Ino(1)]);
+        assert!(refusals.has(Ino(1)));
+        refusals.forget([Ino(1)]);
         assert!(refusals.companies().is_empty());
     }
 }

@@ -227,7 +227,7 @@ impl Context {
         let ticket = match sent {
             Ok(ticket) => {
                 self.uplink.measured(bytes, began.elapsed());
-                self.refusals.forget(&inos);
+                self.refusals.forget(inos.iter().copied());
                 ticket
             }
             Err(failure) if failure.fate == Fate::NotStored => {
@@ -487,7 +487,7 @@ impl Context {
 
     fn all_failed(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
         for &ino in inos {
-            self.intent_failed(ino, e)?;
+            self.failed_in(inos.len(), ino, e)?;
         }
         Ok(())
     }

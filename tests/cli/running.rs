@@ -40,7 +40,8 @@ fn a_hang_up_takes_a_new_key_if_it_is_of_this_account() {
     });
     std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
     assert_eq!(user.run(&["queue", "wait"]).code, 0);
-    assert_eq!(user.run(&["unmount"]).code, 0);
+    let ended = user.run(&["unmount"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
 
     // And the other way round: a mount with a key that is refused, which is then mended.
     user.mount();
@@ -55,7 +56,8 @@ fn a_hang_up_takes_a_new_key_if_it_is_of_this_account() {
     std::fs::write(user.path("mnt/b.txt"), "text").unwrap();
     assert_eq!(user.run(&["queue", "wait"]).code, 0);
     assert_eq!(user.run(&["status", "--check"]).code, 0);
-    assert_eq!(user.run(&["unmount"]).code, 0);
+    let ended = user.run(&["unmount"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
 }
 
 #[test]
@@ -75,7 +77,8 @@ fn a_key_can_live_in_the_kernels_keyring() {
     assert_eq!(ran.code, 0, "{ran:?}");
     std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
     assert_eq!(user.run(&["queue", "wait"]).code, 0);
-    assert_eq!(user.run(&["unmount"]).code, 0);
+    let ended = user.run(&["unmount"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
 
     let ring = KeyRing::from_special_id(KeyRingIdentifier::User, false).unwrap();
     let stored = ring.search(&format!("fichierfs:{name}")).unwrap();
@@ -121,7 +124,8 @@ fn a_shells_low_limit_of_open_files_does_not_hinder_large_folders() {
         "{}",
         user.log()
     );
-    assert_eq!(user.run(&["unmount"]).code, 0);
+    let ended = user.run(&["unmount"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
 }
 
 /// A session with a keyring of its own that is open.
@@ -243,7 +247,8 @@ fn a_hang_up_reads_the_configuration_anew() {
     hang_up(&user);
     wait_until("the refusal", || user.log().contains("stays as it was"));
     assert!(user.is_mounted() && user.log().contains("did you mean"));
-    assert_eq!(user.run(&["unmount"]).code, 0);
+    let ended = user.run(&["unmount"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
 }
 
 #[test]
@@ -276,7 +281,8 @@ fn a_new_key_is_used_by_the_running_mount() {
     assert_eq!(user.run(&["queue", "wait"]).code, 0);
     assert_eq!(user.status()["api"]["key_refused"], false);
     assert_eq!(user.simulator.account().content("a.txt").unwrap(), b"text");
-    assert_eq!(user.run(&["unmount"]).code, 0);
+    let ended = user.run(&["unmount"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
 }
 
 /// As if the state had been another account's so far.
@@ -285,12 +291,12 @@ fn give_away(user: &User) {
     let database = rusqlite::Connection::open(database).unwrap();
     let given = database
         .execute(
-            "UPDATE setting SET value = iif(key = 'key_print', '0', replace(value, 'owner@', 'other@'))
-             WHERE key IN ('account', 'key_print')",
+            "UPDATE setting SET value = iif(key <> 'account', '0', replace(value, 'owner@', 'other@'))
+             WHERE key IN ('account', 'key_print', 'owner_print')",
             [],
         )
         .unwrap();
-    assert_eq!(given, 2);
+    assert_eq!(given, 3);
 }
 
 #[test]
@@ -329,7 +335,8 @@ fn an_account_whose_address_changed_is_still_the_same() {
         account().contains("owner@example.org")
     });
     std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
-    assert_eq!(user.run(&["unmount"]).code, 0);
+    let ended = user.run(&["unmount"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(user.simulator.account().content("a.txt").unwrap(), b"text");
 }
 
@@ -364,5 +371,6 @@ fn a_hang_up_reads_relative_paths_from_where_the_mount_was_started() {
     });
     let log = user.log();
     assert!(log.contains("applied=[] at_next_mount=[]"), "{log}");
-    assert_eq!(user.run(&["unmount"]).code, 0);
+    let ended = user.run(&["unmount"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
 }

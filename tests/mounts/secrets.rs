@@ -97,7 +97,7 @@ const ORDERS: [(&str, &str); 11] = [
     ("/verify", r#"{"path": "folder/remote 0"}"#),
     ("/link", r#"{"path": "folder/remote 0"}"#),
     // This reads the key again.
-    ("/reload", ""),
+    ("/reload", "{}"),
 ];
 
 /// The program with the state of the mount, and so within the same pace.

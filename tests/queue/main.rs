@@ -1,6 +1,7 @@
 //! The queue over the simulator, without a kernel: what is closed here ends there,
 //! once, whatever goes wrong in between.
 
+mod model;
 mod process;
 
 use std::ffi::OsStr;
@@ -570,5 +571,49 @@ async fn the_source_of_a_copy_that_failed_for_good_keeps_nobody_waiting() {
     // The copy, what it reads from, and the folder in which that is.
     assert_eq!(process.failed(), 3);
     assert!(sim.account().file_id("d/film").is_some());
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_nothing_may_be_made_in_is_not_asked_for_ever() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    let d = with_files(&sim, &process).await;
+    let unknown = FaultKind::Ko {
+        message: "Folder not found #342".to_owned(),
+        status: 404,
+    };
+    sim.faults()
+        .add(Fault::new("folder/mkdir", unknown).always());
+    process.mkdir(d, "e").await;
+    process.uploader.wake_handle().notify_one();
+    until(|| process.failed() == 1).await;
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_of_all_files_costs_few_calls() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let names: Vec<String> = (0..30).map(|i| format!("f{i}")).collect();
+    for name in &names {
+        sim.account().add_file(name, b"x").unwrap();
+    }
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let refused = FaultKind::Ko {
+        message: "Resource not allowed #631".to_owned(),
+        status: 403,
+    };
+    sim.faults().add(Fault::new("file/rm", refused).always());
+    for name in &names {
+        wait(process.vfs.unlink(ROOT, OsStr::new(name), ANN))
+            .await
+            .unwrap();
+    }
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    let calls = sim.report().calls_of("file/rm");
+    assert!(calls <= 10, "{calls}");
+    assert_eq!(sim.account().file_paths().len(), 30);
     process.uploader.stop().await;
 }

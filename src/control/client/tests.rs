@@ -115,7 +115,7 @@ impl Controlled for Fake {
         Ok(5)
     }
 
-    async fn reload(&self) -> std::result::Result<Reloaded, Refusal> {
+    async fn reload(&self, _ask: ReloadRequest) -> std::result::Result<Reloaded, Refusal> {
         Ok(Reloaded::default())
     }
 

@@ -61,6 +61,14 @@ pub struct Stopping {
     pub drain_timeout_ms: u64,
 }
 
+/// The configuration is to be read anew.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub struct ReloadRequest {
+    /// The digest of a key that was found to be of this account.
+    #[serde(default)]
+    pub checked: Option<String>,
+}
+
 /// What became of a configuration that was read anew.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

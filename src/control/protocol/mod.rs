@@ -10,7 +10,7 @@ mod files;
 mod queue;
 mod status;
 
-pub use daemon::{Hello, Parting, Phase, Reloaded, StopRequest, Stopping};
+pub use daemon::{Hello, Parting, Phase, ReloadRequest, Reloaded, StopRequest, Stopping};
 pub use files::{
     Count, Link, PathRequest, Pin, Pins, Verification, VerifyRequest, WalkProgress, WalkRequest,
 };
