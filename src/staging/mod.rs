@@ -23,6 +23,7 @@
 mod base;
 mod boot;
 mod budget;
+mod change;
 mod closed;
 mod codec;
 mod confirm;
@@ -61,12 +62,13 @@ use crate::ids::{FileId, Ino};
 use crate::store::Store;
 
 pub use base::{Base, Pin};
+pub use change::{Grow, Within};
 pub use codec::BadMap;
 pub use confirm::Confirming;
 pub use data_file::FileNumber;
 pub use error::StagingError;
 pub use extents::{Extent, ExtentMap, Source};
-pub use file::{Grow, StagedFile, Within};
+pub use file::StagedFile;
 pub use read::Read;
 pub use seal::{Discarding, Sealing, Survive};
 pub use version::Version;

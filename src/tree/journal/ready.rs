@@ -7,6 +7,7 @@ use super::circles::{Circles, holders};
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::tree::Tree;
 use crate::tree::attempts::WHILE_OPEN;
+use crate::tree::names;
 use crate::tree::node::{Kind, Node, Remote, RemoteFolder, RemotePlace};
 use crate::tree::removals::{self, Removal};
 use crate::tree::rows::{self, int};
@@ -165,7 +166,7 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
         return Ok(Step::Waits);
     };
     let ino = node.ino;
-    let at = next_place(node, wanted);
+    let at = next_place(node, wanted.clone());
     if awaits(node) && !holders(c, node, &at)?.is_empty() {
         return Ok(Step::HeldUp);
     }
@@ -193,6 +194,20 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
         }) => (Object::Folder(*id), place),
         Remote::Folder(_) | Remote::None => return Ok(Step::Waits),
     };
+    if there.folder != at.folder && awaits(node) && is_taken(c, node, &at)? {
+        // A folder that stays has its name where it goes: it gets the new one, or a passing
+        // one, before.
+        let here = RemotePlace {
+            folder: there.folder,
+            name: wanted.name,
+        };
+        let free = !is_taken(c, node, &here)? && holders(c, node, &here)?.is_empty();
+        let name = match free {
+            true => here.name,
+            false => names::moving(&there.name, ino),
+        };
+        return Ok(Step::Do(Task::Rename { ino, object, name }));
+    }
     Ok(Step::Do(if there.folder == at.folder {
         Task::Rename {
             ino,
@@ -206,6 +221,18 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
             to: at.folder,
         }
     }))
+}
+
+/// Whether the service has another folder at this place.
+fn is_taken(c: &Connection, node: &Node, place: &RemotePlace) -> Result<bool> {
+    Ok(c.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM node
+             WHERE rparent = ?1 AND rname = ?2 AND parent IS NOT NULL AND ino <> ?3 AND kind = 1)",
+    )?
+    .query_row(
+        params![int(place.folder.0), place.name, int(node.ino.0)],
+        |row| row.get(0),
+    )?)
 }
 
 /// Whether the next step of a node asks for a name that must be free: two files of one
