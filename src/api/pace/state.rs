@@ -196,7 +196,8 @@ mod tests {
             until: 9,
             trial: None,
         };
-        let changes: [(bool, fn(&mut State, Lock)); 7] = [
+        type Change = fn(&mut State, Lock);
+        let changes: [(bool, Change); 7] = [
             (true, |state, lock| state.address = Some(lock)),
             (true, |state, lock| {
                 state.kinds.entry(Script::Token).or_default().lock = Some(lock);
