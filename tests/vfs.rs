@@ -37,7 +37,6 @@ const ANN: Caller = Caller {
 
 const BOTH: OpenFlags = OpenFlags {
     access: OpenAccess::ReadWrite,
-    append: false,
     truncate: false,
     exclusive: false,
     sync: false,

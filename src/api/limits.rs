@@ -51,6 +51,9 @@ pub struct Limits {
     /// Answers 401, 403, 404 and 410 within `failing_window` that we risk: the
     /// service bans who keeps failing, without a figure (1.5).
     pub failing_calls: usize,
+    /// Of these, so many are left to system calls: who waits for a program is not to be shut out
+    /// by the queue.
+    pub failing_reserve: usize,
     /// See `failing_calls`.
     pub failing_window: Duration,
     /// Without a lock for so long, the rate of all calls rises by a step.
@@ -105,6 +108,7 @@ impl Limits {
             location_lock: minutes(5),
             trial: Duration::from_secs(60),
             failing_calls: 5,
+            failing_reserve: 2,
             failing_window: hours(1),
             quiet: hours(1),
             kind_quiet: hours(24 * 7),

@@ -9,7 +9,7 @@ use super::{Api, ApiError, Ask, Call, Said, Script, Subject, dates, wire};
 use crate::ids::{FileId, FolderId, Whirlpool};
 
 /// A folder with all that it holds, in no order.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Listing {
     /// The folder's own name; the root's is "Root".
     pub name: String,
@@ -20,6 +20,12 @@ pub struct Listing {
     /// Whether files may be missing, because as many came as can come: ask
     /// [`Api::list_files`] for windows of dates.
     pub truncated: bool,
+    /// Whether it says itself that there are more files than came, and not because of
+    /// that bound; or does not speak of files at all, as one of a folder without any may do.
+    pub lacks_files: bool,
+    /// Whether it does not speak of sub-folders, as one of a folder without any may do
+    /// (API notes 2.2).
+    pub lacks_folders: bool,
     /// What the account may do there, where it is somebody else's.
     pub grant: Option<Grant>,
 }
@@ -331,6 +337,8 @@ fn listing(asked: &FolderAt, wire: WireListing) -> Result<Listing, ApiError> {
     if wire.folder_id.is_some_and(other) {
         return Err(unreadable("the listing of another folder"));
     }
+    let counted = wire.files;
+    let silent = wire.items.is_none() && counted.is_none();
     // Only a name of somebody tells: absent, empty and 0 may mean the same.
     let named = wire.user.as_ref().is_some_and(|user| !user.is_empty());
     let is_foreign = asked.owner.is_some() || (named && asked.id != FolderId::ROOT);
@@ -338,7 +346,9 @@ fn listing(asked: &FolderAt, wire: WireListing) -> Result<Listing, ApiError> {
         true => Links::MayBeHidden(asked.id),
         false => Links::Shown,
     };
-    let files = files(wire.items, wire.files, &links)?;
+    let files = files(wire.items, counted, &links)?;
+    let truncated = files.len() >= LISTING_CAP;
+    let lacks_folders = wire.sub_folders.is_none();
     let folders = wire
         .sub_folders
         .unwrap_or_default()
@@ -348,7 +358,9 @@ fn listing(asked: &FolderAt, wire: WireListing) -> Result<Listing, ApiError> {
     Ok(Listing {
         name: wire.name.unwrap_or_default(),
         folders,
-        truncated: files.len() >= LISTING_CAP,
+        truncated,
+        lacks_files: silent || (!truncated && are_less(&files, counted)),
+        lacks_folders,
         files,
         // Without links nothing in it could be named for a change; what is not granted is not
         // taken, and the root of somebody else has no number to send anything to.
@@ -356,6 +368,11 @@ fn listing(asked: &FolderAt, wire: WireListing) -> Result<Listing, ApiError> {
             may_change: wire.rw == Some(1) && !wire.hide_links && asked.owner.is_none(),
         }),
     })
+}
+
+/// Whether fewer files came than the service counts.
+fn are_less(files: &[FileItem], counted: Option<u64>) -> bool {
+    counted.is_some_and(|counted| counted > files.len() as u64)
 }
 
 fn folder(wire: WireFolder) -> Result<FolderItem, ApiError> {
@@ -478,6 +495,36 @@ mod tests {
             );
         }
         assert!(read(42, r#"{"folder_id":42,"name":"x","files":0}"#).is_ok());
+    }
+
+    #[test]
+    fn what_it_does_not_speak_of_or_counts_and_does_not_bring_it_lacks() {
+        let lacks = |json: &str| {
+            let listing = read(42, json).unwrap();
+            (listing.lacks_files, listing.lacks_folders)
+        };
+        let item = r#"{"url":"https://1fichier.com/?abcde","filename":"a","size":1}"#;
+        for (rest, files, folders) in [
+            (r#""files":0,"sub_folders":[]"#.to_owned(), false, false),
+            (r#""files":0,"sub_folders":null"#.to_owned(), false, true),
+            (r#""files":0,"items":null"#.to_owned(), false, true),
+            (r#""items":[],"sub_folders":[]"#.to_owned(), false, false),
+            (r#""sub_folders":[]"#.to_owned(), true, false),
+            (
+                format!(r#""files":2,"items":[{item}],"sub_folders":[]"#),
+                true,
+                false,
+            ),
+            (
+                format!(r#""files":1,"items":[{item}],"sub_folders":[]"#),
+                false,
+                false,
+            ),
+            (format!(r#""items":[{item}]"#), false, true),
+        ] {
+            let json = format!(r#"{{"folder_id":42,"name":"x",{rest}}}"#);
+            assert_eq!(lacks(&json), (files, folders), "{json}");
+        }
     }
 
     #[test]

@@ -210,8 +210,8 @@ options! {
     /// How long a read may take before it fails.
     data_deadline: Duration = "30s", Mount;
 
-    /// Where clean copies of what was read are kept, for one mount: several need one each. Below
-    /// the user's cache directory if empty, a folder for each profile.
+    /// Where clean copies of what was read are kept, for one account: what another left in it is
+    /// removed. Below the user's cache directory if empty, a folder for each profile.
     cache_dir: Option<PathBuf> = "", Reading;
     /// Most bytes that the cache may take.
     cache_size: Size = "10GiB", Reading;

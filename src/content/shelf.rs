@@ -135,10 +135,10 @@ impl Shelf {
             .filter(|name| !known.contains(*name))
             .collect();
         if dropped > 0 || !strays.is_empty() {
-            tracing::debug!(
+            tracing::info!(
                 rows = dropped,
                 files = strays.len(),
-                "dropped what the cache cannot trust"
+                "the cache folder has files that are not this state's, or lacks some that are: they are dropped"
             );
         }
         for name in strays {

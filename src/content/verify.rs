@@ -237,6 +237,11 @@ impl Content {
         self.core.verify(file, Hurry::Now).await
     }
 
+    /// Whether a file is known to be damaged: reading it fails.
+    pub fn is_damaged(&self, id: &FileId) -> bool {
+        self.core.checks.admit(id).is_err()
+    }
+
     /// Files that are known to be damaged, `most` of them.
     pub fn damaged(&self, most: usize) -> Vec<FileId> {
         self.core.checks.damaged(most)

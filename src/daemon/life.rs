@@ -29,7 +29,7 @@ const NEWS: Duration = Duration::from_secs(10);
 pub(super) async fn run(
     shared: Arc<Shared>,
     (server, scrape): (Server, Option<Scrape>),
-    keepers: [JoinHandle<()>; 6],
+    keepers: [JoinHandle<()>; 7],
     (cache, state): (CacheLock, StateLock),
 ) -> Ended {
     service::ready(&shared.mountpoint);

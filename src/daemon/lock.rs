@@ -76,7 +76,8 @@ pub async fn acquire(state_dir: &Path, socket: &Path) -> Result<StateLock, Start
 /// The right to a cache folder, until dropped.
 #[derive(Debug)]
 pub struct CacheLock {
-    _held: Flock<File>,
+    /// `None` where the file system has no locks for folders.
+    _held: Option<Flock<File>>,
 }
 
 /// Takes the lock of `cache_dir`.
@@ -92,12 +93,16 @@ pub async fn hold_cache(cache_dir: &Path) -> Result<CacheLock, StartError> {
     loop {
         let folder = File::open(cache_dir).map_err(failed)?;
         match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => return Ok(CacheLock { _held: held }),
+            Ok(held) => return Ok(CacheLock { _held: Some(held) }),
             Err((_, Errno::EWOULDBLOCK)) if Instant::now() < until => {}
             Err((_, Errno::EWOULDBLOCK)) => {
                 return Err(StartError::CacheTaken(cache_dir.to_owned()));
             }
-            Err((_, errno)) => return Err(failed(errno.into())),
+            // No mount is refused for it: cache files of others are not believed anyway.
+            Err((_, error)) => {
+                tracing::warn!(%error, path = %cache_dir.display(), "the cache has no lock: let no other mount use it");
+                return Ok(CacheLock { _held: None });
+            }
         }
         tokio::time::sleep(GLANCE).await;
     }

@@ -20,6 +20,7 @@ pub mod account;
 mod answers;
 mod bond;
 mod cancel;
+mod clock;
 mod descriptors;
 mod error;
 mod life;
@@ -183,6 +184,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let below =
         blocking(move || Below::build(&settings, &paths, setup.secrets, news, &here)).await?;
     let bond = shown::bind(&below, &setup.settings).await?;
+    let tree = below.tree.clone();
+    let clock = blocking(move || clock::begin(tree)).await?;
     let root = places::root(&below, &setup.settings).await?;
     let parts = below.with_vfs(&setup.settings, root)?;
     account::show(&parts)?;
@@ -194,12 +197,13 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             tell.tell(parts::for_kernel(change));
         }
     });
-    let (tell, tree) = (notifier.clone(), parts.below.tree.clone());
+    let (tell, below) = (notifier.clone(), parts.below.clone());
     tokio::spawn(async move {
         while let Some(id) = differed.recv().await {
-            match tree.by_file_id(&id) {
-                Ok(Some(node)) => tell.tell(fuse::Change::Content(node.ino)),
-                Ok(None) => {}
+            match verify::readers(&below, &id) {
+                Ok(inos) => inos
+                    .into_iter()
+                    .for_each(|ino| tell.tell(fuse::Change::Content(ino))),
                 Err(error) => {
                     tracing::error!(file = %id, %error, "wrong bytes of a file may still be shown")
                 }
@@ -247,6 +251,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         Some(at) => Some(Scrape::start(at, handle.clone()).await?),
         None => None,
     };
+    let clock = tokio::spawn(clock::keep(clock));
     let account = tokio::spawn(shown::keep_account(
         shared.parts.clone(),
         shared.settings.clone(),
@@ -264,7 +269,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let life = tokio::spawn(life::run(
         shared,
         (server, scrape),
-        [account, looks, pins, open, sweep, walk],
+        [clock, account, looks, pins, open, sweep, walk],
         (cache_lock, lock),
     ));
     Ok(Running { handle, life })

@@ -1,18 +1,27 @@
 //! Checks that somebody asked for: they outlast a request, so each is a job that is asked
 //! after until it is done.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::StartError;
 use super::answers::Handle;
+use super::parts::Below;
 use super::pins::remote;
 use crate::content::Verdict;
 use crate::control::{Refusal, RefusalKind, protocol};
-use crate::ids::Ino;
+use crate::ids::{FileId, Ino};
 use crate::tree::Node;
+
+/// The inodes that show bytes of a file of the service.
+pub fn readers(below: &Below, id: &FileId) -> Result<HashSet<Ino>, StartError> {
+    let mut inos = below.staging.readers(id)?;
+    inos.extend(below.tree.by_file_id(id)?.map(|node| node.ino));
+    Ok(inos)
+}
 
 /// How long the end of a job is told to who asks on.
 const KEPT: Duration = Duration::from_secs(60);

@@ -337,13 +337,16 @@ impl Filesystem for Adapter {
         offset: u64,
         data: &[u8],
         write_flags: WriteFlags,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
         self.data("write", reply, |vfs| {
             if write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
                 vfs.write_page(fh(handle), offset, data)
+            } else if flags.0 & libc::O_APPEND != 0 {
+                // As it is now: fcntl(2) changes it while the file is open.
+                vfs.append(fh(handle), offset, data)
             } else {
                 vfs.write(fh(handle), offset, data)
             }

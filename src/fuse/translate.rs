@@ -138,7 +138,6 @@ pub(super) fn open_flags(raw: i32) -> OpenFlags {
     };
     OpenFlags {
         access,
-        append: raw & libc::O_APPEND != 0,
         truncate: raw & libc::O_TRUNC != 0,
         exclusive: raw & libc::O_EXCL != 0,
         sync: raw & libc::O_DSYNC != 0,
@@ -239,12 +238,11 @@ mod tests {
 
     #[test]
     fn open_flags_are_taken_apart() {
-        let flags = open_flags(libc::O_RDWR | libc::O_APPEND | libc::O_EXCL | libc::O_SYNC);
+        let flags = open_flags(libc::O_RDWR | libc::O_EXCL | libc::O_SYNC);
         assert_eq!(
             flags,
             OpenFlags {
                 access: OpenAccess::ReadWrite,
-                append: true,
                 truncate: false,
                 exclusive: true,
                 sync: true,

@@ -38,6 +38,9 @@ pub trait Base: Send + Sync + 'static {
     /// content of `file`. The file at `path` is gone afterwards.
     fn adopt(&self, file: &RemoteFile, data: File, path: &Path) -> Result<(), ContentError>;
 
+    /// Whether the file's bytes are known to be wrong: reading them fails.
+    fn is_damaged(&self, id: &FileId) -> bool;
+
     /// The disk of this folder is full: clean content on it goes. Returns the bytes
     /// that this gave.
     fn make_room(&self, folder: &Path) -> u64;
@@ -64,6 +67,10 @@ impl Base for Content {
 
     fn adopt(&self, file: &RemoteFile, data: File, path: &Path) -> Result<(), ContentError> {
         Content::adopt(self, file, data, path)
+    }
+
+    fn is_damaged(&self, id: &FileId) -> bool {
+        Content::is_damaged(self, id)
     }
 
     fn make_room(&self, folder: &Path) -> u64 {

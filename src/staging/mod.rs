@@ -23,6 +23,7 @@
 mod base;
 mod boot;
 mod budget;
+mod change;
 mod closed;
 mod codec;
 mod confirm;
@@ -57,16 +58,17 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use rusqlite::Transaction;
 
 use crate::content::RemoteFile;
-use crate::ids::Ino;
+use crate::ids::{FileId, Ino};
 use crate::store::Store;
 
 pub use base::{Base, Pin};
+pub use change::{Grow, Within};
 pub use codec::BadMap;
 pub use confirm::Confirming;
 pub use data_file::FileNumber;
 pub use error::StagingError;
 pub use extents::{Extent, ExtentMap, Source};
-pub use file::{Grow, StagedFile, Within};
+pub use file::StagedFile;
 pub use read::Read;
 pub use seal::{Discarding, Sealing, Survive};
 pub use version::Version;
@@ -285,6 +287,26 @@ impl Staging {
             }
             Ok(copies)
         })
+    }
+
+    /// The files, open or stored here, of which bytes are those of a file of the service.
+    ///
+    /// # Errors
+    /// That of the database.
+    pub fn readers(&self, of: &FileId) -> Result<HashSet<Ino>, StagingError> {
+        let is = |id: &FileId| id == of;
+        let open = self.home.slots.loaded();
+        let mut readers: HashSet<Ino> = open
+            .iter()
+            .filter(|file| file.reads_from(is))
+            .map(|file| file.ino())
+            .collect();
+        for (ino, map) in self.home.room.store.read(rows::layered)? {
+            if map.remotes().iter().any(|file| is(&file.id)) {
+                readers.insert(ino);
+            }
+        }
+        Ok(readers)
     }
 
     /// The disk is full: clean content on it goes. Whether there was any.

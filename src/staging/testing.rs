@@ -104,6 +104,10 @@ impl Base for Service {
         Ok(())
     }
 
+    fn is_damaged(&self, _id: &FileId) -> bool {
+        false
+    }
+
     fn make_room(&self, _folder: &Path) -> u64 {
         0
     }

@@ -149,7 +149,8 @@ pub fn content_closed(
     let mut node = rows::by_ino(tx, ino)?.ok_or(TreeError::NotFound)?;
     rows::set_size(tx, ino, size)?;
     node.attributes.mtime = mtime.unwrap_or(node.attributes.mtime);
-    node.attributes.ctime = now;
+    // A change of attributes may have followed the last write.
+    node.attributes.ctime = node.attributes.ctime.max(now);
     rows::set_attributes(tx, ino, &node.attributes)?;
     let unlinked = node.place.is_none() && rows::gone_from(tx, ino)?.is_none();
     if !unlinked {

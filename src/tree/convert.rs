@@ -1,6 +1,6 @@
 //! A listing of the API in the tree's terms.
 
-use super::listing::{Extent, ListedFile, ListedFolder, Listing};
+use super::listing::{Extent, Lacks, ListedFile, ListedFolder, Listing};
 use super::node::Access;
 use crate::api;
 use crate::api::limits::LISTING_CAP;
@@ -16,6 +16,10 @@ pub(super) fn convert(listing: api::Listing) -> Listing {
             _ if listing.folders.len() >= LISTING_CAP => Extent::Cut,
             true => Extent::FilesCut,
             false => Extent::Whole,
+        },
+        lacks: Lacks {
+            files: listing.lacks_files,
+            folders: listing.lacks_folders,
         },
         folders: listing
             .folders

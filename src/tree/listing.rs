@@ -12,9 +12,30 @@ pub struct Listing {
     pub files: Vec<ListedFile>,
     /// How much of it came.
     pub extent: Extent,
+    /// What seems to be left out of it.
+    pub lacks: Lacks,
     /// Whose it is; `None` where the answer does not say, and then it is as the folder that it
     /// was first seen in.
     pub access: Option<Access>,
+}
+
+/// Of which kinds an answer seems to leave something out: what it does not show of them is
+/// asked for again before it is believed to be gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Lacks {
+    /// Files.
+    pub files: bool,
+    /// Sub-folders.
+    pub folders: bool,
+}
+
+impl Lacks {
+    pub(super) fn some(self, kind: Kind) -> bool {
+        match kind {
+            Kind::Folder => self.folders,
+            Kind::File | Kind::Symlink => self.files,
+        }
+    }
 }
 
 /// How much of a folder a listing shows (API notes 10.14).

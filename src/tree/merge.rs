@@ -154,7 +154,7 @@ struct Merge<'a> {
 
 impl Merge<'_> {
     fn run(&mut self, listing: Listing) -> Result<()> {
-        let extent = listing.extent;
+        let (extent, lacks) = (listing.extent, listing.lacks);
         self.note_access(listing.access)?;
         let entries = self.entries(listing);
         let seen: HashSet<(bool, &str)> = entries
@@ -165,18 +165,18 @@ impl Merge<'_> {
             let listed = |rid: String| seen.contains(&(node.kind == Kind::Folder, rid.as_str()));
             extent.shows_all(node.kind) && !node.remote.rid().is_some_and(listed)
         })?;
-        // Empty where entries were known: asked again before it is believed.
-        let doubted = entries.is_empty()
-            && !missing.is_empty()
-            && !matches!(self.folder.known, Known::Doubted(_));
-        if !doubted {
-            self.remove(&missing)?;
-        }
+        // Empty where entries were known, or not all that it counts: asked again before it is
+        // believed.
+        let again = extent == Extent::Whole && matches!(self.folder.known, Known::Doubted(_));
+        let (doubted, gone): (Vec<Node>, Vec<Node>) = missing
+            .into_iter()
+            .partition(|node| !again && (entries.is_empty() || lacks.some(node.kind)));
+        self.remove(&gone)?;
         for entry in &entries {
             self.take(entry)?;
         }
         let state = match (extent, self.folder.known) {
-            (Extent::Whole, _) if doubted => Known::Doubted(self.now),
+            (Extent::Whole, _) if !doubted.is_empty() => Known::Doubted(self.now),
             (Extent::Whole, _) => Known::Whole(self.now),
             // Seen whole before: that holds until the slices are in.
             (Extent::FilesCut, Known::Whole(at)) => Known::Whole(at),

@@ -14,6 +14,7 @@
 //!   where the user has no wish of his own; `vanished`: what becomes of what is gone.
 //! - [`journal`]: what is to be done, and what was done; for `upload`.
 //! - `local`: files that stay here.
+//! - [`clock`]: times follow the system's clock where that is put back.
 //! - [`state`]: how far a file has come; pure.
 //! - [`refresh`]: fetches listings, one at a time for a folder.
 //! - [`source`]: where listings come from.
@@ -31,6 +32,7 @@ mod attempts;
 pub mod attributes;
 pub mod cancel;
 pub mod changes;
+pub mod clock;
 mod complete;
 mod completing;
 mod convert;

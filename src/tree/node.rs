@@ -164,8 +164,8 @@ pub enum Known {
     Whole(Time),
     /// Listed, but cut off at the service's cap: further names may exist.
     Cut(Time),
-    /// The last answer was empty where there were entries before; what was known is
-    /// kept until a second answer agrees.
+    /// The last answer was empty where there were entries before, or lacked some in spite of
+    /// its own words; what was known is kept until a second answer agrees.
     Doubted(Time),
 }
 

@@ -82,10 +82,20 @@ pub(super) fn hand_on(c: &Connection, from: Ino, to: Ino) -> Result<()> {
     Ok(())
 }
 
-/// Removals that may be tried by `now`, oldest first.
+/// Removals that may be tried by `now` and for which nothing must come first, oldest first. What
+/// waits must not fill the window: its successor may have failed for good. A successor without
+/// a name will not come any more.
 pub(super) fn due(c: &Connection, now: Time, limit: usize) -> Result<Vec<Removal>> {
     c.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM removal WHERE not_before <= ?1 ORDER BY id LIMIT ?2"
+        "SELECT {COLUMNS} FROM removal AS due WHERE not_before <= ?1
+             AND NOT EXISTS (SELECT 1 FROM node
+                 WHERE ino = due.after_ino AND parent IS NOT NULL AND pending & 3)
+             AND (kind <> 1 OR NOT (
+                 EXISTS (SELECT 1 FROM node WHERE rparent = CAST(due.rid AS INTEGER) AND parent IS NOT NULL)
+                 OR EXISTS (SELECT 1 FROM removal WHERE rparent = CAST(due.rid AS INTEGER))
+                 OR EXISTS (SELECT 1 FROM attempt
+                     WHERE folder = CAST(due.rid AS INTEGER) AND node IS NOT NULL)))
+         ORDER BY id LIMIT ?2"
     ))?
     .query_map(params![now.0, limit as i64], removal)?
     .collect()

@@ -87,9 +87,8 @@ impl Shared {
         Some(Listing {
             name: folder.name.clone(),
             folders: self.entries.clone(),
-            files: Vec::new(),
-            truncated: false,
             grant: Some(Grant { may_change: false }),
+            ..Listing::default()
         })
     }
 
@@ -114,6 +113,10 @@ impl Shared {
         let shown = |folder: &FolderItem| !self.numbered.contains(&folder.id);
         listing.folders.retain(shown);
         if id == FolderId::ROOT && !self.entries.is_empty() {
+            // What is ours must not make an empty answer look like a full one.
+            let is_empty = listing.folders.is_empty() && listing.files.is_empty();
+            listing.lacks_files |= is_empty;
+            listing.lacks_folders |= is_empty;
             listing.folders.extend(self.folder.clone());
         }
         Ok(listing)
@@ -181,11 +184,9 @@ impl Source {
                 let FileListing { files, truncated } =
                     self.api.public_folder(id, password.as_ref(), ask).await?;
                 Ok(Listing {
-                    name: String::new(),
-                    folders: Vec::new(),
                     files,
                     truncated,
-                    grant: None,
+                    ..Listing::default()
                 })
             }
         }
@@ -204,11 +205,10 @@ impl Source {
         let (folders, files) = self.api.outline_folder(shared.at(folder), ask).await?;
         let too_many = files >= LISTING_CAP as u64;
         Ok(too_many.then(|| Listing {
-            name: String::new(),
-            folders,
-            files: Vec::new(),
             truncated: true,
-            grant: None,
+            lacks_folders: folders.is_empty(),
+            folders,
+            ..Listing::default()
         }))
     }
 

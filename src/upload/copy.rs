@@ -85,9 +85,10 @@ impl Context {
             Ok(copied) => {
                 let mut made = Vec::new();
                 let mut untold = Vec::new();
+                // One time for all: they are settled together.
+                let now = Time::now();
                 for (copy, of) in underway.into_iter().zip(ids) {
                     let told = copied.iter().find(|told| told.from == of);
-                    let now = Time::now();
                     // One that we know already is no copy.
                     match told {
                         Some(told) if self.tree.may_be_new(&told.to, now)? => {

@@ -127,10 +127,13 @@ impl Context {
             Err(e) => return Ok(Err(e)),
         };
         let dates = dates(&listing.files);
+        // One that brings files, but fewer than it counts, shows what is there and not what is
+        // missing.
+        let whole = !listing.lacks_files || listing.files.is_empty();
         let mut files = Vec::new();
         self.add_new(&mut files, listing.files, group)?;
         if !listing.truncated {
-            return Ok(Ok(Sight { files, whole: true }));
+            return Ok(Ok(Sight { files, whole }));
         }
         let begun: Option<Vec<Timestamp>> = group.iter().map(|u| self.earliest(u)).collect();
         let mut plan = match begun.into_iter().flatten().min() {

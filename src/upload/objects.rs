@@ -420,7 +420,11 @@ impl Context {
             }
         };
         // Where not all of it came, what was said of the node alone decides.
-        let told = !listing.truncated || unknown == Unknown::Surely;
+        let lacks = |kind| match kind {
+            Kind::Folder => listing.lacks_folders,
+            Kind::File | Kind::Symlink => listing.lacks_files,
+        };
+        let told = |kind| unknown == Unknown::Surely || !(listing.truncated || lacks(kind));
         let mut found = false;
         for node in nodes {
             let shown = match &node.remote {
@@ -428,7 +432,7 @@ impl Context {
                 Remote::Folder(folder) => listing.folders.iter().any(|f| f.id == folder.id),
                 Remote::None => continue,
             };
-            if !shown && told && !self.tree.is_ahead(node.ino, asked)? {
+            if !shown && told(node.kind) && !self.tree.is_ahead(node.ino, asked)? {
                 tracing::info!(path = %self.path(node.ino), "gone from the service");
                 self.tell(self.tree.vanished(node.ino)?);
                 found = true;

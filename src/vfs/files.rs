@@ -57,21 +57,20 @@ impl Vfs {
         if flags.truncate && self.inner.inodes.is_running(node.ino) {
             return Err(ErrorKind::Running.into());
         }
-        let hold = match flags.truncate {
-            true => self.hold_emptied(node.ino, flags.access)?,
-            false => self.hold(node.ino, flags.access)?,
+        let hold = match (flags.truncate, flags.access) {
+            // That is a change, which the close of this handle stores.
+            (true, OpenAccess::Read) => self.hold_emptied(node.ino, OpenAccess::ReadWrite)?,
+            (true, access) => self.hold_emptied(node.ino, access)?,
+            (false, access) => self.hold(node.ino, access)?,
         };
+        // An inode's content changes only through this mount, hence through
+        // these pages: somebody else's version is another inode.
+        let keep_cache = !hold.content.is_damaged();
         let fh = self.inner.handles.add_file(FileHandle {
             hold,
-            append: flags.append,
             sync: flags.sync,
         });
-        Ok(Opened {
-            fh,
-            // An inode's content changes only through this mount, hence through
-            // these pages: somebody else's version is another inode.
-            keep_cache: true,
-        })
+        Ok(Opened { fh, keep_cache })
     }
 
     /// Holds a file's content.
@@ -150,9 +149,19 @@ impl Vfs {
         }
     }
 
-    /// Writes at `offset`; with `O_APPEND` at the end of the file. Returns how many
-    /// bytes were taken: fewer where there is no room for all of them.
+    /// Writes at `offset`. Returns how many bytes were taken: fewer where there is no room
+    /// for all of them.
     pub fn write(&self, fh: Fh, offset: u64, data: &[u8]) -> Answer<u32> {
+        self.write_to(fh, Place::At(offset), data)
+    }
+
+    /// Writes at the end of the file (`O_APPEND`), which the kernel takes to be at `end`.
+    /// Returns as [`Vfs::write`] does.
+    pub fn append(&self, fh: Fh, end: u64, data: &[u8]) -> Answer<u32> {
+        self.write_to(fh, Place::End(end), data)
+    }
+
+    fn write_to(&self, fh: Fh, place: Place, data: &[u8]) -> Answer<u32> {
         let handle = match self.inner.handles.writable(fh) {
             Ok(handle) => handle,
             Err(e) => return Answer::Now(Err(e)),
@@ -163,14 +172,14 @@ impl Vfs {
         if let Err(e) = allowed {
             return Answer::Now(Err(e));
         }
-        let written = match self.write_now(&handle, offset, data, Within::Budget) {
+        let written = match self.write_now(&handle, place, data, Within::Budget) {
             Ok(written) => Answer::Now(Ok(written)),
             Err(Fault::Failed(e)) => Answer::Now(Err(e)),
             Err(Fault::Full(_)) => {
                 let (handle, data) = (handle.clone(), Bytes::copy_from_slice(data));
                 let (content, more) = (handle.hold.content.clone(), data.len() as u64);
                 self.when_there_is_room(&content, more, move |vfs, within| {
-                    vfs.write_now(&handle, offset, portion(within, &data), within)
+                    vfs.write_now(&handle, place, portion(within, &data), within)
                 })
             }
         };
@@ -191,18 +200,16 @@ impl Vfs {
     /// Takes a page of a mapping, which the kernel has changed already and which
     /// nobody could write again: never refused for want of room in the budget.
     pub fn write_page(&self, fh: Fh, offset: u64, data: &[u8]) -> Answer<u32> {
-        let written = self
-            .inner
-            .handles
-            .writable(fh)
-            .and_then(|handle| Ok(self.write_now(&handle, offset, data, Within::Anything)?));
+        let written = self.inner.handles.writable(fh).and_then(|handle| {
+            Ok(self.write_now(&handle, Place::At(offset), data, Within::Anything)?)
+        });
         written.into()
     }
 
     fn write_now(
         &self,
         handle: &FileHandle,
-        offset: u64,
+        place: Place,
         data: &[u8],
         within: Within,
     ) -> Result<u32, Fault> {
@@ -211,18 +218,19 @@ impl Vfs {
         }
         let Hold { ino, content, .. } = &handle.hold;
         let size = content.size();
-        // The kernel holds the inode's lock over an append, so its offset is never
-        // before the end: what an append handle writes inside the file is a page of
-        // a mapping, which may come through any handle.
-        let append = handle.append && offset >= size;
-        let at = if append { size } else { offset };
+        // The kernel holds the inode's lock over an append, so its idea of the end may be
+        // old, but never too small: what is before the end was asked for there (RWF_NOAPPEND).
+        let (at, append) = match place {
+            Place::End(end) if end >= size => (size, true),
+            Place::End(offset) | Place::At(offset) => (offset, false),
+        };
         end_of(at, data.len() as u64)?;
         // Before the bytes: a save in between then has a time to store.
         self.inner.inodes.written(*ino, Time::now());
         if append {
             content.append(within, data)?;
         } else {
-            content.write_within(within, offset, data)?;
+            content.write_within(within, at, data)?;
         }
         u32::try_from(data.len()).map_err(|_| Error::from(ErrorKind::Overflow).into())
     }
@@ -353,6 +361,14 @@ impl Vfs {
     }
 }
 
+/// Where the bytes of a write go.
+#[derive(Clone, Copy)]
+enum Place {
+    At(u64),
+    /// At the end as it is then, which the kernel takes to be here.
+    End(u64),
+}
+
 /// The end of a range, if a file may be that long.
 fn end_of(offset: u64, len: u64) -> Result<u64, Error> {
     match offset.checked_add(len) {
@@ -364,7 +380,7 @@ fn end_of(offset: u64, len: u64) -> Result<u64, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vfs::testing::{ANN, APPEND, BOTH, CUT, House, READ, WRITE};
+    use crate::vfs::testing::{ANN, BOTH, CUT, House, READ, WRITE};
     use crate::vfs::{RenameMode, SetAttr};
 
     #[test]
@@ -424,21 +440,22 @@ mod tests {
     fn appends_of_two_handles_follow_one_another() {
         let house = House::new();
         let ino = house.file("log", b"0");
-        let (first, second) = (house.open(ino, APPEND), house.open(ino, APPEND));
-        house.write(first, 1, b"1");
+        let (first, second) = (house.open(ino, WRITE), house.open(ino, WRITE));
+        house.append(first, 1, b"1");
         // The kernel's idea of the end may be old, never too small.
-        house.write(second, 9, b"2");
-        house.write(first, 3, b"3");
+        house.append(second, 9, b"2");
+        house.append(first, 3, b"3");
         assert_eq!(house.content("log"), "0123");
     }
 
     #[test]
-    fn a_page_of_a_mapping_goes_to_its_place_through_any_handle() {
+    fn what_is_to_go_inside_a_file_goes_there() {
         let house = House::new();
         let ino = house.file("log", b"0123");
-        let fh = house.open(ino, APPEND);
-        house.write(fh, 1, b"x");
-        assert_eq!(house.content("log"), "0x23");
+        let fh = house.open(ino, WRITE);
+        house.append(fh, 1, b"x");
+        house.ok(house.vfs.write_page(fh, 2, b"y"));
+        assert_eq!(house.content("log"), "0xy3");
     }
 
     #[test]

@@ -55,8 +55,6 @@ impl Drop for Hold {
 pub(super) struct FileHandle {
     /// What it holds.
     pub hold: Hold,
-    /// `O_APPEND`.
-    pub append: bool,
     /// `O_SYNC` or `O_DSYNC`.
     pub sync: bool,
 }

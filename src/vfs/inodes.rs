@@ -174,6 +174,29 @@ impl Inodes {
         true
     }
 
+    /// The stored version could not be queued though the last writer is gone.
+    pub(super) fn still_held_back(&self, ino: Ino) {
+        self.table.lock().used.entry(ino).or_default().held_back = true;
+    }
+
+    /// Files that nobody writes to any more and that were not settled for all that: with
+    /// the content, where that is not stored.
+    pub(super) fn left_behind(&self) -> Vec<(Ino, Option<Arc<StagedFile>>)> {
+        let table = self.table.lock();
+        let closed = table.used.iter().filter(|(_, inode)| inode.writers == 0);
+        closed
+            .filter_map(|(&ino, inode)| {
+                let unsaved = inode.content.clone().filter(|content| content.is_dirty());
+                (unsaved.is_some() || inode.held_back).then_some((ino, unsaved))
+            })
+            .collect()
+    }
+
+    /// What is to be done for an inode that nobody writes to.
+    pub(super) fn let_go(&self, ino: Ino) -> Left {
+        self.change(ino, |_| ())
+    }
+
     /// Files with something unsent that have been open for writing for `long` at `now`. For
     /// each the time begins anew.
     pub(super) fn open_for(&self, long: Duration, now: Instant) -> Vec<(Ino, Arc<StagedFile>)> {

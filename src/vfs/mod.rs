@@ -244,7 +244,8 @@ impl Vfs {
             Left::Nothing => {}
             Left::Due => {
                 if let Err(e) = self.queue(ino) {
-                    tracing::error!(%ino, error = ?e, "closed file not queued, next start will");
+                    self.inner.inodes.still_held_back(ino);
+                    tracing::error!(%ino, error = ?e, "closed file not queued, tried again later");
                 }
             }
             Left::Orphan => match self.clear(ino) {

@@ -1,7 +1,7 @@
 //! How what was written gets into the database.
 //!
-//! Closing a file (each `close` of each duplicate: `flush`) seals its content as
-//! a version and stores that, its size and times, and the intent to send it, in one
+//! Closing a file that was open for writing (each `close` of each duplicate: `flush`) seals
+//! its content as a version and stores that, its size and times, and the intent to send it, in one
 //! transaction. After that the process may be killed. For `fsync` the bytes go to the
 //! disk first and the transaction is one that survives a power cut.
 
@@ -67,7 +67,7 @@ impl Vfs {
     /// A descriptor of this handle was closed.
     pub fn flush(&self, fh: Fh) -> Answer<()> {
         match self.inner.handles.file(fh) {
-            Ok(handle) if handle.hold.content.is_dirty() => {
+            Ok(handle) if closes_a_version(&handle.hold) => {
                 let vfs = self.clone();
                 // Bytes that replace others go to the disk first.
                 self.blocking(move || vfs.save(&handle.hold))
@@ -128,7 +128,7 @@ impl Vfs {
             Ok(handle) => handle,
             Err(e) => return Answer::Now(Err(e)),
         };
-        if !handle.hold.content.is_dirty() {
+        if !closes_a_version(&handle.hold) {
             return Answer::Now(Ok(()));
         }
         // Pages of a mapping were written after the last close.
@@ -143,7 +143,7 @@ impl Vfs {
     }
 
     /// Saves everything that is unsaved, also of files that are still open: before the
-    /// process ends in good order, and after room was made on a full disk.
+    /// process ends in good order.
     ///
     /// # Errors
     /// The last failure; the other files were saved all the same.
@@ -156,6 +156,18 @@ impl Vfs {
             }
         }
         outcome
+    }
+
+    /// Stores and queues what the end of a file's last writer could not: to be called now and
+    /// then, since a full disk may have room again. Blocks for the disk.
+    pub fn catch_up(&self) {
+        for (ino, unsaved) in self.inner.inodes.left_behind() {
+            match unsaved.map(|content| self.save_open(&content)) {
+                Some(Ok(())) => tracing::info!(%ino, "closed file saved"),
+                Some(Err(e)) => tracing::error!(%ino, error = ?e, "closed file still not saved"),
+                None => self.settle(ino, self.inner.inodes.let_go(ino)),
+            }
+        }
     }
 
     /// Stores what was written since the last save, so that it survives the
@@ -230,6 +242,12 @@ impl Vfs {
     }
 }
 
+/// Whether a close of this handle is the end of a version. That of a reader is none: what a
+/// writer has half written is not for the next process.
+fn closes_a_version(hold: &Hold) -> bool {
+    hold.access.writes() && hold.content.is_dirty()
+}
+
 /// What a save stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Saved {
@@ -262,8 +280,8 @@ mod tests {
     use crate::tree::ROOT;
     use crate::tree::journal::Task;
     use crate::tree::listing::Listing;
-    use crate::vfs::SyncScope;
-    use crate::vfs::testing::{BOTH, House, READ, WRITE};
+    use crate::vfs::testing::{ANN, BOTH, House, READ, WRITE};
+    use crate::vfs::{OpenFlags, SetAttr, SyncScope};
 
     fn due(house: &House, ino: Ino, later: std::time::Duration) -> bool {
         let at = Time::now().after(later);
@@ -325,6 +343,34 @@ mod tests {
     }
 
     #[test]
+    fn a_readers_close_does_not_store_what_a_writer_has_half_written() {
+        let mut house = House::new();
+        let ino = house.remote("film", b"old version").ino;
+        let writer = house.open(ino, BOTH);
+        house.write(writer, 0, b"half");
+        let reader = house.open(ino, READ);
+        assert_eq!(house.read(reader), "halfversion");
+        house.close(reader);
+        assert!(house.node("film").pending.is_empty());
+        house.next_process();
+        assert_eq!(house.content("film"), "old version");
+    }
+
+    #[test]
+    fn who_cuts_a_file_is_a_writer() {
+        let mut house = House::new();
+        let ino = house.file("a", b"content");
+        let cut = OpenFlags {
+            truncate: true,
+            ..READ
+        };
+        let fh = house.open(ino, cut);
+        house.ok(house.vfs.flush(fh));
+        house.next_process();
+        assert_eq!(house.content("a"), "");
+    }
+
+    #[test]
     fn closing_an_unchanged_file_stores_nothing() {
         let house = House::new();
         let ino = house.remote("film", b"bytes").ino;
@@ -343,6 +389,16 @@ mod tests {
         let (ino, fh) = house.create("a");
         house.write(fh, 0, b"x");
         let before = house.attr(ino);
+        house.close(fh);
+        assert_eq!(house.attr(ino), before);
+        // So it is if something was set after the last write, as `cp -p` does.
+        let fh = house.open(ino, WRITE);
+        house.write(fh, 0, b"y");
+        let mode = SetAttr {
+            perm: Some(0o600),
+            ..SetAttr::default()
+        };
+        let before = house.ok(house.vfs.setattr(ino, Some(fh), mode, ANN));
         house.close(fh);
         assert_eq!(house.attr(ino), before);
     }
@@ -395,6 +451,49 @@ mod tests {
         house.next_process();
         assert_eq!(house.content("a"), "a");
         assert_eq!(house.content("b"), "b");
+    }
+
+    #[test]
+    fn what_a_close_could_not_store_is_stored_once_that_goes() {
+        let mut house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"x");
+        house.refuse("INSERT ON staged");
+        assert_eq!(house.error(house.vfs.flush(fh)), ErrorKind::Io);
+        house.ok(house.vfs.release(fh));
+        house.vfs.catch_up();
+        assert_eq!(house.content("a"), "x", "in memory");
+        house.accept();
+        house.vfs.catch_up();
+        assert!(due(&house, ino, DELAY));
+        assert!(!house.vfs.is_dirty(ino));
+        house.next_process();
+        assert_eq!(house.content("a"), "x");
+    }
+
+    #[test]
+    fn what_could_not_be_queued_is_queued_once_that_goes() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        house.write(fh, 0, b"x");
+        house.ok(house.vfs.flush(fh));
+        house.refuse("UPDATE ON attempt");
+        house.ok(house.vfs.release(fh));
+        house.vfs.catch_up();
+        assert!(!due(&house, ino, DELAY));
+        house.accept();
+        house.vfs.catch_up();
+        assert!(due(&house, ino, DELAY));
+    }
+
+    #[test]
+    fn what_is_open_is_not_caught_up_with() {
+        let mut house = House::new();
+        let (_, fh) = house.create("a");
+        house.write(fh, 0, b"half");
+        house.vfs.catch_up();
+        house.next_process();
+        assert_eq!(house.content("a"), "");
     }
 
     #[test]

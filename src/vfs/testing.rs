@@ -26,10 +26,6 @@ pub const ANN: Caller = Caller {
 pub const READ: OpenFlags = flags(OpenAccess::Read);
 pub const WRITE: OpenFlags = flags(OpenAccess::Write);
 pub const BOTH: OpenFlags = flags(OpenAccess::ReadWrite);
-pub const APPEND: OpenFlags = OpenFlags {
-    append: true,
-    ..flags(OpenAccess::Write)
-};
 pub const CUT: OpenFlags = OpenFlags {
     truncate: true,
     ..flags(OpenAccess::Write)
@@ -38,7 +34,6 @@ pub const CUT: OpenFlags = OpenFlags {
 const fn flags(access: OpenAccess) -> OpenFlags {
     OpenFlags {
         access,
-        append: false,
         truncate: false,
         exclusive: false,
         sync: false,
@@ -121,6 +116,25 @@ impl House {
             .path()
             .join("staging")
             .join(format!("{number}.data"))
+    }
+
+    /// From now on the database refuses this, as in `INSERT ON staged`.
+    pub fn refuse(&self, what: &str) {
+        self.sql(&format!(
+            "CREATE TRIGGER refused BEFORE {what} BEGIN SELECT RAISE(FAIL, 'refused'); END"
+        ));
+    }
+
+    /// Ends what [`House::refuse`] began.
+    pub fn accept(&self) {
+        self.sql("DROP TRIGGER refused");
+    }
+
+    fn sql(&self, statement: &str) {
+        let run = |tx: &rusqlite::Transaction<'_>| -> Result<_, crate::store::StoreError> {
+            Ok(tx.execute_batch(statement)?)
+        };
+        self.store.write(run).unwrap();
     }
 
     pub fn list(&self, folder: Ino, listing: Listing) {
@@ -214,6 +228,11 @@ impl House {
 
     pub fn write(&self, fh: Fh, offset: u64, data: &[u8]) {
         let written = self.ok(self.vfs.write(fh, offset, data));
+        assert_eq!(written as usize, data.len());
+    }
+
+    pub fn append(&self, fh: Fh, end: u64, data: &[u8]) {
+        let written = self.ok(self.vfs.append(fh, end, data));
         assert_eq!(written as usize, data.len());
     }
 

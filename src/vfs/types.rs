@@ -168,8 +168,6 @@ impl OpenAccess {
 pub struct OpenFlags {
     /// Reading, writing or both.
     pub access: OpenAccess,
-    /// `O_APPEND`: each write goes to the end as it is then.
-    pub append: bool,
     /// `O_TRUNC`: empty the file first.
     pub truncate: bool,
     /// `O_EXCL`: with `create`, fail if the name exists.

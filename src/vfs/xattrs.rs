@@ -1,7 +1,10 @@
 //! Extended attributes: the user's own, and those in which the mount tells what
 //! it knows.
 //!
-//! `user.1fichier.*` are read-only and listed only where they have a value.
+//! `user.1fichier.*` are read-only, and answer to their name alone. They are not listed: what is
+//! listed is copied to other disks, where it is not true, and removed here by who makes a
+//! copy equal to its source.
+//!
 //! `id`, `url` and `whirlpool` are those of the content that is seen: a file
 //! with newer content than the service's has none until it was sent.
 
@@ -104,20 +107,13 @@ impl Vfs {
         value.ok_or_else(|| ErrorKind::NoData.into())
     }
 
-    /// The names of all extended attributes, each closed by a NUL.
+    /// The names of the user's extended attributes, each closed by a NUL.
     pub fn listxattr(&self, ino: Ino) -> Answer<Bytes> {
         self.xattr_names(ino).into()
     }
 
     fn xattr_names(&self, ino: Ino) -> Result<Bytes, Error> {
-        let node = self.node(ino)?;
         let mut names = Vec::new();
-        for which in Virtual::ALL {
-            if self.virtual_value(&node, which)?.is_some() {
-                names.extend_from_slice(which.name().as_bytes());
-                names.push(0);
-            }
-        }
         for name in self.tree().xattrs(ino)? {
             names.extend_from_slice(name.as_bytes());
             names.push(0);
@@ -174,7 +170,8 @@ impl Vfs {
         self.check_writable()?;
         match namespace(name)? {
             Namespace::User => Ok(()),
-            Namespace::Ours(_) => Err(ErrorKind::NotPermitted.into()),
+            // `cp` and `mv` take that for what a file system may lack.
+            Namespace::Ours(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
 
@@ -282,9 +279,12 @@ mod tests {
         let url = get("user.1fichier.url").unwrap();
         assert_eq!(url, format!("https://1fichier.com/?{id}"));
         assert_eq!(get("user.1fichier.state").unwrap(), "clean");
-        let names = house.ok(house.vfs.listxattr(node.ino));
-        let listed = "user.1fichier.id\0user.1fichier.state\0user.1fichier.url\0";
-        assert_eq!(names, listed, "no checksum is known");
+        // Who copies what is listed would copy words that are true of this file alone, and
+        // remove here what its source lacks.
+        let own = OsStr::new("user.note");
+        house.ok(house.vfs.setxattr(node.ino, own, b"v", XattrMode::Set, ANN));
+        let listed = house.ok(house.vfs.listxattr(node.ino));
+        assert_eq!(listed, "user.note\0");
 
         let fh = house.open(node.ino, WRITE);
         house.write(fh, 0, b"B");
@@ -304,6 +304,8 @@ mod tests {
         let set = house
             .vfs
             .setxattr(node.ino, name, b"x", XattrMode::Set, ANN);
-        assert_eq!(house.error(set), ErrorKind::NotPermitted);
+        assert_eq!(house.error(set), ErrorKind::Unsupported);
+        let remove = house.vfs.removexattr(node.ino, name, ANN);
+        assert_eq!(house.error(remove), ErrorKind::Unsupported);
     }
 }

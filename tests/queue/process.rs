@@ -16,7 +16,7 @@ use fichierfs::tree::refresh::Refresher;
 use fichierfs::tree::{ROOT, Tree};
 use fichierfs::upload::{self, UploadOptions, Uploader};
 use fichierfs::vfs::{
-    self, Answer, Caller, Error, OpenAccess, OpenFlags, RenameMode, Vfs, VfsOptions,
+    self, Answer, Caller, Error, Fill, OpenAccess, OpenFlags, RenameMode, Vfs, VfsOptions,
 };
 use tokio::runtime::Handle;
 
@@ -32,7 +32,6 @@ pub const ANN: Caller = Caller {
 /// For reading and writing, from nothing.
 pub const BOTH: OpenFlags = OpenFlags {
     access: OpenAccess::ReadWrite,
-    append: false,
     truncate: true,
     exclusive: false,
     sync: false,
@@ -159,6 +158,28 @@ impl Process {
     /// The workers look at the journal.
     pub fn wake(&self) {
         self.uploader.wake_handle().notify_one();
+    }
+
+    /// The names in a folder, sorted.
+    pub async fn names(&self, folder: Ino) -> Vec<String> {
+        let fh = wait(self.vfs.opendir(folder)).await.unwrap();
+        let (mut names, mut at) = (Vec::new(), 0);
+        loop {
+            let from = at;
+            let mut take = |entry: vfs::DirEntry<'_>| {
+                names.push(entry.name.to_str().unwrap().to_owned());
+                at = entry.next;
+                Fill::Added
+            };
+            self.vfs.readdir(fh, from, &mut take).unwrap();
+            if at == from {
+                break;
+            }
+        }
+        wait(self.vfs.releasedir(fh)).await.unwrap();
+        names.retain(|name| name != "." && name != "..");
+        names.sort();
+        names
     }
 
     /// It ends with what it has in memory, as far as that can be within another process.

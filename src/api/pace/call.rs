@@ -185,6 +185,23 @@ impl Class {
     }
 }
 
+/// The class of a call that waits, and what it has become by waiting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Standing {
+    /// Whose call it is.
+    pub class: Class,
+    /// How it is treated for its turn.
+    pub aged: Class,
+}
+
+impl Standing {
+    /// After a wait.
+    pub(super) fn after(class: Class, waited: Duration) -> Standing {
+        let aged = class.aged(waited);
+        Standing { class, aged }
+    }
+}
+
 /// Who asks and until when it is of use: a call that the pace cannot let go
 /// before the deadline is refused at once.
 #[derive(Clone, Copy, Debug)]

@@ -26,6 +26,15 @@ pub(super) struct Locked<'a> {
     _lock: File,
 }
 
+/// How long a state is to last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Keep {
+    /// As long as the machine runs.
+    Awake,
+    /// Whatever happens.
+    OverPowerCuts,
+}
+
 impl StateFile {
     pub fn new(path: &Path) -> StateFile {
         let mut lock = path.as_os_str().to_owned();
@@ -88,9 +97,9 @@ impl Locked<'_> {
         }
     }
 
-    /// Replaces the state. Not synced: what a power cut may lose of it, a
-    /// reboot takes longer than.
-    pub fn save(&self, state: &State) -> io::Result<()> {
+    /// Replaces the state. What a power cut may take of it, a reboot takes longer than, but
+    /// for what `keep` says: that is on the disk when this returns.
+    pub fn save(&self, state: &State, keep: Keep) -> io::Result<()> {
         let mut next = self.file.path.as_os_str().to_owned();
         next.push(".new");
         let next = PathBuf::from(next);
@@ -101,8 +110,15 @@ impl Locked<'_> {
             .mode(0o600)
             .open(&next)?;
         file.write_all(&serde_json::to_vec(state)?)?;
+        if keep == Keep::OverPowerCuts {
+            file.sync_all()?;
+        }
         drop(file);
-        std::fs::rename(&next, &self.file.path)
+        std::fs::rename(&next, &self.file.path)?;
+        match self.file.path.parent() {
+            Some(folder) if keep == Keep::OverPowerCuts => File::open(folder)?.sync_all(),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -117,8 +133,10 @@ mod tests {
         let locked = file.lock().unwrap();
         assert!(locked.load().unwrap().is_none());
         let state = State::begin(42);
-        locked.save(&state).unwrap();
-        assert_eq!(locked.load().unwrap(), Some(state));
+        for keep in [Keep::Awake, Keep::OverPowerCuts] {
+            locked.save(&state, keep).unwrap();
+            assert_eq!(locked.load().unwrap().as_ref(), Some(&state));
+        }
         std::fs::write(&file.path, b"{\"seen\":").unwrap();
         assert!(locked.load().unwrap().is_none());
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::call::Standing;
 use super::state::{Lock, Micros, Recent, State};
 use super::{Call, Class, Script, Subject};
 use crate::api::limits::Limits;
@@ -154,7 +155,7 @@ pub(super) fn decide(
     state: &State,
     limits: &Limits,
     call: &Call,
-    class: Class,
+    standing: Standing,
     key: Option<&str>,
     in_flight: usize,
 ) -> Decision {
@@ -182,11 +183,16 @@ pub(super) fn decide(
     if call.may_fail() {
         let failed = state.failing.len();
         let window = micros(limits.failing_window);
-        if failed >= limits.failing_calls {
+        // By whose call it is: having waited for long does not open the reserve.
+        let budget = match standing.class {
+            Class::Interactive => limits.failing_calls,
+            _ => limits.failing_calls.saturating_sub(limits.failing_reserve),
+        };
+        if failed >= budget {
             // The one whose end brings the number below the budget.
-            let free = state.failing.get(failed - limits.failing_calls);
+            let free = state.failing.get(failed - budget);
             not_before(free.map_or(now, |at| at + window), Why::FailingCalls);
-        } else if failed > 0 && failed + in_flight >= limits.failing_calls {
+        } else if failed > 0 && failed + in_flight >= budget {
             // Those on their way may all fail: wait for an answer.
             not_before(now + gap(limits.rate), Why::FailingCalls);
         }
@@ -213,7 +219,7 @@ pub(super) fn decide(
         if let Some(rate) = kind.and_then(|kind| kind.rate) {
             not_before(last + gap(limits.rate * rate), Why::Gap(kind_name));
         }
-        if kind_name == Script::FolderLs && class >= Class::Refresh {
+        if kind_name == Script::FolderLs && standing.aged >= Class::Refresh {
             not_before(
                 last + micros(limits.background_listing_gap),
                 Why::Gap(kind_name),
@@ -223,7 +229,7 @@ pub(super) fn decide(
             not_before(last + micros(limits.file_info_gap), Why::Gap(kind_name));
         }
     }
-    let need = 1.0 + class.reserve() - state.tokens;
+    let need = 1.0 + standing.aged.reserve() - state.tokens;
     if need > 1e-9 {
         let wait = need / (limits.rate * state.rate) * 1e6;
         not_before(now + wait.ceil() as Micros, Why::Rate);

@@ -110,7 +110,28 @@ impl Default for State {
     }
 }
 
+/// What of a state outlasts a power cut: what a reboot does not take longer than.
+#[derive(PartialEq, Debug)]
+pub(super) struct Lasting {
+    locks: Vec<(Option<Script>, Micros)>,
+    failing: Vec<Micros>,
+    refused_key: Option<String>,
+}
+
 impl State {
+    /// What of it must outlast a power cut.
+    pub fn lasting(&self) -> Lasting {
+        let address = self.address.iter().map(|lock| (None, lock.until));
+        let kinds = self.kinds.iter();
+        let kinds =
+            kinds.filter_map(|(script, kind)| Some((Some(*script), kind.lock.as_ref()?.until)));
+        Lasting {
+            locks: address.chain(kinds).collect(),
+            failing: self.failing.clone(),
+            refused_key: self.refused_key.clone(),
+        }
+    }
+
     /// A beginning with nothing known, at a time.
     pub fn begin(now: Micros) -> State {
         State {
@@ -166,6 +187,35 @@ mod tests {
         state.folders.insert(42, 4);
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
+    }
+
+    #[test]
+    fn locks_failing_calls_and_a_refused_key_are_to_outlast_a_power_cut() {
+        let lock = || Lock {
+            since: 1,
+            until: 9,
+            trial: None,
+        };
+        type Change = fn(&mut State, Lock);
+        let changes: [(bool, Change); 7] = [
+            (true, |state, lock| state.address = Some(lock)),
+            (true, |state, lock| {
+                state.kinds.entry(Script::Token).or_default().lock = Some(lock);
+            }),
+            (true, |state, _| state.failing.push(7)),
+            (true, |state, _| state.refused_key = Some("key".to_owned())),
+            (false, |state, _| state.tokens = 1.0),
+            (false, |state, _| {
+                state.kinds.entry(Script::Token).or_default().last = Some(3);
+            }),
+            (false, |state, _| state.seen = 10),
+        ];
+        for (index, (lasts, change)) in changes.into_iter().enumerate() {
+            let mut state = State::begin(5);
+            let before = state.lasting();
+            change(&mut state, lock());
+            assert_eq!(state.lasting() != before, lasts, "{index}");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 
-use super::file::StateFile;
+use super::call::Standing;
+use super::file::{Keep, StateFile};
 use super::rules::{self, Decision, Report, Why};
 use super::state::{Micros, State};
 use super::{ApiError, Call, Class, PaceStatus, Permit, Said, timestamp};
@@ -105,6 +106,7 @@ impl Worker {
             }
         }
         .unwrap_or_else(|| State::begin(now));
+        let lasting = state.lasting();
         rules::advance(&mut state, &self.limits, now);
 
         let mut asked = Vec::new();
@@ -137,7 +139,11 @@ impl Worker {
         }
         let sleep = self.grant_all(&mut state, now);
 
-        let saved = locked.and_then(|locked| locked.save(&state));
+        let keep = match self.unsaved || state.lasting() != lasting {
+            true => Keep::OverPowerCuts,
+            false => Keep::Awake,
+        };
+        let saved = locked.and_then(|locked| locked.save(&state, keep));
         if let Err(error) = &saved
             && !self.unsaved
         {
@@ -168,14 +174,12 @@ impl Worker {
         // Calls before this one that wait for nothing but the rate.
         let mut ahead = 0_u32;
         for mut waiter in waiters {
-            let class = waiter
-                .class
-                .aged(here.saturating_duration_since(waiter.since));
+            let waited = here.saturating_duration_since(waiter.since);
             let decision = rules::decide(
                 state,
                 &self.limits,
                 &waiter.permit.call,
-                class,
+                Standing::after(waiter.class, waited),
                 waiter.permit.key.as_deref(),
                 self.in_flight,
             );

@@ -3,10 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Result;
-use super::circles::{Circles, holders, successor};
+use super::circles::{Circles, holders};
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::tree::Tree;
 use crate::tree::attempts::WHILE_OPEN;
+use crate::tree::names;
 use crate::tree::node::{Kind, Node, Remote, RemoteFolder, RemotePlace};
 use crate::tree::removals::{self, Removal};
 use crate::tree::rows::{self, int};
@@ -100,11 +101,7 @@ impl Tree {
                     Step::HeldUp => tasks.extend(circles.open(node.ino)?),
                 }
             }
-            for removal in removals::due(c, now, limit)? {
-                if removal_is_free(c, &removal)? {
-                    tasks.push(Task::Remove(removal));
-                }
-            }
+            tasks.extend(removals::due(c, now, limit)?.into_iter().map(Task::Remove));
             tasks.truncate(limit);
             Ok(tasks)
         })
@@ -169,7 +166,7 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
         return Ok(Step::Waits);
     };
     let ino = node.ino;
-    let at = next_place(node, wanted);
+    let at = next_place(node, wanted.clone());
     if awaits(node) && !holders(c, node, &at)?.is_empty() {
         return Ok(Step::HeldUp);
     }
@@ -197,6 +194,20 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
         }) => (Object::Folder(*id), place),
         Remote::Folder(_) | Remote::None => return Ok(Step::Waits),
     };
+    if there.folder != at.folder && awaits(node) && is_taken(c, node, &at)? {
+        // A folder that stays has its name where it goes: it gets the new one, or a passing
+        // one, before.
+        let here = RemotePlace {
+            folder: there.folder,
+            name: wanted.name,
+        };
+        let free = !is_taken(c, node, &here)? && holders(c, node, &here)?.is_empty();
+        let name = match free {
+            true => here.name,
+            false => names::moving(&there.name, ino),
+        };
+        return Ok(Step::Do(Task::Rename { ino, object, name }));
+    }
     Ok(Step::Do(if there.folder == at.folder {
         Task::Rename {
             ino,
@@ -210,6 +221,18 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
             to: at.folder,
         }
     }))
+}
+
+/// Whether the service has another folder at this place.
+fn is_taken(c: &Connection, node: &Node, place: &RemotePlace) -> Result<bool> {
+    Ok(c.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM node
+             WHERE rparent = ?1 AND rname = ?2 AND parent IS NOT NULL AND ino <> ?3 AND kind = 1)",
+    )?
+    .query_row(
+        params![int(place.folder.0), place.name, int(node.ino.0)],
+        |row| row.get(0),
+    )?)
 }
 
 /// Whether the next step of a node asks for a name that must be free: two files of one
@@ -248,25 +271,4 @@ fn copying(c: &Connection, ino: Ino) -> rusqlite::Result<Copying> {
         Some((vain, false)) if vain < COPIES_IN_VAIN => Copying::Alone,
         Some(_) => Copying::Never,
     })
-}
-
-/// Whether nothing that must come first is left.
-fn removal_is_free(c: &Connection, removal: &Removal) -> Result<bool> {
-    if successor(c, removal.after)?.is_some() {
-        return Ok(false);
-    }
-    if removal.kind != Kind::Folder {
-        return Ok(true);
-    }
-    let Ok(id) = removal.rid.parse::<u64>() else {
-        return Ok(true);
-    };
-    let occupied: bool = c
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM node WHERE rparent = ?1 AND parent IS NOT NULL)
-                 OR EXISTS (SELECT 1 FROM removal WHERE rparent = ?1)
-                 OR EXISTS (SELECT 1 FROM attempt WHERE folder = ?1 AND node IS NOT NULL)",
-        )?
-        .query_row([int(id)], |row| row.get(0))?;
-    Ok(!occupied)
 }

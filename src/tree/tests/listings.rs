@@ -327,3 +327,48 @@ fn what_we_remove_is_not_taken_for_what_we_sent() {
     bench.pass(10_000);
     assert!(bench.tree.may_be_new(&id, bench.now).unwrap());
 }
+
+#[test]
+fn an_answer_that_lacks_what_it_counts_is_believed_the_second_time() {
+    let mut bench = Bench::new();
+    let all = || vec![file(1, "a", 1), file(2, "b", 1)];
+    bench.list(ROOT, listing(vec![folder(7, "d")], all()));
+    let short = || Listing {
+        lacks: Lacks {
+            files: true,
+            folders: false,
+        },
+        ..listing(vec![folder(7, "d")], vec![file(1, "a", 1)])
+    };
+    bench.pass(60);
+    bench.list(ROOT, short());
+    assert_eq!(bench.names(ROOT), ["a", "b", "d"]);
+    bench.list(ROOT, listing(vec![folder(7, "d")], all()));
+    bench.list(ROOT, short());
+    assert_eq!(bench.names(ROOT), ["a", "b", "d"]);
+    bench.list(ROOT, short());
+    assert_eq!(bench.names(ROOT), ["a", "d"]);
+
+    // Without a list of folders, what else it shows is believed.
+    let without = |extent| Listing {
+        extent,
+        lacks: Lacks {
+            files: false,
+            folders: true,
+        },
+        ..listing(vec![], vec![file(3, "c", 1)])
+    };
+    bench.list(ROOT, without(Extent::Whole));
+    assert_eq!(bench.names(ROOT), ["c", "d"]);
+    bench.list(ROOT, without(Extent::Whole));
+    assert_eq!(bench.names(ROOT), ["c"]);
+    bench.list(ROOT, without(Extent::Whole));
+    let whole = matches!(bench.get(ROOT, "c").known, Known::Never);
+    assert!(whole && bench.tree.node(ROOT).unwrap().unwrap().known.is_complete());
+    // In one that was cut off nothing is ever believed of them.
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    for _ in 0..3 {
+        bench.list(ROOT, without(Extent::FilesCut));
+    }
+    assert_eq!(bench.names(ROOT), ["c", "d"]);
+}

@@ -10,8 +10,9 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::changes::{NewNode, Over, Ownership};
+use super::clock::Clock;
 use super::journal::{self, Object, Task, Underway, Way};
-use super::listing::{Extent, ListedFile, ListedFolder, Listing};
+use super::listing::{Extent, Lacks, ListedFile, ListedFolder, Listing};
 use super::node::{Known, Node, ROOT};
 use super::{Change, Lookup, RemoteFile, RemotePlace, Tree, TreeError, attributes};
 use crate::ids::{FileId, FolderId, Ino, Time};

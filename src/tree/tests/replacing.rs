@@ -132,3 +132,30 @@ fn a_new_name_is_a_new_try() {
     bench.rename((ROOT, "bad"), (ROOT, "good")).unwrap();
     assert_eq!(bench.todo(), ["make 0/good"]);
 }
+
+#[test]
+fn removals_that_wait_do_not_keep_one_that_can_be_done_from_its_turn() {
+    let bench = Bench::new();
+    let names = ["a", "b", "c", "other"];
+    let files = names.iter().zip(1..).map(|(name, n)| file(n, name, 3));
+    bench.list(ROOT, listing(vec![folder(7, "d")], files.collect()));
+    let d = bench.get(ROOT, "d").ino;
+    bench.list(d, listing(vec![], vec![file(9, "pinned", 1)]));
+    for name in &names[..3] {
+        let new = bench.write(ROOT, "tmp", 4);
+        bench.rename((ROOT, "tmp"), (ROOT, name)).unwrap();
+        let parked = |tx: &rusqlite::Transaction<'_>| -> Result<(), TreeError> {
+            Ok(journal::content_due(tx, new.ino, journal::WHILE_OPEN)?)
+        };
+        bench.tree.store.write(parked).unwrap();
+    }
+    bench
+        .tree
+        .unlink(ROOT, OsStr::new("other"), bench.now)
+        .unwrap();
+    let tasks = bench.tree.ready(bench.now, 2, &|_| false).unwrap();
+    let [Task::Remove(removal)] = &tasks[..] else {
+        panic!("{tasks:?}");
+    };
+    assert_eq!(removal.rid, "file4");
+}

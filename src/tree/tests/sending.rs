@@ -277,3 +277,38 @@ fn what_takes_the_place_of_a_file_of_the_service_is_sent_whatever_its_name() {
     assert_eq!(bench.tree.backlog().unwrap().uploads, 1);
     assert!(!bench.todo().iter().any(|task| task.starts_with("remove")));
 }
+
+#[test]
+fn what_was_noted_by_a_clock_that_was_ahead_follows_it_when_it_is_put_back() {
+    let mut bench = Bench::new();
+    let right = bench.now;
+    bench.pass(3 * 3600);
+    let mut clock = Clock::open(bench.tree.clone()).unwrap();
+    clock.look(bench.now).unwrap();
+    bench.list(ROOT, listing(vec![], vec![file(1, "old", 1)]));
+    let a = bench.write(ROOT, "a", 5);
+    let soon = bench.now.after(Duration::from_secs(5));
+    bench.tree.postpone(a.ino, soon, "no").unwrap();
+    let open = bench.write(ROOT, "open", 5);
+    let hold = |tx: &rusqlite::Transaction<'_>| -> Result<(), TreeError> {
+        Ok(journal::content_due(tx, open.ino, journal::WHILE_OPEN)?)
+    };
+    bench.tree.store.write(hold).unwrap();
+    let b = bench.write(ROOT, "b", 6);
+    bench.sent(b.ino, 2, 0, "b", 6);
+
+    // By the next process, as it may be.
+    drop(clock);
+    let mut clock = Clock::open(bench.tree.clone()).unwrap();
+    bench.now = right;
+    assert_eq!(clock.look(right).unwrap(), Duration::from_secs(3 * 3600));
+    assert!(bench.todo().is_empty());
+    bench.pass(6);
+    assert_eq!(clock.look(bench.now).unwrap(), Duration::ZERO);
+    assert_eq!(bench.todo(), ["send 0/a 5"]);
+    let listed = bench.tree.node(ROOT).unwrap().unwrap().known.at().unwrap();
+    assert!(listed <= bench.now);
+    // What we did passes for fresh as long as ever.
+    bench.pass(LAG.as_secs());
+    assert!(!bench.tree.is_ahead(b.ino, bench.now).unwrap());
+}

@@ -112,8 +112,10 @@ fn what_the_mount_tells_is_true_and_cannot_be_set() {
     }
     // Nothing is said of a content that the service does not have.
     fs::write(&path, "changed").unwrap();
-    let none = r#"! getfattr -d "$P" 2>/dev/null | grep -E 'whirlpool|url|1fichier.id'"#;
-    shell::script(&world, none, &[("P", &path)]).unwrap_or_else(|e| panic!("{e}"));
+    for name in ["id", "url", "whirlpool"] {
+        let none = format!(r#"! getfattr -n user.1fichier.{name} "$P""#);
+        shell::script(&world, &none, &[("P", &path)]).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
     mounted.unmount();
 }
 

@@ -1,7 +1,7 @@
 //! Content: versions, handles, holes.
 
 use crate::harness::{Mounted, World, errno, eventually, names, sample, shell, text, tree};
-use nix::fcntl::{FallocateFlags, fallocate};
+use nix::fcntl::{FallocateFlags, FcntlArg, OFlag, fallocate, fcntl};
 use nix::unistd::{Whence, lseek, truncate};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -160,6 +160,31 @@ fn appends_by_two_handles_do_not_overwrite_each_other() {
     let count = |line: &str| lines.lines().filter(|found| *found == line).count();
     assert_eq!((count("111"), count("222")), (500, 500));
     assert_eq!(lines.len(), 4_000);
+}
+
+#[test]
+fn an_open_file_can_begin_and_cease_to_append() {
+    let world = World::new();
+    let mounted = world.mount();
+    let path = mounted.join("file");
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .unwrap();
+    let set = |flags| fcntl(&file, FcntlArg::F_SETFL(flags)).unwrap();
+    file.write_all_at(b"abc", 0).unwrap();
+    set(OFlag::empty());
+    file.write_all_at(b"Z", 5).unwrap();
+    assert_eq!(text(&path), "abc\0\0Z");
+    set(OFlag::O_APPEND);
+    file.write_all_at(b"end", 0).unwrap();
+    assert_eq!(text(&path), "abc\0\0Zend");
+    drop(file);
+    mounted.drain();
+    tree::assert_account_is(&world, mounted.path());
+    mounted.unmount();
+    world.assert_well_behaved();
 }
 
 /// Where the file has data, as the system tells it.

@@ -314,5 +314,15 @@ pub const OURS: &str = r#"
     test "$(wc -c < "$W/digest")" = 128
     getfattr --only-values -n user.1fichier.url large | grep -q '/?[0-9a-z]*$'
     test "$(getfattr --only-values -n user.1fichier.state large)" = clean
-    getfattr -d large | grep -q 'user.1fichier.id='
+    test "$(getfattr --only-values -n user.1fichier.id large | wc -c)" = 20
+    # Neither way do they travel with what is copied, and no copy fails for them.
+    test -z "$(getfattr -d -m - large)"
+    mkdir "$W/plain"
+    setfattr -n user.note -v "to be kept" large
+    cp large "$W/plain/large"
+    setfattr -n user.note -v "newer" "$W/plain/large"
+    rsync -aX "$W/plain/" .
+    test "$(getfattr --only-values -n user.note large)" = newer
+    rsync -aX large "$W/back"
+    test "$(getfattr -d -m - "$W/back" | grep -c '^user')" = 1
 "#;

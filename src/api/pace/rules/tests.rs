@@ -32,7 +32,14 @@ impl World {
 
     fn ask(&mut self, call: Call, class: Class) -> Decision {
         advance(&mut self.state, &self.limits, self.now);
-        decide(&self.state, &self.limits, &call, class, Some("key"), 0)
+        decide(
+            &self.state,
+            &self.limits,
+            &call,
+            fresh(class),
+            Some("key"),
+            0,
+        )
     }
 
     /// Makes a call that must be allowed now.
@@ -70,6 +77,11 @@ impl World {
             _ => None,
         }
     }
+}
+
+/// It has not waited.
+fn fresh(class: Class) -> Standing {
+    Standing::after(class, Duration::ZERO)
 }
 
 fn folder(id: u64) -> Call {
@@ -339,6 +351,29 @@ fn failing_calls_use_up_a_budget() {
 }
 
 #[test]
+fn a_part_of_the_budget_is_left_to_system_calls_however_long_others_waited() {
+    let mut world = World::new();
+    world.wait(HOUR);
+    for _ in 0..3 {
+        let sent = world.call(token());
+        world.answer(token(), sent, Verdict::Answered, 404);
+        world.wait(MINUTE);
+    }
+    advance(&mut world.state, &world.limits, world.now);
+    let ask = |class, waited| {
+        let standing = Standing::after(class, waited);
+        decide(&world.state, &world.limits, &token(), standing, None, 0)
+    };
+    for class in [Class::Upload, Class::Refresh, Class::Background] {
+        let waits = ask(class, Duration::from_secs(60));
+        let until = START + HOUR + HOUR;
+        let why = Why::FailingCalls;
+        assert_eq!(waits, Decision::Wait { until, why }, "{class:?}");
+    }
+    assert_eq!(ask(Class::Interactive, Duration::ZERO), Decision::Go);
+}
+
+#[test]
 fn calls_on_their_way_count_against_what_is_left_of_the_budget() {
     let mut world = World::new();
     world.wait(HOUR);
@@ -351,7 +386,7 @@ fn calls_on_their_way_count_against_what_is_left_of_the_budget() {
             &world.state,
             &world.limits,
             &token(),
-            Class::Interactive,
+            fresh(Class::Interactive),
             None,
             in_flight,
         )
@@ -377,7 +412,7 @@ fn a_refused_key_stops_all_calls_with_it_and_no_other() {
         &world.state,
         &world.limits,
         &node(),
-        Class::Interactive,
+        fresh(Class::Interactive),
         Some("new"),
         0,
     );
