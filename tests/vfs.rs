@@ -125,7 +125,7 @@ impl World {
 async fn wait<T>(answer: Answer<T>) -> Result<T, Error> {
     match answer {
         Answer::Now(result) => result,
-        Answer::Later(future) => future.await,
+        Answer::Later(future) | Answer::Disk(future) => future.await,
     }
 }
 

@@ -5,6 +5,7 @@
 //! and in bounded time, also when the operation panics: a thread of the session
 //! that dies would leave its requests, and in the end the mount, hanging.
 
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -73,16 +74,20 @@ impl Bridge {
             Ok(Answer::Later(future)) => {
                 let deadline = self.deadline(class);
                 self.runtime.spawn(async move {
-                    let guarded = AssertUnwindSafe(future).catch_unwind();
-                    let result = match tokio::time::timeout(deadline, guarded).await {
-                        Ok(Ok(result)) => result,
-                        Ok(Err(_)) => Err(panicked(name)),
+                    let result = match tokio::time::timeout(deadline, caught(name, future)).await {
+                        Ok(result) => result,
                         Err(_) => Err(Error::new(
                             ErrorKind::TimedOut,
                             format!("no result within {} s", deadline.as_secs()),
                         )),
                     };
                     finish(name, reply, shape, result);
+                });
+            }
+            // As with any file system: a slow disk is no failure.
+            Ok(Answer::Disk(future)) => {
+                self.runtime.spawn(async move {
+                    finish(name, reply, shape, caught(name, future).await);
                 });
             }
             Err(error) => finish(name, reply, shape, Err(error)),
@@ -102,6 +107,15 @@ pub(super) fn guarded<R>(name: &'static str, call: impl FnOnce() -> R) -> Result
     // Unwind safe: a lock that was held is released (parking_lot does not
     // poison), and the state behind it changes in whole steps only.
     catch_unwind(AssertUnwindSafe(call)).map_err(|_| panicked(name))
+}
+
+/// The same for what is waited for.
+async fn caught<T>(
+    name: &'static str,
+    future: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let outcome = AssertUnwindSafe(future).catch_unwind().await;
+    outcome.unwrap_or_else(|_| Err(panicked(name)))
 }
 
 fn panicked(name: &'static str) -> Error {
@@ -354,6 +368,21 @@ mod tests {
             (metadata, data),
             (Err(libc::ETIMEDOUT), Err(libc::ETIMEDOUT))
         );
+    }
+
+    #[tokio::test]
+    async fn our_own_disk_takes_the_time_that_it_takes() {
+        let deadlines = Deadlines {
+            metadata: Duration::ZERO,
+            data: Duration::ZERO,
+        };
+        let call = || {
+            Answer::disk(async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Ok(9)
+            })
+        };
+        assert_eq!(heard(deadlines, Class::Data, call).await, Ok(9));
     }
 
     #[tokio::test]

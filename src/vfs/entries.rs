@@ -203,7 +203,7 @@ impl Vfs {
         let vfs = self.clone();
         let done = self.blocking(move || before.carry_out(&vfs));
         let vfs = self.clone();
-        Answer::later(async move {
+        Answer::disk(async move {
             done.wait().await?;
             vfs.listing(rename).wait().await
         })

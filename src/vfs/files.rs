@@ -166,10 +166,7 @@ impl Vfs {
             Ok(handle) => handle,
             Err(e) => return Answer::Now(Err(e)),
         };
-        let allowed = self
-            .check_writable()
-            .and_then(|()| self.check_account(data.len() as u64));
-        if let Err(e) = allowed {
+        if let Err(e) = self.check_growth_of_account(data.len() as u64) {
             return Answer::Now(Err(e));
         }
         let written = match self.write_now(&handle, place, data, Within::Budget) {
@@ -190,7 +187,7 @@ impl Vfs {
         match written {
             Answer::Now(Ok(written)) => vfs.sync(handle).map(move |()| written),
             Answer::Now(Err(e)) => Answer::Now(Err(e)),
-            later => Answer::later(async move {
+            later => Answer::disk(async move {
                 let written = later.wait().await?;
                 vfs.sync(handle).map(move |()| written).wait().await
             }),
@@ -261,6 +258,15 @@ impl Vfs {
             Err(e) => return Answer::Now(Err(e)),
         };
         let content = handle.hold.content.clone();
+        let more = match mode {
+            AllocateMode::Extend | AllocateMode::Zero => {
+                offset.saturating_add(len).saturating_sub(content.size())
+            }
+            _ => 0,
+        };
+        if let Err(e) = self.check_growth_of_account(more) {
+            return Answer::Now(Err(e));
+        }
         self.when_there_is_room(&content, len, move |vfs, within| {
             vfs.allocate(&handle, offset, len, mode, within)
         })
@@ -324,6 +330,13 @@ impl Vfs {
             (Err(e), _) | (_, Err(e)) => return Answer::Now(Err(e)),
         };
         let content = target.hold.content.clone();
+        let left = source.hold.content.size().saturating_sub(offset_in);
+        let more = offset_out
+            .saturating_add(len.min(left))
+            .saturating_sub(content.size());
+        if let Err(e) = self.check_growth_of_account(more) {
+            return Answer::Now(Err(e));
+        }
         // Whatever is taken beyond the budget is little, and so is what must fit it.
         self.when_there_is_room(&content, 1, move |vfs, within| {
             let len = match within {

@@ -12,6 +12,7 @@ use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::handles::FileHandle;
 use super::types::{Answer, DirFh, Fh, SyncScope};
+use super::wait::within;
 use crate::ids::Ino;
 use crate::tree::FileState;
 
@@ -31,7 +32,7 @@ const GLANCES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(
 impl Vfs {
     /// Brings a file to the disk and, where that is wanted, to the service.
     ///
-    /// The wait for the service ends with the deadline of this call, as [`ErrorKind::TimedOut`]:
+    /// The wait for the service ends with the deadline for data, as [`ErrorKind::TimedOut`]:
     /// nothing is wrong then, the file is on this machine's disk and is being sent, and
     /// who calls again goes on waiting. [`ErrorKind::Io`] means that it failed for good.
     pub fn fsync(&self, fh: Fh, _scope: SyncScope) -> Answer<()> {
@@ -47,13 +48,14 @@ impl Vfs {
 
     fn sync_to_the_service(&self, handle: Arc<FileHandle>) -> Answer<()> {
         let vfs = self.clone();
-        Answer::later(async move {
+        Answer::disk(async move {
             let ino = handle.hold.ino;
             vfs.sync(handle.clone()).wait().await?;
             // Though it is open.
             vfs.tree().flush(ino)?;
             vfs.wake();
-            vfs.until(|| vfs.is_there(ino)).await
+            let sent = vfs.until(|| vfs.is_there(ino));
+            within(vfs.options().data_deadline, sent).await
         })
     }
 
@@ -75,10 +77,11 @@ impl Vfs {
             return stored;
         }
         let vfs = self.clone();
-        Answer::later(async move {
+        Answer::disk(async move {
             stored.wait().await?;
-            vfs.until(|| Ok(vfs.is_there(folder)? && vfs.tree().waiting_in(folder)? == 0))
-                .await
+            let sent =
+                vfs.until(|| Ok(vfs.is_there(folder)? && vfs.tree().waiting_in(folder)? == 0));
+            within(vfs.options().data_deadline, sent).await
         })
     }
 
@@ -94,7 +97,7 @@ impl Vfs {
         }
     }
 
-    /// Waits; whoever answers the call bounds it.
+    /// Waits; whoever calls it bounds it.
     async fn until(&self, done: impl Fn() -> Result<bool, Error>) -> Result<(), Error> {
         let [mut pause, longest] = GLANCES;
         while !done()? {

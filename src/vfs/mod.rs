@@ -19,8 +19,8 @@
 //! - [`wait`]: what to do where the tree says "not known".
 //!
 //! Every operation is an [`Answer`]: `Now` if memory or the database can give
-//! it, `Later` only where the service (or, for `fsync`, the disk) is waited
-//! for. Permission bits are the kernel's business (`default_permissions`).
+//! it, `Later` only where the service is waited for, `Disk` where a sync of our own disk
+//! is. Permission bits are the kernel's business (`default_permissions`).
 //!
 //! Only `fuse` calls this room, and `daemon` builds it. Nothing of HTTP and
 //! nothing of FUSE's ABI is known here.

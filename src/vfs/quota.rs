@@ -63,6 +63,13 @@ impl Vfs {
         told.map(|told| told.with_changes(staging.growth(), staging.usage().staged))
     }
 
+    /// Refuses what lets a file grow by `more` bytes where no changes are taken or the
+    /// account has no room.
+    pub(super) fn check_growth_of_account(&self, more: u64) -> Result<(), Error> {
+        self.check_writable()?;
+        self.check_account(more)
+    }
+
     /// Refuses content that could never be sent: uploads are forbidden, or the account
     /// has no room for `more` bytes. A wrong refusal is worse than an upload that waits,
     /// so old figures refuse nothing: newer ones are asked for.
@@ -97,6 +104,7 @@ mod tests {
 
     use super::*;
     use crate::tree::ROOT;
+    use crate::vfs::AllocateMode;
     use crate::vfs::testing::{ANN, BOTH, House, READ, WRITE};
 
     fn figures(free: u64) -> AccountFigures {
@@ -216,5 +224,27 @@ mod tests {
         assert_eq!(house.error(made), ErrorKind::ReadOnly);
         house.close(fh);
         assert_eq!(house.content("a"), "kept");
+    }
+
+    #[test]
+    fn no_way_of_growing_goes_around_the_account_or_the_end_of_the_mount() {
+        let house = House::new();
+        let source = house.open(house.remote("film", &[1; 100]).ino, READ);
+        let (_, fh) = house.create("a");
+        house.write(fh, 0, b"x");
+        let extend = |len| house.vfs.fallocate(fh, 0, len, AllocateMode::Extend);
+        let punch = || house.vfs.fallocate(fh, 0, 1, AllocateMode::PunchHole);
+        let copy = |len| house.vfs.copy_file_range(source, 0, fh, 0, len);
+        house.vfs.set_account(figures(50), Duration::ZERO);
+        assert_eq!(house.error(extend(100)), ErrorKind::Quota);
+        assert_eq!(house.error(copy(100)), ErrorKind::Quota);
+        house.ok(extend(20));
+        house.ok(punch());
+        assert_eq!(house.ok(copy(20)), 20);
+        house.vfs.refuse_changes();
+        for refused in [extend(1), punch()] {
+            assert_eq!(house.error(refused), ErrorKind::ReadOnly);
+        }
+        assert_eq!(house.error(copy(1)), ErrorKind::ReadOnly);
     }
 }

@@ -114,7 +114,7 @@ impl Vfs {
         &self,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Answer<T> {
-        Answer::later(async move {
+        Answer::disk(async move {
             tokio::task::spawn_blocking(work)
                 .await
                 .map_err(|e| Error::from_source(ErrorKind::Io, "a task of ours", e))?

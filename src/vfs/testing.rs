@@ -202,7 +202,7 @@ impl House {
     pub fn wait<T>(&self, answer: Answer<T>) -> Result<T, Error> {
         match answer {
             Answer::Now(result) => result,
-            Answer::Later(future) => self.runtime.block_on(future),
+            Answer::Later(future) | Answer::Disk(future) => self.runtime.block_on(future),
         }
     }
 

@@ -20,8 +20,11 @@ use crate::ids::Ino;
 pub enum Answer<T> {
     /// Answered from memory or the local store.
     Now(Result<T, Error>),
-    /// Something must be waited for: the service, a slow disk, room in staging.
+    /// Something must be waited for: the service, room in staging.
     Later(BoxFuture<'static, Result<T, Error>>),
+    /// Our own disk is waited for, which takes as long as it takes; what else is waited for
+    /// has a bound of its own.
+    Disk(BoxFuture<'static, Result<T, Error>>),
 }
 
 impl<T> Answer<T> {
@@ -30,11 +33,16 @@ impl<T> Answer<T> {
         Answer::Later(Box::pin(future))
     }
 
+    /// An answer that our own disk has to give.
+    pub fn disk(future: impl Future<Output = Result<T, Error>> + Send + 'static) -> Answer<T> {
+        Answer::Disk(Box::pin(future))
+    }
+
     /// The answer, when it is there.
     pub(super) async fn wait(self) -> Result<T, Error> {
         match self {
             Answer::Now(result) => result,
-            Answer::Later(future) => future.await,
+            Answer::Later(future) | Answer::Disk(future) => future.await,
         }
     }
 
@@ -46,6 +54,7 @@ impl<T> Answer<T> {
         match self {
             Answer::Now(result) => Answer::Now(result.map(f)),
             Answer::Later(future) => Answer::Later(future.map(move |result| result.map(f)).boxed()),
+            Answer::Disk(future) => Answer::Disk(future.map(move |result| result.map(f)).boxed()),
         }
     }
 }

@@ -221,7 +221,7 @@ pub async fn write(vfs: &Vfs, parent: Ino, name: &str, content: &[u8]) {
 pub async fn wait<T>(answer: Answer<T>) -> Result<T, Error> {
     match answer {
         Answer::Now(result) => result,
-        Answer::Later(future) => future.await,
+        Answer::Later(future) | Answer::Disk(future) => future.await,
     }
 }
 
