@@ -240,7 +240,7 @@ fn what_the_line_cannot_carry_in_four_hours_is_said_and_not_begun() {
     let world = World::with(hurried());
     let mounted = world.mount_with("a", &["--write-back", "0s"]);
     // What the line gives is known once something was sent.
-    fs::write(mounted.join("first"), sample::bytes(1, 500_000)).unwrap();
+    fs::write(mounted.join("first"), sample::bytes(1, 2 * MIB)).unwrap();
     mounted.drain();
     let sent = world.report().uploads;
     let long = File::create(mounted.join("long")).unwrap();

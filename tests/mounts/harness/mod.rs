@@ -22,9 +22,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before it counts as hanging. No test depends on how
-/// fast something is, only on its coming to an end.
+/// fast something is, only on its coming to an end. A node that is gone is asked for the result
+/// of an upload for two hours, which are two minutes here.
 pub fn patience() -> Duration {
-    let usual = Duration::from_secs(120);
+    let usual = Duration::from_secs(240);
     match f64::from(world::SCALE) / world::speed() {
         slower if slower > 1.0 => usual.mul_f64(slower),
         _ => usual,
