@@ -392,7 +392,12 @@ impl Merge<'_> {
             parent: self.folder.ino,
             name,
         };
-        self.tell_entry(&place);
+        // What the kernel can have kept of a new name is that it does not exist, and of a folder
+        // never listed it has not even that. The news would cost a file that was opened
+        // meanwhile its pages.
+        if self.folder.known != Known::Never {
+            self.tell_entry(&place);
+        }
         rows::insert(
             self.tx,
             &Node {

@@ -62,6 +62,18 @@ fn a_listing_cut_off_removes_nothing_and_leaves_names_unknown() {
 }
 
 #[test]
+fn a_first_listing_is_no_news() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    let (a, b) = (file(1, "a", 1), file(2, "b", 1));
+    assert_eq!(bench.list(d, listing(vec![], vec![a.clone()])), []);
+    bench.pass(60);
+    let changes = bench.list(d, listing(vec![], vec![a, b]));
+    assert!(matches!(&changes[..], [Change::Entry { name, .. }] if name == "b"));
+}
+
+#[test]
 fn an_empty_answer_after_a_full_one_is_believed_the_second_time() {
     let mut bench = Bench::new();
     bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));
