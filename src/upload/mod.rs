@@ -233,6 +233,11 @@ impl Uploader {
 
 impl Context {
     /// When to try again after the `attempts`-th failure.
+    /// How often an intent was tried.
+    fn attempts(&self, ino: Ino) -> Result<u32, UploadError> {
+        Ok(self.tree.queued(ino)?.map_or(0, |queued| queued.attempts))
+    }
+
     fn later(&self, attempts: u32) -> Time {
         Time::now().after(self.scaled(failure::back_off(attempts)))
     }

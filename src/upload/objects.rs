@@ -108,7 +108,7 @@ impl Context {
         if !self.tree.node(ino)?.is_some_and(|node| node.pending.make) {
             return Ok(());
         }
-        let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+        let attempts = self.attempts(ino)?;
         let text = format!("{e}. {}", e.advice());
         if self.refusals.add(ino, attempts, 1) <= self.options.refusal_tries {
             let later = match e {
@@ -316,7 +316,7 @@ impl Context {
             if !hopeless && self.take_detour(ino).await? {
                 continue;
             }
-            let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+            let attempts = self.attempts(ino)?;
             // Which one is not known is found out in smaller company.
             let company = if unknown { inos.len() / 2 } else { inos.len() };
             let times = self.refusals.add(ino, attempts, company);
@@ -494,7 +494,7 @@ impl Context {
         e: &ApiError,
     ) -> Result<(), UploadError> {
         let text = format!("{e}. {}", e.advice());
-        let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+        let attempts = self.attempts(ino)?;
         let tries = match e {
             // Words that nobody knows: it may be trouble that passes.
             ApiError::Refused(_) => self.options.unclear_tries,

@@ -447,7 +447,7 @@ impl Context {
     fn refused_in_company(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
         tracing::info!(files = inos.len(), "will be sent in smaller requests: {e}");
         for &ino in inos {
-            let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+            let attempts = self.attempts(ino)?;
             self.refusals.add(ino, attempts, inos.len() / 2);
             self.tree
                 .postpone(ino, self.later(attempts + 1), &e.to_string())?;
@@ -459,7 +459,7 @@ impl Context {
     /// wrong with the file, so it is tried for as long as that takes.
     fn not_readable_now(&self, ino: Ino, why: &str) -> Result<(), UploadError> {
         let text = format!("its unchanged part cannot be fetched: {why}");
-        let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+        let attempts = self.attempts(ino)?;
         tracing::info!(path = %self.path(ino), "will be tried again: {text}");
         Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
     }
@@ -468,7 +468,7 @@ impl Context {
     /// be in trouble for a while, and then left to the user.
     fn unreadable(&self, ino: Ino, why: &str) -> Result<(), UploadError> {
         let text = format!("its content cannot be read: {why}");
-        let attempts = self.tree.queued(ino)?.map_or(0, |q| q.attempts);
+        let attempts = self.attempts(ino)?;
         tracing::error!(path = %self.path(ino), attempts, "{text}");
         if self.refusals.add(ino, attempts, MAX_FILES) > self.options.refusal_tries {
             Ok(self.tree.park(ino, &text)?)

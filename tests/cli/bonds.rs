@@ -21,6 +21,14 @@ fn with_two_accounts() -> (User, [String; 2]) {
     (user, keys)
 }
 
+/// As if the state had been made with another key of the account.
+fn it_was_another_key(user: &User) {
+    let database = user.path(".local/share/fichierfs/default/fichierfs.db");
+    let database = rusqlite::Connection::open(database).unwrap();
+    let changed = "UPDATE setting SET value = '0' WHERE key = 'key_print'";
+    assert_eq!(database.execute(changed, []).unwrap(), 1);
+}
+
 #[test]
 fn a_state_that_was_used_with_a_key_is_not_used_with_that_of_another_account() {
     let (user, [key, other]) = with_two_accounts();
@@ -62,12 +70,7 @@ fn a_new_key_is_known_by_what_it_shows_where_the_account_was_never_told() {
     user.uploads_stall();
     std::fs::write(user.path("mnt/b.txt"), "mine").unwrap();
     assert_eq!(user.run(&["unmount", "--no-wait"]).code, 3);
-    // As if it had been another key of this account.
-    let database = user.path(".local/share/fichierfs/default/fichierfs.db");
-    let database = rusqlite::Connection::open(database).unwrap();
-    let changed = "UPDATE setting SET value = '0' WHERE key = 'key_print'";
-    assert_eq!(database.execute(changed, []).unwrap(), 1);
-    drop(database);
+    it_was_another_key(&user);
 
     user.simulator.faults().clear();
     user.mount();
@@ -83,11 +86,7 @@ fn a_new_key_of_an_empty_account_is_taken_on_its_owners_word() {
     user.uploads_stall();
     std::fs::write(user.path("mnt/b.txt"), "mine").unwrap();
     assert_eq!(user.run(&["unmount", "--no-wait"]).code, 3);
-    let database = user.path(".local/share/fichierfs/default/fichierfs.db");
-    let database = rusqlite::Connection::open(database).unwrap();
-    let changed = "UPDATE setting SET value = '0' WHERE key = 'key_print'";
-    assert_eq!(database.execute(changed, []).unwrap(), 1);
-    drop(database);
+    it_was_another_key(&user);
 
     user.simulator.faults().clear();
     let mount = ["mount", "--background", "mnt"];

@@ -22,6 +22,21 @@ async fn simulator() -> Simulator {
     .unwrap()
 }
 
+/// Fails if the client did anything that it must not.
+fn assert_well_behaved(sim: &Simulator) {
+    let report = sim.report();
+    assert_eq!(report.violation_count(), 0, "{:?}", report.violations);
+}
+
+/// One upload stands still for a minute after its first bytes.
+fn next_upload_stalls(sim: &Simulator) {
+    let slow = FaultKind::Stall {
+        after_bytes: 1000,
+        seconds: 60.0,
+    };
+    sim.faults().add(Fault::new("upload", slow));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_whose_upload_was_cut_by_the_end_of_the_process_arrives_once() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
@@ -44,12 +59,7 @@ async fn a_link_whose_upload_was_cut_by_the_end_of_the_process_arrives_once() {
     assert_eq!(sim.account().file_paths(), ["l.rclonelink"]);
     let content = sim.account().content("l.rclonelink").unwrap();
     assert_eq!(content, b"../there");
-    assert_eq!(
-        sim.report().violation_count(),
-        0,
-        "{:?}",
-        sim.report().violations
-    );
+    assert_well_behaved(&sim);
     second.uploader.stop().await;
 }
 
@@ -75,12 +85,7 @@ async fn what_is_sent_to_a_folder_that_somebody_removes_is_found_and_put_back() 
     paths.sort();
     assert_eq!(paths, ["d/note", "other"]);
     assert_eq!(sim.account().content("d/note").unwrap(), b"kept");
-    assert_eq!(
-        sim.report().violation_count(),
-        0,
-        "{:?}",
-        sim.report().violations
-    );
+    assert_well_behaved(&sim);
     process.uploader.stop().await;
 }
 
@@ -149,12 +154,7 @@ async fn what_was_sent_to_a_folder_too_large_for_a_listing_is_found_there() {
             .collect();
         ours.sort();
         assert_eq!(ours, ["d/a", "d/b", "d/c"]);
-        assert_eq!(
-            sim.report().violation_count(),
-            0,
-            "{:?}",
-            sim.report().violations
-        );
+        assert_well_behaved(&sim);
         process.uploader.stop().await;
     }
 }
@@ -164,11 +164,7 @@ async fn what_was_sent_to_a_folder_too_large_for_a_listing_is_found_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_put_in_the_place_of_a_file_that_was_removed_here_stays() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
-    let slow = FaultKind::Stall {
-        after_bytes: 1000,
-        seconds: 60.0,
-    };
-    sim.faults().add(Fault::new("upload", slow));
+    next_upload_stalls(&sim);
     let first = Process::start(&sim, dir.path());
     first.list(ROOT).await;
     first.write(ROOT, "note", &[1; 500_000]).await;
@@ -192,11 +188,7 @@ async fn what_somebody_else_put_in_the_place_of_a_file_that_was_removed_here_sta
 #[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_sent_meanwhile_is_not_taken_for_ours() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
-    let slow = FaultKind::Stall {
-        after_bytes: 1000,
-        seconds: 60.0,
-    };
-    sim.faults().add(Fault::new("upload", slow));
+    next_upload_stalls(&sim);
     let first = Process::start(&sim, dir.path());
     first.list(ROOT).await;
     first.write(ROOT, "note", &[1; 500_000]).await;
@@ -215,11 +207,7 @@ async fn what_somebody_else_sent_meanwhile_is_not_taken_for_ours() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_had_arrived_when_the_process_ended_is_known_by_its_checksum() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
-    let slow = FaultKind::Stall {
-        after_bytes: 1000,
-        seconds: 60.0,
-    };
-    sim.faults().add(Fault::new("upload", slow));
+    next_upload_stalls(&sim);
     sim.faults()
         .add(Fault::new("end.pl", FaultKind::EmptyLinks));
     let first = Process::start(&sim, dir.path());

@@ -15,7 +15,7 @@ use fichierfs::sim::{
 };
 use fichierfs::tree::ROOT;
 use fichierfs::vfs::{
-    Entry, Error, ErrorKind, Fh, OpenAccess, OpenFlags, RenameMode, SetAttr, SyncScope,
+    Entry, Error, ErrorKind, Fh, OpenAccess, OpenFlags, Opened, RenameMode, SetAttr, SyncScope,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -442,14 +442,7 @@ impl Life<'_> {
         if from == to {
             return;
         }
-        let read_only = OpenFlags {
-            access: OpenAccess::Read,
-            truncate: false,
-            ..BOTH
-        };
-        let opened = wait(self.process().vfs.open(ino, read_only, ANN))
-            .await
-            .unwrap();
+        let opened = self.open_to_read(ino).await;
         if let Some(handle) = self.create(to).await {
             let bytes = self.files[source].now.clone();
             let len = bytes.len() as u64;
@@ -543,15 +536,19 @@ impl Life<'_> {
         found
     }
 
-    async fn content(&self, ino: Ino) -> Vec<u8> {
+    async fn open_to_read(&self, ino: Ino) -> Opened {
         let read_only = OpenFlags {
             access: OpenAccess::Read,
             truncate: false,
             ..BOTH
         };
-        let opened = wait(self.process().vfs.open(ino, read_only, ANN))
+        wait(self.process().vfs.open(ino, read_only, ANN))
             .await
-            .unwrap();
+            .unwrap()
+    }
+
+    async fn content(&self, ino: Ino) -> Vec<u8> {
+        let opened = self.open_to_read(ino).await;
         let content = self.read(opened.fh).await;
         wait(self.process().vfs.release(opened.fh)).await.unwrap();
         content

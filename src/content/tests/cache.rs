@@ -127,11 +127,7 @@ fn a_block_that_was_never_written_is_fetched_whatever_the_row_says() {
     house.settle(&content);
     content.save();
     drop(content);
-    let only = std::fs::read_dir(house.cache()).unwrap().next();
-    let disk = File::options()
-        .write(true)
-        .open(only.unwrap().unwrap().path())
-        .unwrap();
+    let disk = house.only_cache_file();
     let len = disk.metadata().unwrap().len();
     disk.set_len(0).unwrap();
     disk.set_len(len).unwrap();

@@ -4,12 +4,7 @@ use super::*;
 
 /// Changes a bit of the only cache file.
 fn spoil(house: &House, at: u64) {
-    let only = std::fs::read_dir(house.cache()).unwrap().next();
-    let disk = File::options()
-        .read(true)
-        .write(true)
-        .open(only.unwrap().unwrap().path())
-        .unwrap();
+    let disk = house.only_cache_file();
     let mut byte = [0];
     disk.read_exact_at(&mut byte, at).unwrap();
     disk.write_all_at(&[byte[0] ^ 1], at).unwrap();
@@ -70,11 +65,8 @@ fn bytes_that_differ_from_the_checksum_are_fetched_once_more_and_then_never_give
     let film = with_checksum("film0", MIB + 3);
     assert_eq!(verify(&film), Verdict::Sound);
     assert_eq!(house.requests().len(), 1);
-    let only = std::fs::read_dir(house.cache()).unwrap().next();
-    let disk = File::options()
-        .write(true)
-        .open(only.unwrap().unwrap().path());
-    disk.unwrap().write_all_at(&[0; 64], 5000).unwrap();
+    let disk = house.only_cache_file();
+    disk.write_all_at(&[0; 64], 5000).unwrap();
     assert_eq!(verify(&film), Verdict::Sound);
     assert!(house.requests().len() > 1);
     assert!(house.read(&content, &film, 0..film.size).unwrap() == expect(&film, 0..film.size));

@@ -204,6 +204,13 @@ impl House {
         self.dir.path().join("cache")
     }
 
+    /// The only file of the cache, to be spoilt.
+    fn only_cache_file(&self) -> File {
+        let only = std::fs::read_dir(self.cache()).unwrap().next();
+        let path = only.unwrap().unwrap().path();
+        File::options().read(true).write(true).open(path).unwrap()
+    }
+
     fn open(&self) -> Content {
         self.open_with("db")
     }
