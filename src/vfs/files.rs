@@ -1,4 +1,4 @@
-//! The content of files: opening, reading, writing, cutting, copying.
+//! The content of files: opening, reading, writing, cutting.
 //!
 //! Opening never waits: the first read fetches, the first write begins a
 //! version. All handles of an inode share one content, so what one wrote the
@@ -12,12 +12,12 @@ use super::Vfs;
 use super::attr::check_open_to_changes;
 use super::error::{Error, ErrorKind};
 use super::handles::{FileHandle, Hold};
-use super::pressure::{Fault, TRICKLE, portion};
-use super::types::{AllocateMode, Answer, Caller, Fh, OpenAccess, OpenFlags, Opened, SeekTo};
+use super::pressure::{Fault, portion};
+use super::types::{Answer, Caller, Fh, OpenAccess, OpenFlags, Opened};
 use super::wait::within;
 use crate::content::RemoteFile;
 use crate::ids::{Ino, Time};
-use crate::staging::{Grow, Read, StagedFile, StagingError, Within};
+use crate::staging::{Read, StagedFile, StagingError, Within};
 use crate::tree::attributes::AttributeChange;
 use crate::tree::{Kind, Node};
 
@@ -250,128 +250,6 @@ impl Vfs {
         self.inner.inodes.written(hold.ino, now);
         Ok(hold.content.truncate(size)?)
     }
-
-    /// Reserves, clears or punches a range.
-    pub fn fallocate(&self, fh: Fh, offset: u64, len: u64, mode: AllocateMode) -> Answer<()> {
-        let handle = match self.inner.handles.writable(fh) {
-            Ok(handle) => handle,
-            Err(e) => return Answer::Now(Err(e)),
-        };
-        let content = handle.hold.content.clone();
-        let more = match mode {
-            AllocateMode::Extend | AllocateMode::Zero => {
-                offset.saturating_add(len).saturating_sub(content.size())
-            }
-            _ => 0,
-        };
-        if let Err(e) = self.check_growth_of_account(more) {
-            return Answer::Now(Err(e));
-        }
-        self.when_there_is_room(&content, len, move |vfs, within| {
-            vfs.allocate(&handle, offset, len, mode, within)
-        })
-    }
-
-    fn allocate(
-        &self,
-        handle: &FileHandle,
-        offset: u64,
-        len: u64,
-        mode: AllocateMode,
-        within: Within,
-    ) -> Result<(), Fault> {
-        let Hold { ino, content, .. } = &handle.hold;
-        if len == 0 {
-            return Err(Error::from(ErrorKind::Invalid).into());
-        }
-        let end = end_of(offset, len)?;
-        if matches!(mode, AllocateMode::Extend | AllocateMode::Zero) {
-            self.check_growth(content, end)?;
-        }
-        if mode != AllocateMode::KeepSize {
-            self.inner.inodes.written(*ino, Time::now());
-        }
-        let range = offset..end;
-        match mode {
-            AllocateMode::KeepSize => content.allocate(range, Grow::KeepSize, within)?,
-            AllocateMode::Extend => content.allocate(range, Grow::Size, within)?,
-            AllocateMode::PunchHole => content.punch(range)?,
-            AllocateMode::ZeroKeepSize => content.zero(range, Grow::KeepSize)?,
-            AllocateMode::Zero => content.zero(range, Grow::Size)?,
-        }
-        Ok(())
-    }
-
-    /// The next data or hole at or after `offset`.
-    pub fn lseek(&self, fh: Fh, offset: u64, to: SeekTo) -> Answer<u64> {
-        let found = self.inner.handles.file(fh).and_then(|handle| {
-            let content = &handle.hold.content;
-            let found = match to {
-                SeekTo::Data => content.seek_data(offset),
-                SeekTo::Hole => content.seek_hole(offset),
-            };
-            found.ok_or_else(|| ErrorKind::NoSeek.into())
-        });
-        found.into()
-    }
-
-    /// Copies between two files; what the service has is referred to, not fetched.
-    pub fn copy_file_range(
-        &self,
-        fh_in: Fh,
-        offset_in: u64,
-        fh_out: Fh,
-        offset_out: u64,
-        len: u64,
-    ) -> Answer<u64> {
-        let handles = &self.inner.handles;
-        let (source, target) = match (handles.file(fh_in), handles.writable(fh_out)) {
-            (Ok(source), Ok(target)) => (source, target),
-            (Err(e), _) | (_, Err(e)) => return Answer::Now(Err(e)),
-        };
-        let content = target.hold.content.clone();
-        let left = source.hold.content.size().saturating_sub(offset_in);
-        let more = offset_out
-            .saturating_add(len.min(left))
-            .saturating_sub(content.size());
-        if let Err(e) = self.check_growth_of_account(more) {
-            return Answer::Now(Err(e));
-        }
-        // Whatever is taken beyond the budget is little, and so is what must fit it.
-        self.when_there_is_room(&content, 1, move |vfs, within| {
-            let len = match within {
-                Within::Budget => len,
-                Within::Anything => len.min(TRICKLE as u64),
-            };
-            vfs.copy(&source, offset_in, &target, offset_out, len, within)
-        })
-    }
-
-    fn copy(
-        &self,
-        source: &FileHandle,
-        offset_in: u64,
-        target: &FileHandle,
-        offset_out: u64,
-        len: u64,
-        within: Within,
-    ) -> Result<u64, Fault> {
-        let left = source.hold.content.size().saturating_sub(offset_in);
-        let len = len.min(left);
-        if len == 0 {
-            return Ok(0);
-        }
-        end_of(offset_out, len)?;
-        self.inner.inodes.written(target.hold.ino, Time::now());
-        let copied = target.hold.content.copy_from(
-            &source.hold.content,
-            offset_in,
-            offset_out,
-            len,
-            within,
-        )?;
-        Ok(copied)
-    }
 }
 
 /// Where the bytes of a write go.
@@ -383,7 +261,7 @@ enum Place {
 }
 
 /// The end of a range, if a file may be that long.
-fn end_of(offset: u64, len: u64) -> Result<u64, Error> {
+pub(super) fn end_of(offset: u64, len: u64) -> Result<u64, Error> {
     match offset.checked_add(len) {
         Some(end) if end <= MAX_FILE => Ok(end),
         _ => Err(ErrorKind::TooBig.into()),
@@ -394,7 +272,7 @@ fn end_of(offset: u64, len: u64) -> Result<u64, Error> {
 mod tests {
     use super::*;
     use crate::vfs::testing::{ANN, BOTH, CUT, House, READ, WRITE};
-    use crate::vfs::{RenameMode, SetAttr};
+    use crate::vfs::{AllocateMode, RenameMode, SetAttr};
 
     #[test]
     fn a_write_is_seen_by_every_handle_at_once() {
@@ -604,50 +482,6 @@ mod tests {
         let grow = house.vfs.fallocate(fh, MAX_FILE, 1, AllocateMode::Extend);
         assert_eq!(house.error(grow), ErrorKind::TooBig);
         assert_eq!(house.attr(ino).size, MAX_FILE);
-    }
-
-    #[test]
-    fn ranges_are_reserved_cleared_and_found() {
-        let house = House::new();
-        let (ino, fh) = house.create("a");
-        house.write(fh, 0, b"abcdef");
-        let allocate = |offset, len, mode| house.ok(house.vfs.fallocate(fh, offset, len, mode));
-        allocate(4, 10, AllocateMode::KeepSize);
-        assert_eq!(house.attr(ino).size, 6);
-        allocate(1, 2, AllocateMode::PunchHole);
-        assert_eq!(house.read(fh), "a\0\0def".as_bytes());
-        allocate(5, 5, AllocateMode::ZeroKeepSize);
-        assert_eq!(house.read(fh), "a\0\0de\0".as_bytes());
-        allocate(5, 3, AllocateMode::Zero);
-        assert_eq!(house.attr(ino).size, 8);
-        allocate(0, 10, AllocateMode::Extend);
-        assert_eq!(house.attr(ino).size, 10);
-        let seek = |offset, to| house.vfs.lseek(fh, offset, to);
-        assert_eq!(house.ok(seek(1, SeekTo::Data)), 3);
-        assert_eq!(house.ok(seek(0, SeekTo::Hole)), 1);
-        assert_eq!(house.error(seek(6, SeekTo::Data)), ErrorKind::NoSeek);
-        let nothing = house.vfs.fallocate(fh, 0, 0, AllocateMode::Extend);
-        assert_eq!(house.error(nothing), ErrorKind::Invalid);
-    }
-
-    #[test]
-    fn a_file_of_the_service_is_all_data() {
-        let house = House::new();
-        let fh = house.open(house.remote("film", b"bytes").ino, READ);
-        assert_eq!(house.ok(house.vfs.lseek(fh, 2, SeekTo::Data)), 2);
-        assert_eq!(house.ok(house.vfs.lseek(fh, 2, SeekTo::Hole)), 5);
-    }
-
-    #[test]
-    fn a_copy_reaches_to_the_end_of_its_source() {
-        let house = House::new();
-        let source = house.open(house.remote("film", b"0123456789").ino, READ);
-        let (_, target) = house.create("copy");
-        let copied = house.vfs.copy_file_range(source, 2, target, 1, 100);
-        assert_eq!(house.ok(copied), 8);
-        assert_eq!(house.read(target), "\x0023456789".as_bytes());
-        let beyond = house.vfs.copy_file_range(source, 10, target, 0, 1);
-        assert_eq!(house.ok(beyond), 0);
     }
 
     #[test]

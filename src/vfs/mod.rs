@@ -9,7 +9,8 @@
 //! - [`entries`]: names: look-up, create, unlink, rename.
 //! - [`attr`]: attributes: the tree's, under what memory knows better.
 //! - [`cancel`]: giving up what is queued.
-//! - [`files`]: content: open, read, write, cut, copy.
+//! - [`files`]: content: open, read, write, cut.
+//! - [`ranges`]: content: reserve, clear, look for data, copy.
 //! - [`pressure`]: what a writer meets where there is no room.
 //! - [`quota`]: what the account could not take is refused.
 //! - [`save`]: how a closed version gets into the database.
@@ -37,6 +38,7 @@ mod inodes;
 mod links;
 mod pressure;
 mod quota;
+mod ranges;
 mod save;
 #[cfg(test)]
 mod state_tests;

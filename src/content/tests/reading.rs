@@ -48,8 +48,9 @@ fn reads_end_at_the_end_of_the_file() {
 #[test]
 fn a_sequential_reader_costs_one_link_and_few_requests_and_each_byte_once() {
     let mut house = House::new();
-    // However slow the machine is, nobody is thought to have gone.
+    // However slow the machine is, nobody is thought to have gone, and no download to stand still.
     house.options.attention = Duration::from_secs(60);
+    house.options.hedge_after = Duration::from_secs(60);
     let content = house.open();
     let film = file("film0", 40 * MIB + 17);
     for at in (0..film.size).step_by(BLOCK_SIZE as usize) {
