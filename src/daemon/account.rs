@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
 
 use super::StartError;
 use super::lock;
@@ -13,7 +12,7 @@ use super::parts::Parts;
 use crate::api::{self, ApiError, Ask, Class, Offer};
 use crate::config::ApiKey;
 use crate::control::protocol::Account;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Store, StoreError, setting};
 use crate::vfs::AccountFigures;
 
 /// Figures younger than this are not asked for again.
@@ -63,37 +62,23 @@ pub(super) fn save(
 
 pub(super) fn put(store: &Store, rows: &[(&str, &str)]) -> Result<(), StoreError> {
     store.write(|tx| {
-        for (key, value) in rows {
-            tx.execute(
-                "INSERT INTO setting (key, value) VALUES (?1, ?2)
-                 ON CONFLICT (key) DO UPDATE SET value = ?2",
-                [key, value],
-            )?;
-        }
-        Ok::<_, StoreError>(())
+        rows.iter()
+            .try_for_each(|(key, value)| setting::put(tx, key, value))
     })
 }
 
 pub(super) fn remove(store: &Store, key: &str) -> Result<(), StoreError> {
-    store.write(|tx| {
-        tx.execute("DELETE FROM setting WHERE key = ?1", [key])?;
-        Ok::<_, StoreError>(())
-    })
+    store.write(|tx| setting::remove(tx, key))
 }
 
 pub(super) fn get(store: &Store, key: &str) -> Result<Option<String>, StoreError> {
-    store.read(|c| Ok::<_, StoreError>(read(c, key)?))
-}
-
-fn read(c: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
-    let query = "SELECT value FROM setting WHERE key = ?1";
-    c.query_row(query, [key], |row| row.get(0)).optional()
+    store.read(|c| setting::get(c, key))
 }
 
 /// Whose account the state in `state_dir` belongs to, if that is known. Changes nothing.
 pub fn owner(state_dir: &Path) -> Option<String> {
     let connection = store::look(&state_dir.join(super::DATABASE)).ok()?;
-    let text = read(&connection, KEY).ok()??;
+    let text = setting::get(&connection, KEY).ok()??;
     Some(serde_json::from_str::<Account>(&text).ok()?.email)
 }
 
@@ -101,7 +86,7 @@ pub fn owner(state_dir: &Path) -> Option<String> {
 /// `state_dir` is. Changes nothing.
 pub fn knows(state_dir: &Path, key: &ApiKey) -> bool {
     let known = store::look(&state_dir.join(super::DATABASE))
-        .and_then(|connection| Ok(read(&connection, OWNER_PRINT)?));
+        .and_then(|connection| setting::get(&connection, OWNER_PRINT));
     matches!(known, Ok(Some(print)) if print == key.print())
 }
 

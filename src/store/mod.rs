@@ -3,8 +3,8 @@
 //! maps.
 //!
 //! The room owns the connections, the schema and its migrations. It knows no
-//! table's meaning: each room keeps its own SQL in its `rows.rs` and passes
-//! through one of three doors:
+//! table's meaning, but for the two that rooms share ([`setting`], and what the service
+//! refused): each room keeps its own SQL in its `rows.rs` and passes through one of three doors:
 //!
 //! - [`Store::read`]: on one of a few read-only connections, in parallel;
 //! - [`Store::write`]: a transaction that, once it returned, survives the
@@ -21,6 +21,7 @@ mod check;
 mod error;
 mod refusals;
 mod schema;
+pub mod setting;
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;

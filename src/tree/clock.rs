@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::attempts::WHILE_OPEN;
 use super::{Tree, TreeError};
 use crate::ids::Time;
+use crate::store::setting;
 
 /// The row of the table `setting` with the latest time that was seen.
 const SEEN: &str = "clock";
@@ -70,21 +71,12 @@ impl Clock {
 }
 
 fn noted(c: &Connection) -> Result<Option<Time>, TreeError> {
-    let text: Option<String> = c
-        .query_row("SELECT value FROM setting WHERE key = ?1", [SEEN], |row| {
-            row.get(0)
-        })
-        .optional()?;
+    let text = setting::get(c, SEEN)?;
     Ok(text.and_then(|text| text.parse().ok()).map(Time))
 }
 
 fn note(tx: &Transaction<'_>, now: Time) -> Result<(), TreeError> {
-    tx.execute(
-        "INSERT INTO setting (key, value) VALUES (?1, ?2)
-         ON CONFLICT (key) DO UPDATE SET value = ?2",
-        params![SEEN, now.0.to_string()],
-    )?;
-    Ok(())
+    Ok(setting::put(tx, SEEN, &now.0.to_string())?)
 }
 
 /// What is ahead of `now` was noted by the wrong clock.
