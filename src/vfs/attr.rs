@@ -102,6 +102,11 @@ impl Vfs {
         change: SetAttr,
         caller: Caller,
     ) -> Answer<Attr> {
+        if fh.is_none() && change.size.is_some() {
+            // The new version is stored: bytes that replace others go to the disk first.
+            let vfs = self.clone();
+            return self.blocking(move || vfs.change_attributes(ino, fh, change, caller));
+        }
         self.change_attributes(ino, fh, change, caller).into()
     }
 

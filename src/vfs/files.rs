@@ -246,6 +246,7 @@ impl Vfs {
             self.inner.inodes.mtime_was_set(hold.ino);
             return Ok(());
         }
+        self.check_account(size.saturating_sub(hold.content.size()))?;
         self.check_growth(&hold.content, size)?;
         self.inner.inodes.written(hold.ino, now);
         Ok(hold.content.truncate(size)?)

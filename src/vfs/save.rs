@@ -419,6 +419,47 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_an_unlinked_file_waits_for_the_disk_elsewhere() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        house.vfs.inner.inodes.looked_up(ino);
+        house.write(fh, 0, b"synced");
+        house.ok(house.vfs.fsync(fh, SyncScope::All));
+        house.close(fh);
+        house.ok(house.unlink("a"));
+        let gone = || house.tree.node(ino).unwrap().is_none();
+        let (vfs, (told, returned)) = (house.vfs.clone(), std::sync::mpsc::channel());
+        let busy = |_: &Transaction<'_>| -> Result<_, crate::store::StoreError> {
+            std::thread::spawn(move || {
+                vfs.forget(ino, 2);
+                told.send(())
+            });
+            Ok(returned.recv_timeout(std::time::Duration::from_secs(10)))
+        };
+        let returned = house.store.write(busy).unwrap();
+        assert!(returned.is_ok(), "it waited for the database");
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !gone() && std::time::Instant::now() < end {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(gone());
+        assert!(!house.staged_path(1).exists());
+    }
+
+    #[test]
+    fn who_cuts_a_file_by_its_path_lets_nobody_else_wait_for_the_disk() {
+        let house = House::new();
+        let ino = house.remote("film", b"content").ino;
+        let cut = SetAttr {
+            size: Some(3),
+            ..SetAttr::default()
+        };
+        let answer = house.vfs.setattr(ino, None, cut, ANN);
+        assert!(matches!(answer, Answer::Disk(_)));
+        assert_eq!(house.ok(answer).size, 3);
+    }
+
+    #[test]
     fn an_unlinked_file_is_never_queued() {
         let house = House::new();
         let (ino, fh) = house.create("a");

@@ -314,6 +314,7 @@ fn open(
         wake: Arc::new(move || {
             wakes.fetch_add(1, Ordering::Relaxed);
         }),
+        runtime: runtime.handle().clone(),
     };
     Vfs::new(parts, shape.options.clone()).unwrap()
 }
