@@ -346,7 +346,10 @@ fn a_root_that_is_shared_whole_and_a_folder_by_its_number_show_too() {
     friend.share_with("", ME, true, true).unwrap();
     let number = friend.folder_id("pub/below").unwrap();
     // One's own stays where it is.
-    world.account().add_file("docs/b.txt", b"mine too\n").unwrap();
+    world
+        .account()
+        .add_file("docs/b.txt", b"mine too\n")
+        .unwrap();
     let own = world.account().folder_id("docs").unwrap();
     let shared = format!("friend@example.org Below={number} Docs={own}");
     let mounted = world.mount_with("a", &["--shared", &shared, "--shared-folder", "Friends"]);
