@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 pub use check::{Health, check, look};
@@ -80,6 +81,7 @@ impl Store {
     fn connect(path: &Path) -> Result<Store, StoreError> {
         let mut writer = Connection::open(path)?;
         writer.busy_timeout(BUSY_TIMEOUT)?;
+        keep_plans(&writer)?;
         writer.pragma_update(None, "journal_mode", "WAL")?;
         writer.pragma_update(None, "synchronous", "NORMAL")?;
         writer.pragma_update(None, "foreign_keys", "ON")?;
@@ -90,6 +92,7 @@ impl Store {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
+            keep_plans(&connection)?;
             connection.pragma_update(None, "cache_size", -8_192)?;
             connection.set_prepared_statement_cache_capacity(64);
             Ok(Mutex::new(connection))
@@ -111,14 +114,15 @@ impl Store {
     where
         E: From<StoreError>,
     {
-        // Relaxed: the counter only spreads the readers.
-        let first = self.inner.next_reader.fetch_add(1, Ordering::Relaxed);
-        for i in 0..READERS {
-            if let Some(connection) = self.inner.readers[(first + i) % READERS].try_lock() {
+        // Always in the same order: who reads alone finds the pages of his last query at hand.
+        for reader in &self.inner.readers {
+            if let Some(connection) = reader.try_lock() {
                 return f(&connection);
             }
         }
-        f(&self.inner.readers[first % READERS].lock())
+        // Relaxed: the counter only spreads those who wait.
+        let next = self.inner.next_reader.fetch_add(1, Ordering::Relaxed);
+        f(&self.inner.readers[next % READERS].lock())
     }
 
     /// Runs `f` in a transaction that is committed if it returns `Ok` and rolled
@@ -170,6 +174,14 @@ impl Store {
     }
 }
 
+/// Statements stay as they were compiled, whatever is bound to them. Else SQLite compiles many of
+/// them anew at each use: it looks at values for a better plan, and letting go of them between two
+/// uses counts as a change.
+fn keep_plans(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
 fn set_synchronous(connection: &Connection, mode: &str) -> Result<(), StoreError> {
     Ok(connection.pragma_update(None, "synchronous", mode)?)
 }
@@ -191,6 +203,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::StatementStatus;
+
     use super::*;
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -249,6 +263,21 @@ mod tests {
         let (dir, _store) = store();
         let mode = std::fs::metadata(dir.path().join("state.db")).unwrap();
         assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_statement_is_compiled_once_whatever_is_bound_to_it() {
+        let (_dir, store) = store();
+        let run = |c: &Connection| -> Result<i32, StoreError> {
+            let sql = "SELECT name FROM node WHERE parent = ?1 AND ino > ?2 ORDER BY ino LIMIT ?3";
+            for ino in 0..10 {
+                c.prepare_cached(sql)?.query([ino, ino, ino])?.next()?;
+            }
+            let statement = c.prepare_cached(sql)?;
+            Ok(statement.get_status(StatementStatus::RePrepare))
+        };
+        assert_eq!(store.read(run).unwrap(), 0);
+        assert_eq!(store.write(|tx| run(tx)).unwrap(), 0);
     }
 
     #[test]
