@@ -7,7 +7,7 @@ use super::types::{Answer, Attr, Caller, Entry, Fh, Kind, OpenAccess, SetAttr, S
 use super::{Vfs, VfsOptions};
 use crate::ids::{Ino, Time};
 use crate::tree::attributes::AttributeChange;
-use crate::tree::{self, Node};
+use crate::tree::{self, Looks, Node};
 
 /// A request of this size suits a block of the cache.
 const BLOCK_SIZE: u32 = 128 * 1024;
@@ -35,40 +35,47 @@ fn default_perm(kind: Kind, options: &VfsOptions) -> u32 {
 }
 
 /// The permission bits that a node can have.
-fn allowed(node: &Node) -> u32 {
-    match node.kind {
-        tree::Kind::File if check_open_to_changes(node).is_err() => 0o7555,
-        tree::Kind::Folder if node.access == tree::Access::Reading => 0o7555,
+fn allowed(looks: Looks) -> u32 {
+    match looks.kind {
+        tree::Kind::File if !is_open_to_changes(looks) => 0o7555,
+        tree::Kind::Folder if looks.access == tree::Access::Reading => 0o7555,
         _ => 0o7777,
+    }
+}
+
+fn is_open_to_changes(looks: Looks) -> bool {
+    match looks.access {
+        tree::Access::Reading => false,
+        tree::Access::Changes => !looks.is_confirmed,
+        tree::Access::Own => true,
     }
 }
 
 /// Refuses to change what others share for reading, and files of theirs that the service has: the old
 /// version would have to go on the word that the new one came to their folder.
 pub(super) fn check_open_to_changes(node: &Node) -> Result<(), Error> {
-    match node.access {
-        tree::Access::Reading => Err(ErrorKind::ReadOnly.into()),
-        tree::Access::Changes if node.remote_file().is_some() => Err(ErrorKind::ReadOnly.into()),
-        tree::Access::Own | tree::Access::Changes => Ok(()),
+    match is_open_to_changes(node.looks()) {
+        true => Ok(()),
+        false => Err(ErrorKind::ReadOnly.into()),
     }
 }
 
 /// What the tree alone says.
-fn stored(node: &Node, folders: u32, options: &VfsOptions) -> Attr {
-    let kind = kind(node.kind);
-    let a = &node.attributes;
+fn stored(looks: Looks, folders: u32, options: &VfsOptions) -> Attr {
+    let kind = kind(looks.kind);
+    let a = looks.attributes;
     Attr {
-        ino: node.ino,
+        ino: looks.ino,
         kind,
-        size: node.size,
-        blocks: node.size.div_ceil(SECTOR),
+        size: looks.size,
+        blocks: looks.size.div_ceil(SECTOR),
         atime: a.atime.0,
         mtime: a.mtime.0,
         ctime: a.ctime.0,
         btime: a.btime.0,
         // Twelve bits always fit.
-        perm: (a.mode.unwrap_or_else(|| default_perm(kind, options)) & allowed(node)) as u16,
-        nlink: match (kind, node.place.is_some() || node.ino == options.root) {
+        perm: (a.mode.unwrap_or_else(|| default_perm(kind, options)) & allowed(looks)) as u16,
+        nlink: match (kind, looks.is_placed || looks.ino == options.root) {
             (Kind::Dir, true) => folders.saturating_add(2),
             (_, true) => 1,
             (_, false) => 0,
@@ -203,14 +210,14 @@ impl Vfs {
             tree::Kind::Folder => self.tree().count_folders(node.ino)?,
             tree::Kind::File | tree::Kind::Symlink => 0,
         };
-        Ok(self.attr_with(node, folders))
+        Ok(self.attr_with(node.looks(), folders))
     }
 
     /// The same, for who knows or does not need the number of sub-folders.
-    pub(super) fn attr_with(&self, node: &Node, folders: u32) -> Attr {
-        let mut attr = stored(node, folders, self.options());
-        if node.kind == tree::Kind::File
-            && let Some(overlay) = self.inner.inodes.overlay(node.ino)
+    pub(super) fn attr_with(&self, looks: Looks, folders: u32) -> Attr {
+        let mut attr = stored(looks, folders, self.options());
+        if looks.kind == tree::Kind::File
+            && let Some(overlay) = self.inner.inodes.overlay(looks.ino)
         {
             attr.size = overlay.size;
             attr.blocks = overlay.size.div_ceil(SECTOR);
@@ -227,7 +234,7 @@ impl Vfs {
             attr: self.attr(node)?,
             generation: GENERATION,
         };
-        self.inner.inodes.looked_up(node.ino);
+        self.inner.inodes.looked_up(&[node.ino]);
         Ok(entry)
     }
 

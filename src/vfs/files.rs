@@ -309,7 +309,7 @@ mod tests {
     fn an_unlinked_file_keeps_its_bytes_for_its_handle_and_is_gone_after() {
         let house = House::new();
         let node = house.remote("film", b"old");
-        house.vfs.inner.inodes.looked_up(node.ino);
+        house.vfs.inner.inodes.looked_up(&[node.ino]);
         let id = node.remote_file().unwrap().id.clone();
         let fh = house.open(node.ino, BOTH);
         house.ok(house.unlink("film"));

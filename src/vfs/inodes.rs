@@ -102,9 +102,12 @@ pub(super) enum Left {
 }
 
 impl Inodes {
-    /// The kernel was given the inode once more.
-    pub(super) fn looked_up(&self, ino: Ino) {
-        *self.table.lock().lookups.entry(ino).or_default() += 1;
+    /// The kernel was given these inodes once more.
+    pub(super) fn looked_up(&self, inodes: &[Ino]) {
+        let mut table = self.table.lock();
+        for ino in inodes {
+            *table.lookups.entry(*ino).or_default() += 1;
+        }
     }
 
     /// The kernel gave `count` look-ups back.
@@ -368,8 +371,8 @@ mod tests {
     #[test]
     fn an_unlinked_inode_lives_until_the_kernel_forgot_it() {
         let inodes = Inodes::default();
-        inodes.looked_up(INO);
-        inodes.looked_up(INO);
+        inodes.looked_up(&[INO]);
+        inodes.looked_up(&[INO]);
         assert_eq!(inodes.unlinked(INO), Left::Nothing);
         assert!(inodes.is_unlinked(INO));
         assert_eq!(inodes.forget(INO, 1), Left::Nothing);
@@ -385,7 +388,7 @@ mod tests {
     #[test]
     fn one_that_keeps_its_name_is_never_an_orphan() {
         let inodes = Inodes::default();
-        inodes.looked_up(INO);
+        inodes.looked_up(&[INO]);
         assert_eq!(inodes.forget(INO, 5), Left::Nothing);
         assert_eq!(inodes.forget(INO, 1), Left::Nothing);
     }
@@ -393,7 +396,7 @@ mod tests {
     #[test]
     fn a_time_that_was_set_outlasts_earlier_writes_only() {
         let inodes = Inodes::default();
-        inodes.looked_up(INO);
+        inodes.looked_up(&[INO]);
         inodes.written(INO, Time(1));
         inodes.mtime_was_set(INO);
         assert_eq!(inodes.stamp(INO).mtime, None);
@@ -405,7 +408,7 @@ mod tests {
     #[test]
     fn a_save_keeps_the_times_of_later_writes() {
         let inodes = Inodes::default();
-        inodes.looked_up(INO);
+        inodes.looked_up(&[INO]);
         let table_stamp = |at| Stamp {
             mtime: Some(Time(at)),
             ctime: Some(Time(at)),

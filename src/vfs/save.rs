@@ -422,7 +422,7 @@ mod tests {
     fn the_end_of_an_unlinked_file_waits_for_the_disk_elsewhere() {
         let house = House::new();
         let (ino, fh) = house.create("a");
-        house.vfs.inner.inodes.looked_up(ino);
+        house.vfs.inner.inodes.looked_up(&[ino]);
         house.write(fh, 0, b"synced");
         house.ok(house.vfs.fsync(fh, SyncScope::All));
         house.close(fh);

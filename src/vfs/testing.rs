@@ -130,7 +130,7 @@ impl House {
         self.sql("DROP TRIGGER refused");
     }
 
-    fn sql(&self, statement: &str) {
+    pub fn sql(&self, statement: &str) {
         let run = |tx: &rusqlite::Transaction<'_>| -> Result<_, crate::store::StoreError> {
             Ok(tx.execute_batch(statement)?)
         };

@@ -5,6 +5,7 @@ mod listings;
 mod moving;
 mod replacing;
 mod sending;
+mod shared;
 
 use std::ffi::OsStr;
 use std::time::Duration;
