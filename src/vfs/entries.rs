@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::Vfs;
+use super::attr::SET_GID;
 use super::error::{Error, ErrorKind};
 use super::links::MAX_TARGET;
 use super::types::{Answer, Caller, Entry, OpenAccess, OpenFlags, Opened, RenameMode};
@@ -13,9 +14,6 @@ use crate::ids::{Ino, Time};
 use crate::staging::StagedFile;
 use crate::tree::changes::{NewNode, Over, Ownership};
 use crate::tree::{Kind, Lookup, Node, Remote};
-
-/// The set-group-id bit: on a folder it hands the group on.
-const SET_GID: u32 = 0o2000;
 
 impl Vfs {
     /// The entry `name` of a folder; also `.` and `..`, for file handles that

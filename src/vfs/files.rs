@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Vfs;
-use super::attr::check_open_to_changes;
+use super::attr::{check_open_to_changes, has_set_id};
 use super::error::{Error, ErrorKind};
 use super::handles::{FileHandle, Hold};
 use super::pressure::{Fault, portion};
@@ -66,11 +66,19 @@ impl Vfs {
         // An inode's content changes only through this mount, hence through
         // these pages: somebody else's version is another inode.
         let keep_cache = !hold.content.is_damaged();
+        if has_set_id(node) {
+            self.inner.inodes.may_have_set_id(node.ino);
+        }
+        let access = hold.access;
         let fh = self.inner.handles.add_file(FileHandle {
             hold,
             sync: flags.sync,
         });
-        Ok(Opened { fh, keep_cache })
+        Ok(Opened {
+            fh,
+            keep_cache,
+            access,
+        })
     }
 
     /// Holds the content of a file, which was this node a moment ago.
