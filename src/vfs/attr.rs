@@ -142,6 +142,9 @@ impl Vfs {
             self.node(ino)?
         } else {
             let node = self.tree().set_attributes(ino, attributes, now)?;
+            if has_set_id(&node) {
+                self.inner.inodes.may_have_set_id(ino);
+            }
             if attributes.mtime.is_some() {
                 self.inner.inodes.mtime_was_set(ino);
             }
@@ -162,8 +165,8 @@ impl Vfs {
         }
         let leave_to_writer = self.inner.inodes.has_writer(node.ino);
         let hold: Hold = match size {
-            0 => self.hold_emptied(node.ino, OpenAccess::Write)?,
-            _ => self.hold(node.ino, OpenAccess::Write)?,
+            0 => self.hold_emptied(node, OpenAccess::Write)?,
+            _ => self.hold(node, OpenAccess::Write)?,
         };
         self.truncate(&hold, size)?;
         if leave_to_writer {
@@ -171,6 +174,26 @@ impl Vfs {
         } else {
             self.save(&hold)
         }
+    }
+
+    /// Somebody who may not give a program rights is about to write to it: it loses those of
+    /// its owner and group. The kernel sees to that itself only where the write goes through its pages.
+    ///
+    /// # Errors
+    /// That of the database.
+    pub fn drop_set_id(&self, fh: Fh) -> Result<(), Error> {
+        let ino = self.inner.handles.file(fh)?.hold.ino;
+        if !self.inner.inodes.has_set_id(ino) {
+            return Ok(());
+        }
+        let change = AttributeChange {
+            mode: without_set_id(&self.node(ino)?, self.options()),
+            ..AttributeChange::default()
+        };
+        if change.mode.is_some() {
+            self.tree().set_attributes(ino, change, Time::now())?;
+        }
+        Ok(())
     }
 
     /// The node of an inode that somebody holds.
@@ -235,20 +258,20 @@ fn is_empty(change: &AttributeChange) -> bool {
     mode.is_none() && uid.is_none() && gid.is_none() && atime.is_none() && mtime.is_none()
 }
 
-/// Giving a program away takes its set-id bits, except where root does it.
-fn perm_after_chown(
-    node: &Node,
-    change: SetAttr,
-    caller: Caller,
-    options: &VfsOptions,
-) -> Option<u32> {
-    const SET_UID: u32 = 0o4000;
-    const SET_GID: u32 = 0o2000;
+const SET_UID: u32 = 0o4000;
+/// On a folder it hands the group on.
+pub(super) const SET_GID: u32 = 0o2000;
+
+/// Whether a program runs with the rights of its owner or group.
+pub(super) fn has_set_id(node: &Node) -> bool {
+    let mode = node.attributes.mode.unwrap_or(0);
+    node.kind == tree::Kind::File && mode & (SET_UID | SET_GID) != 0
+}
+
+/// The mode of a file without its set-id bits, if it has any. The one of the group counts only with
+/// the group's right to run it.
+fn without_set_id(node: &Node, options: &VfsOptions) -> Option<u32> {
     const GROUP_EXEC: u32 = 0o010;
-    let chown = change.uid.is_some() || change.gid.is_some();
-    if !chown || caller.uid == 0 || node.kind == tree::Kind::Folder {
-        return None;
-    }
     let kind = kind(node.kind);
     let old = node
         .attributes
@@ -261,13 +284,27 @@ fn perm_after_chown(
     (new != old).then_some(new)
 }
 
+/// Giving a program away takes its set-id bits, except where root does it.
+fn perm_after_chown(
+    node: &Node,
+    change: SetAttr,
+    caller: Caller,
+    options: &VfsOptions,
+) -> Option<u32> {
+    let chown = change.uid.is_some() || change.gid.is_some();
+    if !chown || caller.uid == 0 || node.kind == tree::Kind::Folder {
+        return None;
+    }
+    without_set_id(node, options)
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
 
     use super::*;
     use crate::tree::ROOT;
-    use crate::vfs::testing::{ANN, House};
+    use crate::vfs::testing::{ANN, House, WRITE};
 
     const OTHER: Caller = Caller {
         uid: 5,
@@ -373,5 +410,32 @@ mod tests {
             .symlink(ROOT, OsStr::new("l"), OsStr::new("t"), ANN);
         let cut = house.vfs.setattr(house.ok(link).attr.ino, None, size, ANN);
         assert_eq!(house.error(cut), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn who_may_not_give_a_program_rights_leaves_it_none_by_writing_to_it() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        let mode = |perm| {
+            let perm = SetAttr {
+                perm: Some(perm),
+                ..SetAttr::default()
+            };
+            house.ok(house.vfs.setattr(ino, None, perm, ANN));
+        };
+        let left = |fh| {
+            house.vfs.drop_set_id(fh).unwrap();
+            house.attr(ino).perm
+        };
+        mode(0o6755);
+        assert_eq!(left(fh), 0o755, "given while it was open");
+        mode(0o2745);
+        assert_eq!(left(fh), 0o2745, "the group may not run it");
+        mode(0o4755);
+        house.close(fh);
+        let before = house.attr(ino);
+        let fh = house.open(ino, WRITE);
+        assert_eq!(house.attr(ino), before);
+        assert_eq!(left(fh), 0o755, "given before it was opened");
     }
 }

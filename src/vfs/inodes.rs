@@ -66,6 +66,8 @@ struct Inode {
     open_since: Option<Instant>,
     /// A stored version waits for the last writer to close.
     held_back: bool,
+    /// It had a set-id bit when it was opened, or was given one since.
+    set_id: bool,
     /// Its name was taken away by this mount.
     unlinked: bool,
 }
@@ -238,6 +240,22 @@ impl Inodes {
             .used
             .get(&ino)
             .is_some_and(|inode| inode.runners > 0)
+    }
+
+    /// It has a set-id bit.
+    pub(super) fn may_have_set_id(&self, ino: Ino) {
+        if let Some(inode) = self.table.lock().inode(ino) {
+            inode.set_id = true;
+        }
+    }
+
+    /// Whether it may have a set-id bit, of what is open.
+    pub(super) fn has_set_id(&self, ino: Ino) -> bool {
+        self.table
+            .lock()
+            .used
+            .get(&ino)
+            .is_some_and(|inode| inode.set_id)
     }
 
     /// The content is being changed.
