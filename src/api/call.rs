@@ -205,7 +205,8 @@ fn verdict(error: &ApiError) -> Verdict {
         ApiError::Locked(_) => Verdict::AddressLocked,
         ApiError::Location(_) => Verdict::Location,
         ApiError::KeyRefused(_) => Verdict::KeyRefused,
-        ApiError::Transient(_)
+        ApiError::Unreachable(_)
+        | ApiError::Transient(_)
         | ApiError::Unparsable(_)
         | ApiError::Maintenance(_)
         | ApiError::Datacenter(_) => Verdict::Nothing,

@@ -44,6 +44,10 @@ fn what_a_process_locks_no_other_gets() {
     shell::script(&world, WHOLE, &[("F", &film)]).unwrap_or_else(|e| panic!("whole file: {e}"));
     let ranges = world.path("ranges.py");
     std::fs::write(&ranges, RANGES).unwrap();
-    shell::script(&world, r#"python3 "$R" "$F""#, &[("R", &ranges), ("F", &film)])
-        .unwrap_or_else(|e| panic!("ranges: {e}"));
+    shell::script(
+        &world,
+        r#"python3 "$R" "$F""#,
+        &[("R", &ranges), ("F", &film)],
+    )
+    .unwrap_or_else(|e| panic!("ranges: {e}"));
 }
