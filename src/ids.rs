@@ -21,6 +21,11 @@ impl FolderId {
         FolderId(FolderId::OURS | (sum >> 2))
     }
 
+    /// The folder that shows what others share.
+    pub fn shared() -> FolderId {
+        FolderId::ours("")
+    }
+
     /// Whether the service has no folder of this number.
     pub fn is_ours(self) -> bool {
         self.0 >= FolderId::OURS

@@ -94,6 +94,7 @@ impl World {
             staging,
             refresher,
             wake: Arc::new(|| ()),
+            runtime: Handle::current(),
         };
         World {
             sim,

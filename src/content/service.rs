@@ -1,13 +1,14 @@
 //! The real origin: the one place where this room touches the `api` room. It
 //! sorts the many errors of the service into the few that a download reacts to.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
+use parking_lot::Mutex;
 
 use super::error::{ContentError, Reason};
 use super::origin::{Chunks, Fault, Link, Need, Origin};
@@ -58,8 +59,7 @@ impl Reach for ByLink {
 pub struct Service {
     api: Api,
     reach: Arc<dyn Reach>,
-    /// The password that we have was refused: it is sent no more, since failing calls count.
-    is_wrong: Arc<AtomicBool>,
+    password: Arc<Mutex<Fared>>,
     /// When it began: passwords leave no trace that outlasts it.
     begun: Time,
 }
@@ -70,7 +70,7 @@ impl Service {
         Service {
             api,
             reach: Arc::new(reach),
-            is_wrong: Arc::default(),
+            password: Arc::default(),
             begun: Time::now(),
         }
     }
@@ -88,6 +88,33 @@ impl From<Api> for Service {
     }
 }
 
+/// How our password fared. Failing calls count against us, so files that may have another are
+/// not all asked for in vain.
+#[derive(Default)]
+struct Fared {
+    opened: HashSet<FileId>,
+    refused: Vec<Instant>,
+}
+
+impl Fared {
+    /// Files that refuse it within the window, after which it is sent for none but those that it
+    /// opened.
+    const REFUSALS: usize = 2;
+
+    fn may_try(&mut self, id: &FileId, window: Duration) -> bool {
+        self.refused.retain(|at| at.elapsed() < window);
+        self.refused.len() < Fared::REFUSALS || self.opened.contains(id)
+    }
+
+    fn note(&mut self, id: FileId, outcome: &Result<DownloadUrl, ApiError>) {
+        match outcome {
+            Ok(_) => drop(self.opened.insert(id)),
+            Err(ApiError::Password(_)) => self.refused.push(Instant::now()),
+            Err(_) => {}
+        }
+    }
+}
+
 impl Origin for Service {
     fn link(
         &self,
@@ -95,8 +122,9 @@ impl Origin for Service {
         need: Need,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
-        let (api, is_wrong) = (self.api.clone(), Arc::clone(&self.is_wrong));
-        let address = self.reach.address(id, deadline);
+        let (api, fared) = (self.api.clone(), Arc::clone(&self.password));
+        let id = id.clone();
+        let address = self.reach.address(&id, deadline);
         let class = match need {
             Need::Now => Class::Interactive,
             Need::Soon => Class::Background,
@@ -104,16 +132,17 @@ impl Origin for Service {
         async move {
             let address = address.await.map_err(fault_of_way)?;
             let with_password = address.has_password();
-            if with_password && is_wrong.load(Ordering::Relaxed) {
-                return Err(refused(&"file_password was refused for another file"));
+            let window = api.limits().failing_window;
+            if with_password && !fared.lock().may_try(&id, window) {
+                return Err(refused(&"file_password was refused for other files"));
             }
-            let token = api.download_token(address, Ask::until(class, deadline));
-            let url = token.await.map_err(|error| {
-                if with_password && matches!(error, ApiError::Password(_)) {
-                    is_wrong.store(true, Ordering::Relaxed);
-                }
-                fault_of_link(error)
-            })?;
+            let token = api
+                .download_token(address, Ask::until(class, deadline))
+                .await;
+            if with_password {
+                fared.lock().note(id, &token);
+            }
+            let url = token.map_err(fault_of_link)?;
             Ok(Arc::new(ServiceLink { api, url }) as Arc<dyn Link>)
         }
         .boxed()
@@ -214,6 +243,21 @@ mod tests {
                 Fault::Again(_)
             ));
         }
+    }
+
+    #[test]
+    fn a_password_is_sent_on_where_it_opened_a_file_and_a_few_times_in_vain() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let [mine, other]: [FileId; 2] = ["aaaaa", "bbbbb"].map(|id| id.parse().unwrap());
+        let mut fared = Fared::default();
+        fared.refused.push(Instant::now());
+        // One file with another password does not shut out the rest.
+        assert!(fared.may_try(&mine, HOUR));
+        fared.opened.insert(mine.clone());
+        fared.refused.push(Instant::now());
+        assert!(fared.may_try(&mine, HOUR));
+        assert!(!fared.may_try(&other, HOUR));
+        assert!(fared.may_try(&other, Duration::ZERO), "later");
     }
 
     #[test]

@@ -28,6 +28,10 @@ const LARGEST_ANSWER: usize = 64 << 20;
 /// A daemon answers at once, but for what waits on purpose.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A folder has its turn only so often, and the turn after that where a listing is under way
+/// (API notes 6: 30 s each); the daemon gives up before we do.
+pub(crate) const TURN: Duration = Duration::from_secs(180);
+
 /// What a daemon allows for its queue that does not tell.
 const DRAIN: Duration = Duration::from_secs(600);
 
@@ -133,7 +137,9 @@ impl Client {
     /// Lists a folder anew.
     pub async fn refresh(&self, path: PathBuf) -> Result<()> {
         let path = Some(path);
-        self.post("/refresh", &PathRequest { path }).await
+        let body = PathRequest { path };
+        let answer = ask(&self.socket, Method::POST, "/refresh", &body);
+        self.within(TURN, answer).await
     }
 
     /// Lists a folder and all below it anew, or asks how far that is.
@@ -190,21 +196,26 @@ impl Client {
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A> {
-        self.within(ask(&self.socket, Method::GET, path, &())).await
+        let answer = ask(&self.socket, Method::GET, path, &());
+        self.within(PATIENCE, answer).await
     }
 
     async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A> {
-        self.within(ask(&self.socket, Method::POST, path, body))
-            .await
+        let answer = ask(&self.socket, Method::POST, path, body);
+        self.within(PATIENCE, answer).await
     }
 
-    async fn within<A>(&self, answer: impl Future<Output = Result<A>>) -> Result<A> {
-        match tokio::time::timeout(PATIENCE, answer).await {
+    async fn within<A>(
+        &self,
+        patience: Duration,
+        answer: impl Future<Output = Result<A>>,
+    ) -> Result<A> {
+        match tokio::time::timeout(patience, answer).await {
             Ok(answer) => answer,
             Err(_) => Err(ControlError::Gone(format!(
                 "process {} did not answer within {} s",
                 self.hello.pid,
-                PATIENCE.as_secs()
+                patience.as_secs()
             ))),
         }
     }

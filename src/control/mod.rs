@@ -12,7 +12,7 @@
 
 pub mod client;
 mod error;
-pub mod health;
+mod health;
 mod listener;
 mod metrics;
 pub mod protocol;
@@ -26,6 +26,7 @@ use std::time::Duration;
 
 pub use client::Client;
 pub use error::{ControlError, Refusal, RefusalKind};
+pub use health::Health;
 pub use scrape::Scrape;
 
 use protocol::{
@@ -37,6 +38,8 @@ use protocol::{
 pub trait Controlled: Clone + Send + Sync + 'static {
     /// Who this is; answered from memory.
     fn hello(&self) -> Hello;
+    /// Whether it does what it is for.
+    fn health(&self) -> impl Future<Output = Result<Health, Refusal>> + Send;
     /// Everything for one screen.
     fn status(&self) -> impl Future<Output = Result<Status, Refusal>> + Send;
     /// The queue, at most `limit` rows.

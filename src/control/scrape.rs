@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::error::ControlError;
 use super::listener::Checked;
-use super::{Controlled, health, metrics, socket};
+use super::{Controlled, Health, metrics, socket};
 use crate::config::Listen;
 
 /// Answers until it is dropped.
@@ -87,7 +87,7 @@ async fn figures<T: Controlled>(State(t): State<T>) -> Response {
 }
 
 async fn healthy<T: Controlled>(State(t): State<T>) -> Response {
-    match t.status().await.map(|status| health::problems(&status)) {
+    match t.health().await.map(Health::problems) {
         Ok(problems) if problems.is_empty() => "ok\n".into_response(),
         Ok(problems) => {
             let text = format!("{}\n", problems.join("\n"));

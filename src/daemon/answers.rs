@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use super::account;
 use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish};
-use crate::api::{Ask, Class};
+use crate::api::{Ask, Class, Limits};
 use crate::control::protocol::{
     Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Pin, Pins, Queue,
     ReloadRequest, Reloaded, SCHEMA, Status, Verification, VerifyRequest, WalkProgress,
     WalkRequest, Work,
 };
-use crate::control::{Controlled, Refusal, RefusalKind};
+use crate::control::{Controlled, Health, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
 use crate::ids::{Ino, Time};
 use crate::tree::journal::{self, Leaving, Queued};
 use crate::tree::refresh::RefreshError;
-use crate::tree::{FileState, Kind, Node, TreeError};
+use crate::tree::{FileState, Kind, Node, ROOT, TreeError};
 
 /// How long a person who asks waits for the service.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -231,6 +231,17 @@ impl Controlled for Handle {
         }
     }
 
+    async fn health(&self) -> Result<Health, Refusal> {
+        // Where the database does not answer, nothing does.
+        let tree = &self.shared.parts.below.tree;
+        tree.node(ROOT).map_err(Refusal::failed)?;
+        let key_refused = self.api().await.key_refused;
+        Ok(Health {
+            phase: *self.shared.phase.borrow(),
+            key_refused,
+        })
+    }
+
     async fn status(&self) -> Result<Status, Refusal> {
         self.overview().await.map_err(Refusal::failed)
     }
@@ -316,9 +327,10 @@ impl Controlled for Handle {
     async fn refresh(&self, path: PathBuf) -> Result<(), Refusal> {
         let node = self.find(&path).await?;
         let folder = folder_of(&node);
-        let deadline = Instant::now() + PATIENCE;
-        let refresher = &self.shared.parts.below.refresher;
-        refresher
+        let below = &self.shared.parts.below;
+        let deadline = Instant::now() + turn_by(below.api.limits());
+        below
+            .refresher
             .refresh_since(folder, Time::now(), Class::Interactive, deadline)
             .await
             .map_err(|error| match error {
@@ -418,6 +430,12 @@ impl Controlled for Handle {
     }
 }
 
+/// By when a folder that is asked for has been listed: a listing that was asked for before may be
+/// under way, and then its turn has to come again.
+fn turn_by(limits: &Limits) -> Duration {
+    limits.folder_gap * 2 + PATIENCE
+}
+
 /// The folder that shows a node: itself, or the one above.
 fn folder_of(node: &Node) -> Ino {
     match (node.kind, &node.place) {
@@ -438,5 +456,17 @@ pub(super) fn backlog(backlog: &journal::Backlog) -> Backlog {
         changes: backlog.changes,
         removals: backlog.removals,
         failed: backlog.failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_a_listing_waits_for_as_long_as_it_may_take() {
+        // The folder has to be found first.
+        let longest = PATIENCE + turn_by(&Limits::real());
+        assert!(longest < crate::control::client::TURN);
     }
 }

@@ -187,7 +187,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let tree = below.tree.clone();
     let clock = blocking(move || clock::begin(tree)).await?;
     let root = places::root(&below, &setup.settings).await?;
-    let parts = below.with_vfs(&setup.settings, root)?;
+    let parts = below.with_vfs(&setup.settings, root, &runtime)?;
     account::show(&parts)?;
 
     let (notifier, queue) = fuse::notifier();

@@ -105,7 +105,8 @@ impl Handle {
         Some(key.print())
     }
 
-    async fn api(&self) -> Api {
+    /// What the pace of calls tells.
+    pub(super) async fn api(&self) -> Api {
         match self.shared.parts.below.api.pace().status().await {
             Ok(pace) => api(&pace, self.key_print().as_ref()),
             Err(error) => {

@@ -155,7 +155,12 @@ impl Below {
     }
 
     /// Puts the file system on top; it shows `root`.
-    pub fn with_vfs(self, settings: &Settings, root: Ino) -> Result<Parts, StartError> {
+    pub fn with_vfs(
+        self,
+        settings: &Settings,
+        root: Ino,
+        runtime: &Runtime,
+    ) -> Result<Parts, StartError> {
         let uploads = Arc::new(Uploads::default());
         let bell = uploads.clone();
         let parts = vfs::Parts {
@@ -164,6 +169,7 @@ impl Below {
             staging: self.staging.clone(),
             refresher: self.refresher.clone(),
             wake: Arc::new(move || bell.ring()),
+            runtime: runtime.clone(),
         };
         let options = VfsOptions {
             uid: settings.uid.unwrap_or(nix::unistd::geteuid().as_raw()),

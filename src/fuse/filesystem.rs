@@ -18,7 +18,7 @@ use fuser::{
 use tokio::runtime::Handle;
 
 use super::errno::errno;
-use super::options::{FuseOptions, MAX_BACKGROUND, MAX_REQUEST};
+use super::options::{DROPS_PAGES_WRITTEN_AROUND, FuseOptions, MAX_BACKGROUND, MAX_REQUEST};
 use super::reply::{Bridge, Class, CopyReply, LookupReply, Reply, Shape, XattrReply, guarded, log};
 use super::translate::{
     RootMap, allocate_mode, file_type, open_flags, perm, rename_mode, set_time, xattr_mode,
@@ -61,6 +61,8 @@ impl Adapter {
         let shape = Shape {
             root,
             ttl: options.ttl,
+            // Until the kernel has said what it is.
+            writes_around_pages: false,
         };
         Adapter {
             vfs,
@@ -146,6 +148,7 @@ impl Filesystem for Adapter {
         config
             .set_max_background(MAX_BACKGROUND)
             .map_err(|_| refused("max_background"))?;
+        self.bridge.shape.writes_around_pages = config.kernel_abi() >= DROPS_PAGES_WRITTEN_AROUND;
         Ok(())
     }
 
@@ -342,6 +345,11 @@ impl Filesystem for Adapter {
         reply: ReplyWrite,
     ) {
         self.data("write", reply, |vfs| {
+            if write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID)
+                && let Err(error) = vfs.drop_set_id(fh(handle))
+            {
+                return Answer::Now(Err(error));
+            }
             if write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
                 vfs.write_page(fh(handle), offset, data)
             } else if flags.0 & libc::O_APPEND != 0 {

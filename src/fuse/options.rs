@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use fuser::Version;
+
 use crate::ids::Ino;
 
 /// The largest write, and read, of one request: the kernel's own limit of 256 pages.
@@ -14,6 +16,10 @@ pub(super) const MAX_BACKGROUND: u16 = 64;
 /// Threads that take requests. They answer from memory and hand over what must
 /// wait, so a few are enough; one alone would let a slow fsync stall the mount.
 pub(super) const THREADS: usize = 4;
+
+/// Since this version (Linux 6.18) a write that goes around the kernel's pages makes it forget those
+/// that somebody read meanwhile; before, a reader could keep what was there before the write.
+pub(super) const DROPS_PAGES_WRITTEN_AROUND: Version = Version(7, 45);
 
 /// How the mount speaks to the kernel.
 #[derive(Clone, Copy, Debug)]

@@ -20,13 +20,16 @@ use tokio::runtime::Handle;
 use super::errno::errno;
 use super::options::{Deadlines, Ttl};
 use super::translate::{RootMap, no_attr};
-use crate::vfs::{Answer, Attr, DirFh, Entry, Error, ErrorKind, Opened, StatFs};
+use crate::vfs::{Answer, Attr, DirFh, Entry, Error, ErrorKind, OpenAccess, Opened, StatFs};
 
 /// What every reply needs to know.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     pub(super) root: RootMap,
     pub(super) ttl: Ttl,
+    /// Handles that only write do so around the kernel's pages: it then copies each byte once
+    /// instead of twice, and keeps nothing that nobody reads.
+    pub(super) writes_around_pages: bool,
 }
 
 /// Which deadline an operation has.
@@ -173,8 +176,8 @@ reply!(ReplyData, Bytes, |reply, data, _shape| reply.data(&data));
 reply!(ReplyEmpty, (), |reply, _done, _shape| reply.ok());
 reply!(ReplyWrite, u32, |reply, written, _shape| reply
     .written(written));
-reply!(ReplyOpen, Opened, |reply, opened, _shape| reply
-    .opened(FileHandle(opened.fh.0), fopen_flags(&opened)));
+reply!(ReplyOpen, Opened, |reply, opened, shape| reply
+    .opened(FileHandle(opened.fh.0), fopen_flags(&opened, shape)));
 reply!(ReplyOpen, DirFh, |reply, fh, _shape| reply
     .opened(FileHandle(fh.0), FopenFlags::empty()));
 reply!(ReplyCreate, (Entry, Opened), |reply, made, shape| reply
@@ -184,7 +187,7 @@ reply!(ReplyCreate, (Entry, Opened), |reply, made, shape| reply
         &shape.root.attr(&made.0.attr),
         Generation(made.0.generation),
         FileHandle(made.1.fh.0),
-        fopen_flags(&made.1),
+        fopen_flags(&made.1, shape),
     ));
 // Offsets are below i64::MAX: the kernel's own are signed.
 reply!(ReplyLseek, u64, |reply, offset, _shape| reply
@@ -209,12 +212,13 @@ fn give_entry(reply: ReplyEntry, entry: &Entry, shape: Shape) {
     );
 }
 
-fn fopen_flags(opened: &Opened) -> FopenFlags {
-    if opened.keep_cache {
-        FopenFlags::FOPEN_KEEP_CACHE
-    } else {
-        FopenFlags::empty()
-    }
+fn fopen_flags(opened: &Opened, shape: Shape) -> FopenFlags {
+    let mut flags = FopenFlags::empty();
+    flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_cache);
+    // Such a handle has neither reads nor mappings, which want pages.
+    let around = shape.writes_around_pages && opened.access == OpenAccess::Write;
+    flags.set(FopenFlags::FOPEN_DIRECT_IO, around);
+    flags
 }
 
 /// The reply to a look-up: here alone "not found" is an answer that the kernel may keep.
@@ -293,6 +297,7 @@ mod tests {
 
     use super::*;
     use crate::ids::Ino;
+    use crate::vfs::Fh;
 
     /// Stands in for the kernel's side: what arrives is what the caller would get.
     struct Heard(mpsc::Sender<Result<u32, i32>>);
@@ -311,6 +316,7 @@ mod tests {
         let shape = Shape {
             root: RootMap::new(Ino(1)),
             ttl: Ttl::default(),
+            writes_around_pages: true,
         };
         Bridge::new(shape, deadlines, Handle::current())
     }
@@ -392,6 +398,28 @@ mod tests {
         let call = || Answer::later(async { panic!("a test's panic") });
         let later = heard(deadlines, Class::Data, call).await;
         assert_eq!((now, later), (Err(libc::EIO), Err(libc::EIO)));
+    }
+
+    #[test]
+    fn who_cannot_read_writes_around_the_pages_where_the_kernel_forgets_those() {
+        let around = |access, writes_around_pages| {
+            let opened = Opened {
+                fh: Fh(1),
+                keep_cache: true,
+                access,
+            };
+            let shape = Shape {
+                root: RootMap::new(Ino(1)),
+                ttl: Ttl::default(),
+                writes_around_pages,
+            };
+            fopen_flags(&opened, shape).contains(FopenFlags::FOPEN_DIRECT_IO)
+        };
+        assert!(around(OpenAccess::Write, true));
+        assert!(!around(OpenAccess::Write, false));
+        // Both may be mapped.
+        assert!(!around(OpenAccess::ReadWrite, true));
+        assert!(!around(OpenAccess::Read, true));
     }
 
     #[test]

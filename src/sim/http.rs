@@ -117,6 +117,14 @@ pub async fn collect(body: Incoming) -> Option<Bytes> {
     collected.ok().map(|body| body.to_bytes())
 }
 
+/// Reads a body to its end, so that its sender sees the page and not a reset, and answers with the page.
+pub async fn turn_away(peer: &Peer, mut body: Incoming, status: u16, sentence: &str) -> Answer {
+    while let Some(frame) = body.frame().await {
+        frame.map_err(|_| peer.reset())?;
+    }
+    Ok(page(status, sentence))
+}
+
 /// The bearer token of a request.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;

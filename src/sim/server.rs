@@ -2,7 +2,7 @@
 
 use super::http::{Abort, Answer, Line, Origin, Peer};
 use super::world::World;
-use super::{api, control, download, node, site};
+use super::{api, control, download, http, node, site};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -95,10 +95,16 @@ async fn route(world: &Arc<World>, peer: &Peer, request: Request<Incoming>) -> A
     if let Some(script) = path.strip_prefix("/v1/") {
         return api::serve(world, peer, script, request).await;
     }
+    if path.starts_with("/_sim/") {
+        return control::serve(world, peer, request).await;
+    }
+    // The API tells of a ban in its own words; every other host turns the address away.
+    if world.is_banned(peer.ip) {
+        return http::turn_away(peer, request.into_body(), 403, "IP Locked").await;
+    }
     match path.as_str() {
         "/upload.cgi" => node::upload(world, peer, request).await,
         "/end.pl" => node::result(world, peer, request).await,
-        path if path.starts_with("/_sim/") => control::serve(world, peer, request).await,
         path if download::is_token_path(path) => download::serve(world, peer, request).await,
         _ => site::serve(world, peer, request).await,
     }

@@ -144,6 +144,10 @@ impl World {
     pub fn judge(&self, state: &mut State, call: Call) -> Result<(), Locked> {
         state.limits.set_prolong(Prolong::of(&state.quirks));
         let (verdict, news) = state.limits.call(self.clock.now(), call);
+        self.tell(call, verdict, news)
+    }
+
+    fn tell(&self, call: Call, verdict: Result<(), Locked>, news: Vec<News>) -> Result<(), Locked> {
         for item in news {
             self.report_news(call.script, item);
         }
@@ -151,6 +155,17 @@ impl World {
             self.recorder.update(|report| report.locked_calls += 1);
         }
         verdict
+    }
+
+    /// Whether an address is banned.
+    pub fn is_banned(&self, ip: IpAddr) -> bool {
+        self.state.lock().limits.banned(self.clock.now(), ip)
+    }
+
+    /// Counts the start of a download of a small file, and judges it.
+    pub fn judge_small(&self, state: &mut State, call: Call) -> Result<(), Locked> {
+        let (verdict, news) = state.limits.small_download(self.clock.now(), call);
+        self.tell(call, verdict, news)
     }
 
     /// Counts a failing API answer, which may lead to a ban.

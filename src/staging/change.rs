@@ -278,6 +278,7 @@ impl StagedFile {
             };
             state.change(|map| map.overlay(placement.logical.clone(), source));
         }
+        file.grew(needed, &self.room().write_back);
         Ok(())
     }
 

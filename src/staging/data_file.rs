@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::unistd::{Whence, lseek};
@@ -24,6 +24,7 @@ use super::budget::Budget;
 use super::extents::ExtentMap;
 use super::label::Label;
 use super::places::{Doomed, Fresh, HoldId, Placement, Places, subtract_all};
+use super::write_back::{PORTION, WriteBack};
 
 /// Number of a data file; never used twice while the file or its row exists.
 pub type FileNumber = NonZeroU64;
@@ -43,6 +44,8 @@ pub(super) struct DataFile {
     places: Mutex<Places>,
     /// Its name may not be on the disk yet.
     name_unsynced: AtomicBool,
+    /// New bytes that have not begun their way to the disk.
+    resting: AtomicU64,
     /// It is the service's, the cache's or the next process's: never punch it.
     let_go: AtomicBool,
 }
@@ -79,6 +82,7 @@ impl DataFile {
             budget,
             places: Mutex::default(),
             name_unsynced: AtomicBool::new(true),
+            resting: AtomicU64::new(0),
             let_go: AtomicBool::new(false),
         })
     }
@@ -104,6 +108,7 @@ impl DataFile {
             places: Mutex::new(Places::of(places)),
             // It may have been made just before the last process died.
             name_unsynced: AtomicBool::new(true),
+            resting: AtomicU64::new(0),
             let_go: AtomicBool::new(false),
         })
     }
@@ -142,6 +147,16 @@ impl DataFile {
     /// The current map points at `placement` now, and not at `replaced`.
     pub fn wrote(&self, placement: &Placement, replaced: &RangeSet<u64>) {
         self.places.lock().wrote(placement, replaced);
+    }
+
+    /// So many new bytes were written. Portion by portion they begin their way to the disk.
+    pub fn grew(&self, bytes: u64, write_back: &WriteBack) {
+        // Relaxed: writers of a file come one by one.
+        let resting = self.resting.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if resting >= PORTION {
+            self.resting.store(0, Ordering::Relaxed);
+            write_back.begin(&self.file);
+        }
     }
 
     /// The current map does not point at `places` any more.

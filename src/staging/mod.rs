@@ -41,6 +41,7 @@ pub mod salvage;
 mod seal;
 mod slots;
 mod version;
+mod write_back;
 
 #[cfg(test)]
 mod model_tests;
@@ -77,6 +78,7 @@ use budget::Budget;
 use data_file::DataFile;
 use file::Home;
 use room::Room;
+use write_back::WriteBack;
 
 /// How the room is set up.
 #[derive(Clone, Copy, Debug)]
@@ -155,6 +157,8 @@ impl Staging {
                 budget: Arc::new(Budget::new(options.budget, used)),
                 next_number: AtomicU64::new(last.map_or(0, FileNumber::get)),
                 growth: AtomicI64::new(0),
+                write_back: WriteBack::start()
+                    .map_err(StagingError::disk("start the thread that writes out"))?,
                 // The first write looks how full the disk is.
                 unlooked: AtomicU64::new(u64::MAX / 2),
                 stored_pins: parking_lot::Mutex::new(pins),

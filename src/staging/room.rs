@@ -12,6 +12,7 @@ use super::StagingError;
 use super::base::{Base, Pin};
 use super::budget::Budget;
 use super::data_file::{DataFile, FileNumber};
+use super::write_back::WriteBack;
 use crate::ids::Ino;
 use crate::store::Store;
 
@@ -33,6 +34,8 @@ pub(super) struct Room {
     pub growth: AtomicI64,
     /// Bytes that were staged since somebody looked how full the disk is.
     pub unlooked: AtomicU64,
+    /// Has long writes begin their way to the disk.
+    pub write_back: WriteBack,
     /// The files of the service that stored versions read from.
     pub stored_pins: Mutex<HashMap<Ino, Arc<Vec<Pin>>>>,
 }

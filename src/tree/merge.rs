@@ -190,7 +190,14 @@ impl Merge<'_> {
         };
         self.folder.access = access;
         self.changes.push(Change::Attributes(self.folder.ino));
-        Ok(rows::set_access(self.tx, self.folder.ino, access)?)
+        rows::set_access(self.tx, self.folder.ino, access)?;
+        if access == Access::Reading {
+            // What holds here holds below, unless a listing there says otherwise.
+            let closed = rows::close_below(self.tx, self.folder.ino)?;
+            self.changes
+                .extend(closed.into_iter().map(Change::Attributes));
+        }
+        Ok(())
     }
 
     /// Nodes that the service had in the folder, and that it would show if it still
@@ -332,6 +339,9 @@ impl Merge<'_> {
     /// A node that we know: here as before, moved or renamed by somebody else, or
     /// back again.
     fn follow(&mut self, node: &Node, entry: &Entry) -> Result<()> {
+        if self.shows_elsewhere(node)? {
+            return Ok(());
+        }
         let moved = node.remote.place() != Some(&entry.place);
         if moved && node.place.is_some() && self.is_fresh(node.ino)? {
             return Ok(()); // The listing lags behind our own move.
@@ -381,6 +391,26 @@ impl Merge<'_> {
         }
         self.tell_entry(&place);
         Ok(())
+    }
+
+    /// A folder is in one place. Where several list it, one's own folders go before the folder of
+    /// what is named as shared, and that before those of others.
+    fn shows_elsewhere(&self, node: &Node) -> Result<bool> {
+        let claim = |folder: &Node| match folder.access {
+            Access::Own => 2,
+            _ if folder.folder_id() == Some(FolderId::shared()) => 1,
+            Access::Changes | Access::Reading => 0,
+        };
+        if node.kind != Kind::Folder || claim(&self.folder) == 2 {
+            return Ok(false);
+        }
+        let above = node.place.as_ref().map(|place| place.parent);
+        let above = above
+            .map(|above| rows::by_ino(self.tx, above))
+            .transpose()?;
+        Ok(above
+            .flatten()
+            .is_some_and(|above| claim(&above) > claim(&self.folder)))
     }
 
     fn insert(&mut self, entry: &Entry) -> Result<()> {

@@ -61,6 +61,7 @@ pub mod walk;
 mod wanted;
 
 use std::ffi::OsStr;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::ids::{FileId, FolderId, Ino, Time};
@@ -69,7 +70,10 @@ use crate::store::Store;
 pub use completing::Progress;
 pub use error::TreeError;
 pub use events::Change;
-pub use node::{Access, Kind, Known, Lookup, Node, Place, ROOT, Remote, RemoteFile, RemotePlace};
+pub use node::{
+    Access, FolderEntry, Kind, Known, Looks, Lookup, Node, Place, ROOT, Remote, RemoteFile,
+    RemotePlace,
+};
 pub use state::FileState;
 
 /// The tree. Cheap to clone.
@@ -145,6 +149,22 @@ impl Tree {
     pub fn children(&self, parent: Ino, after: Ino, limit: usize) -> Result<Vec<Node>, TreeError> {
         self.store
             .read(|c| Ok(rows::children(c, parent, after, limit)?))
+    }
+
+    /// Shows the entries of a folder in inode order, after inode `after` (0 to begin with), until
+    /// `show` breaks. Entries that come or go meanwhile disturb no other. `show` runs within a
+    /// door of the store, so it must not come back here.
+    ///
+    /// # Errors
+    /// When the database fails, perhaps after some were shown.
+    pub fn read_folder(
+        &self,
+        parent: Ino,
+        after: Ino,
+        show: &mut dyn FnMut(FolderEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<(), TreeError> {
+        self.store
+            .read(|c| Ok(rows::read_folder(c, parent, after, show)?))
     }
 
     /// The sub-folders of a folder that the service has.

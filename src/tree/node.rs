@@ -1,7 +1,7 @@
 //! A node: what the user wants of a file or folder, and what the service has
 //! confirmed of it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
 
@@ -211,7 +211,49 @@ pub struct Node {
     pub access: Access,
 }
 
+/// What a look at a node shows of it: all that is read of the entries of a folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Looks {
+    /// Its inode.
+    pub ino: Ino,
+    /// What it is.
+    pub kind: Kind,
+    /// Owner, permission, times.
+    pub attributes: Attributes,
+    /// Bytes of the last closed version.
+    pub size: u64,
+    /// Whose it is.
+    pub access: Access,
+    /// Whether it hangs in a folder.
+    pub is_placed: bool,
+    /// Whether the service has it.
+    pub is_confirmed: bool,
+}
+
+/// An entry of a folder, as reading the folder shows it.
+pub struct FolderEntry<'a> {
+    /// Its name.
+    pub name: &'a OsStr,
+    /// What it looks like.
+    pub looks: Looks,
+    /// Of a folder: how many it has in it.
+    pub folders: u32,
+}
+
 impl Node {
+    /// What a look at it shows.
+    pub fn looks(&self) -> Looks {
+        Looks {
+            ino: self.ino,
+            kind: self.kind,
+            attributes: self.attributes,
+            size: self.size,
+            access: self.access,
+            is_placed: self.place.is_some(),
+            is_confirmed: self.remote != Remote::None,
+        }
+    }
+
     /// The folder id, if this is a folder that exists on the service.
     pub fn folder_id(&self) -> Option<FolderId> {
         match &self.remote {

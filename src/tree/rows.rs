@@ -5,6 +5,7 @@
 //! [`node`], [`insert`] and the statements that change one of the two know of it.
 
 use std::ffi::{OsStr, OsString};
+use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
@@ -12,8 +13,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::local::IS_LOCAL;
 use super::node::{
-    Access, Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
-    RemotePlace,
+    Access, Attributes, FolderEntry, Kind, Known, Looks, Node, Pending, Place, ROOT, Remote,
+    RemoteFile, RemoteFolder, RemotePlace,
 };
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
 
@@ -76,6 +77,26 @@ pub(super) fn ino(row: &Row<'_>, column: usize) -> Result<Ino> {
     Ok(Ino(uint(row.get(column)?)))
 }
 
+/// Owner, permission and times, which are seven columns from `first` on.
+fn attributes(row: &Row<'_>, first: usize, kind: Kind) -> Result<Attributes> {
+    let mtime: i64 = row.get(first + 4)?;
+    let time = |column| -> Result<Time> {
+        Ok(Time(match row.get(column)? {
+            0 if kind != Kind::Folder => mtime,
+            time => time,
+        }))
+    };
+    Ok(Attributes {
+        mode: row.get(first)?,
+        uid: row.get(first + 1)?,
+        gid: row.get(first + 2)?,
+        atime: time(first + 3)?,
+        mtime: Time(mtime),
+        ctime: time(first + 5)?,
+        btime: time(first + 6)?,
+    })
+}
+
 fn node(row: &Row<'_>) -> Result<Node> {
     let kind = kind_of(row.get(3)?);
     let parent: Option<i64> = row.get(1)?;
@@ -118,13 +139,6 @@ fn node(row: &Row<'_>) -> Result<Node> {
         (Some(t), 2) => Known::Doubted(Time(t)),
         (Some(t), _) => Known::Whole(Time(t)),
     };
-    let mtime: i64 = row.get(8)?;
-    let time = |column| -> Result<Time> {
-        Ok(Time(match row.get(column)? {
-            0 if kind != Kind::Folder => mtime,
-            time => time,
-        }))
-    };
     Ok(Node {
         ino: ino(row, 0)?,
         place: parent.zip(name).map(|(parent, name)| Place {
@@ -132,15 +146,7 @@ fn node(row: &Row<'_>) -> Result<Node> {
             name: OsString::from_vec(name),
         }),
         kind,
-        attributes: Attributes {
-            mode: row.get(4)?,
-            uid: row.get(5)?,
-            gid: row.get(6)?,
-            atime: time(7)?,
-            mtime: Time(mtime),
-            ctime: time(9)?,
-            btime: time(10)?,
-        },
+        attributes: attributes(row, 4, kind)?,
         size: uint(row.get(11)?),
         target: row.get::<_, Option<Vec<u8>>>(12)?.map(OsString::from_vec),
         remote,
@@ -184,6 +190,44 @@ pub(super) fn children(c: &Connection, parent: Ino, after: Ino, limit: usize) ->
         "parent = ?1 AND ino > ?2 ORDER BY ino LIMIT ?3",
         params![int(parent.0), int(after.0), limit as i64],
     )
+}
+
+/// Shows the entries of a folder in inode order, after inode `after`, until `show` breaks.
+pub(super) fn read_folder(
+    c: &Connection,
+    parent: Ino,
+    after: Ino,
+    show: &mut dyn FnMut(FolderEntry<'_>) -> ControlFlow<()>,
+) -> Result<()> {
+    let mut statement = c.prepare_cached(
+        "SELECT ino, name, kind, mode, uid, gid, atime, mtime, ctime, btime, size, access,
+                rid IS NOT NULL,
+                iif(kind = 1,
+                    (SELECT count(*) FROM node AS inner
+                     WHERE inner.parent = node.ino AND inner.kind = 1), 0)
+         FROM node WHERE parent = ?1 AND ino > ?2 ORDER BY ino",
+    )?;
+    let mut rows = statement.query([int(parent.0), int(after.0)])?;
+    while let Some(row) = rows.next()? {
+        let kind = kind_of(row.get(2)?);
+        let entry = FolderEntry {
+            name: OsStr::from_bytes(row.get_ref(1)?.as_blob()?),
+            looks: Looks {
+                ino: ino(row, 0)?,
+                kind,
+                attributes: attributes(row, 3, kind)?,
+                size: uint(row.get(10)?),
+                access: access_of(row.get(11)?),
+                is_placed: true,
+                is_confirmed: row.get(12)?,
+            },
+            folders: row.get(13)?,
+        };
+        if show(entry).is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn by_file_id(c: &Connection, id: &str) -> Result<Option<Node>> {
@@ -246,6 +290,19 @@ pub(super) fn folders_in(c: &Connection, parent: Ino) -> Result<Vec<Ino>> {
     c.prepare_cached("SELECT ino FROM node WHERE parent = ?1 AND kind = 1 AND rid IS NOT NULL")?
         .query_map([int(parent.0)], |row| ino(row, 0))?
         .collect()
+}
+
+/// The folders below one that are open to changes are for reading only from now on; gives them.
+pub(super) fn close_below(c: &Connection, top: Ino) -> Result<Vec<Ino>> {
+    c.prepare_cached(
+        "WITH RECURSIVE down(ino) AS (
+             SELECT ino FROM node WHERE parent = ?1 AND kind = 1
+             UNION SELECT node.ino FROM node JOIN down ON node.parent = down.ino WHERE node.kind = 1)
+         UPDATE node SET access = 2 WHERE access = 1 AND ino IN (SELECT ino FROM down)
+         RETURNING ino",
+    )?
+    .query_map([int(top.0)], |row| ino(row, 0))?
+    .collect()
 }
 
 pub(super) fn name_taken(c: &Connection, parent: Ino, name: &OsStr) -> Result<bool> {

@@ -6,7 +6,7 @@
 //! names ([`Shared`]); it costs no call. Its number and those of the roots are ours
 //! ([`FolderId::ours`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::api::limits::LISTING_CAP;
 use crate::api::{
@@ -42,16 +42,13 @@ pub struct Shared {
     entries: Vec<FolderItem>,
     /// The users whose roots are among the entries.
     owners: HashMap<FolderId, String>,
-    /// The folders among them that have numbers: they show here alone, for a folder is in
-    /// one place.
-    numbered: HashSet<FolderId>,
 }
 
 impl Shared {
     /// Nothing yet, to be shown in a folder of this name.
     pub fn under(name: &str) -> Shared {
         Shared {
-            folder: Some(item(FolderId::ours(""), name)),
+            folder: Some(item(FolderId::shared(), name)),
             ..Shared::default()
         }
     }
@@ -69,7 +66,6 @@ impl Shared {
     #[must_use]
     pub fn with_folder(mut self, id: FolderId, name: &str) -> Shared {
         self.entries.push(item(id, name));
-        self.numbered.insert(id);
         self
     }
 
@@ -110,8 +106,6 @@ impl Shared {
             return Err(ApiError::Misuse("nobody is named who shares this folder"));
         }
         let mut listing = api.list_folder(self.at(id), ask).await?;
-        let shown = |folder: &FolderItem| !self.numbered.contains(&folder.id);
-        listing.folders.retain(shown);
         if id == FolderId::ROOT && !self.entries.is_empty() {
             // What is ours must not make an empty answer look like a full one.
             let is_empty = listing.folders.is_empty() && listing.files.is_empty();

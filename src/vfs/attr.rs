@@ -7,7 +7,7 @@ use super::types::{Answer, Attr, Caller, Entry, Fh, Kind, OpenAccess, SetAttr, S
 use super::{Vfs, VfsOptions};
 use crate::ids::{Ino, Time};
 use crate::tree::attributes::AttributeChange;
-use crate::tree::{self, Node};
+use crate::tree::{self, Looks, Node};
 
 /// A request of this size suits a block of the cache.
 const BLOCK_SIZE: u32 = 128 * 1024;
@@ -35,40 +35,47 @@ fn default_perm(kind: Kind, options: &VfsOptions) -> u32 {
 }
 
 /// The permission bits that a node can have.
-fn allowed(node: &Node) -> u32 {
-    match node.kind {
-        tree::Kind::File if check_open_to_changes(node).is_err() => 0o7555,
-        tree::Kind::Folder if node.access == tree::Access::Reading => 0o7555,
+fn allowed(looks: Looks) -> u32 {
+    match looks.kind {
+        tree::Kind::File if !is_open_to_changes(looks) => 0o7555,
+        tree::Kind::Folder if looks.access == tree::Access::Reading => 0o7555,
         _ => 0o7777,
+    }
+}
+
+fn is_open_to_changes(looks: Looks) -> bool {
+    match looks.access {
+        tree::Access::Reading => false,
+        tree::Access::Changes => !looks.is_confirmed,
+        tree::Access::Own => true,
     }
 }
 
 /// Refuses to change what others share for reading, and files of theirs that the service has: the old
 /// version would have to go on the word that the new one came to their folder.
 pub(super) fn check_open_to_changes(node: &Node) -> Result<(), Error> {
-    match node.access {
-        tree::Access::Reading => Err(ErrorKind::ReadOnly.into()),
-        tree::Access::Changes if node.remote_file().is_some() => Err(ErrorKind::ReadOnly.into()),
-        tree::Access::Own | tree::Access::Changes => Ok(()),
+    match is_open_to_changes(node.looks()) {
+        true => Ok(()),
+        false => Err(ErrorKind::ReadOnly.into()),
     }
 }
 
 /// What the tree alone says.
-fn stored(node: &Node, folders: u32, options: &VfsOptions) -> Attr {
-    let kind = kind(node.kind);
-    let a = &node.attributes;
+fn stored(looks: Looks, folders: u32, options: &VfsOptions) -> Attr {
+    let kind = kind(looks.kind);
+    let a = looks.attributes;
     Attr {
-        ino: node.ino,
+        ino: looks.ino,
         kind,
-        size: node.size,
-        blocks: node.size.div_ceil(SECTOR),
+        size: looks.size,
+        blocks: looks.size.div_ceil(SECTOR),
         atime: a.atime.0,
         mtime: a.mtime.0,
         ctime: a.ctime.0,
         btime: a.btime.0,
         // Twelve bits always fit.
-        perm: (a.mode.unwrap_or_else(|| default_perm(kind, options)) & allowed(node)) as u16,
-        nlink: match (kind, node.place.is_some() || node.ino == options.root) {
+        perm: (a.mode.unwrap_or_else(|| default_perm(kind, options)) & allowed(looks)) as u16,
+        nlink: match (kind, looks.is_placed || looks.ino == options.root) {
             (Kind::Dir, true) => folders.saturating_add(2),
             (_, true) => 1,
             (_, false) => 0,
@@ -95,6 +102,11 @@ impl Vfs {
         change: SetAttr,
         caller: Caller,
     ) -> Answer<Attr> {
+        if fh.is_none() && change.size.is_some() {
+            // The new version is stored: bytes that replace others go to the disk first.
+            let vfs = self.clone();
+            return self.blocking(move || vfs.change_attributes(ino, fh, change, caller));
+        }
         self.change_attributes(ino, fh, change, caller).into()
     }
 
@@ -130,6 +142,9 @@ impl Vfs {
             self.node(ino)?
         } else {
             let node = self.tree().set_attributes(ino, attributes, now)?;
+            if has_set_id(&node) {
+                self.inner.inodes.may_have_set_id(ino);
+            }
             if attributes.mtime.is_some() {
                 self.inner.inodes.mtime_was_set(ino);
             }
@@ -150,8 +165,8 @@ impl Vfs {
         }
         let leave_to_writer = self.inner.inodes.has_writer(node.ino);
         let hold: Hold = match size {
-            0 => self.hold_emptied(node.ino, OpenAccess::Write)?,
-            _ => self.hold(node.ino, OpenAccess::Write)?,
+            0 => self.hold_emptied(node, OpenAccess::Write)?,
+            _ => self.hold(node, OpenAccess::Write)?,
         };
         self.truncate(&hold, size)?;
         if leave_to_writer {
@@ -159,6 +174,26 @@ impl Vfs {
         } else {
             self.save(&hold)
         }
+    }
+
+    /// Somebody who may not give a program rights is about to write to it: it loses those of
+    /// its owner and group. The kernel sees to that itself only where the write goes through its pages.
+    ///
+    /// # Errors
+    /// That of the database.
+    pub fn drop_set_id(&self, fh: Fh) -> Result<(), Error> {
+        let ino = self.inner.handles.file(fh)?.hold.ino;
+        if !self.inner.inodes.has_set_id(ino) {
+            return Ok(());
+        }
+        let change = AttributeChange {
+            mode: without_set_id(&self.node(ino)?, self.options()),
+            ..AttributeChange::default()
+        };
+        if change.mode.is_some() {
+            self.tree().set_attributes(ino, change, Time::now())?;
+        }
+        Ok(())
     }
 
     /// The node of an inode that somebody holds.
@@ -175,14 +210,14 @@ impl Vfs {
             tree::Kind::Folder => self.tree().count_folders(node.ino)?,
             tree::Kind::File | tree::Kind::Symlink => 0,
         };
-        Ok(self.attr_with(node, folders))
+        Ok(self.attr_with(node.looks(), folders))
     }
 
     /// The same, for who knows or does not need the number of sub-folders.
-    pub(super) fn attr_with(&self, node: &Node, folders: u32) -> Attr {
-        let mut attr = stored(node, folders, self.options());
-        if node.kind == tree::Kind::File
-            && let Some(overlay) = self.inner.inodes.overlay(node.ino)
+    pub(super) fn attr_with(&self, looks: Looks, folders: u32) -> Attr {
+        let mut attr = stored(looks, folders, self.options());
+        if looks.kind == tree::Kind::File
+            && let Some(overlay) = self.inner.inodes.overlay(looks.ino)
         {
             attr.size = overlay.size;
             attr.blocks = overlay.size.div_ceil(SECTOR);
@@ -199,7 +234,7 @@ impl Vfs {
             attr: self.attr(node)?,
             generation: GENERATION,
         };
-        self.inner.inodes.looked_up(node.ino);
+        self.inner.inodes.looked_up(&[node.ino]);
         Ok(entry)
     }
 
@@ -223,20 +258,20 @@ fn is_empty(change: &AttributeChange) -> bool {
     mode.is_none() && uid.is_none() && gid.is_none() && atime.is_none() && mtime.is_none()
 }
 
-/// Giving a program away takes its set-id bits, except where root does it.
-fn perm_after_chown(
-    node: &Node,
-    change: SetAttr,
-    caller: Caller,
-    options: &VfsOptions,
-) -> Option<u32> {
-    const SET_UID: u32 = 0o4000;
-    const SET_GID: u32 = 0o2000;
+const SET_UID: u32 = 0o4000;
+/// On a folder it hands the group on.
+pub(super) const SET_GID: u32 = 0o2000;
+
+/// Whether a program runs with the rights of its owner or group.
+pub(super) fn has_set_id(node: &Node) -> bool {
+    let mode = node.attributes.mode.unwrap_or(0);
+    node.kind == tree::Kind::File && mode & (SET_UID | SET_GID) != 0
+}
+
+/// The mode of a file without its set-id bits, if it has any. The one of the group counts only with
+/// the group's right to run it.
+fn without_set_id(node: &Node, options: &VfsOptions) -> Option<u32> {
     const GROUP_EXEC: u32 = 0o010;
-    let chown = change.uid.is_some() || change.gid.is_some();
-    if !chown || caller.uid == 0 || node.kind == tree::Kind::Folder {
-        return None;
-    }
     let kind = kind(node.kind);
     let old = node
         .attributes
@@ -249,13 +284,27 @@ fn perm_after_chown(
     (new != old).then_some(new)
 }
 
+/// Giving a program away takes its set-id bits, except where root does it.
+fn perm_after_chown(
+    node: &Node,
+    change: SetAttr,
+    caller: Caller,
+    options: &VfsOptions,
+) -> Option<u32> {
+    let chown = change.uid.is_some() || change.gid.is_some();
+    if !chown || caller.uid == 0 || node.kind == tree::Kind::Folder {
+        return None;
+    }
+    without_set_id(node, options)
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
 
     use super::*;
     use crate::tree::ROOT;
-    use crate::vfs::testing::{ANN, House};
+    use crate::vfs::testing::{ANN, House, WRITE};
 
     const OTHER: Caller = Caller {
         uid: 5,
@@ -361,5 +410,32 @@ mod tests {
             .symlink(ROOT, OsStr::new("l"), OsStr::new("t"), ANN);
         let cut = house.vfs.setattr(house.ok(link).attr.ino, None, size, ANN);
         assert_eq!(house.error(cut), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn who_may_not_give_a_program_rights_leaves_it_none_by_writing_to_it() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        let mode = |perm| {
+            let perm = SetAttr {
+                perm: Some(perm),
+                ..SetAttr::default()
+            };
+            house.ok(house.vfs.setattr(ino, None, perm, ANN));
+        };
+        let left = |fh| {
+            house.vfs.drop_set_id(fh).unwrap();
+            house.attr(ino).perm
+        };
+        mode(0o6755);
+        assert_eq!(left(fh), 0o755, "given while it was open");
+        mode(0o2745);
+        assert_eq!(left(fh), 0o2745, "the group may not run it");
+        mode(0o4755);
+        house.close(fh);
+        let before = house.attr(ino);
+        let fh = house.open(ino, WRITE);
+        assert_eq!(house.attr(ino), before);
+        assert_eq!(left(fh), 0o755, "given before it was opened");
     }
 }

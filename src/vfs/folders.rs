@@ -4,27 +4,25 @@
 //! between two calls shows each entry that stays exactly once.
 
 use std::ffi::OsStr;
+use std::ops::ControlFlow;
 
 use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::types::{Answer, Attr, DirEntry, DirFh, Fill};
 use super::wait::Fault;
 use crate::ids::Ino;
-use crate::tree::{Kind, Node};
-
-/// Entries fetched from the tree at a time.
-const PAGE: usize = 256;
+use crate::tree::{FolderEntry, Kind};
 
 /// `.` ends at 1, `..` at 2, an entry at its inode plus this. Inode 1 is the
 /// root, which is nobody's entry, so the numbers never meet.
 const AFTER_DOTS: u64 = 2;
 
-/// Which attributes are wanted.
+/// What the kernel makes of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Detail {
-    /// Inode and kind.
+    /// A name.
     Name,
-    /// All, and the kernel will hold the entry.
+    /// An inode that it holds from then on.
     Held,
 }
 
@@ -48,7 +46,7 @@ impl Vfs {
     /// Reads a folder from `offset` on, until the sink is full. Never waits.
     ///
     /// # Errors
-    /// An unknown handle, or the database.
+    /// An unknown handle, or the database; the sink took nothing then.
     pub fn readdir(
         &self,
         fh: DirFh,
@@ -62,7 +60,7 @@ impl Vfs {
     /// that the sink took, except `.` and `..`.
     ///
     /// # Errors
-    /// An unknown handle, or the database.
+    /// An unknown handle, or the database; the sink took nothing then.
     pub fn readdirplus(
         &self,
         fh: DirFh,
@@ -80,54 +78,76 @@ impl Vfs {
         sink: &mut dyn FnMut(DirEntry<'_>) -> Fill,
     ) -> Result<(), Error> {
         let folder = self.inner.handles.folder(fh)?;
-        for (dot, name) in [(0, "."), (1, "..")] {
-            if offset > dot {
-                continue;
-            }
-            let ino = if dot == 0 {
-                folder
-            } else {
-                self.parent_of(folder)?
-            };
-            let attr = self.attr_for(&self.node(ino)?, detail)?;
-            let entry = DirEntry {
-                name: OsStr::new(name),
-                entry: self.listed(attr),
-                next: dot + 1,
-            };
+        let mut taken = 0;
+        let mut held = Vec::new();
+        let mut take = |entry: DirEntry<'_>| {
+            let (ino, is_dot) = (entry.entry.attr.ino, entry.next <= AFTER_DOTS);
             if sink(entry) == Fill::Full {
-                return Ok(());
+                return ControlFlow::Break(());
             }
-        }
-        let mut after = Ino(offset.saturating_sub(AFTER_DOTS));
-        loop {
-            let page = self.tree().children(folder, after, PAGE)?;
-            for node in &page {
-                let Some(place) = &node.place else { continue };
-                let entry = DirEntry {
-                    name: &place.name,
-                    entry: self.listed(self.attr_for(node, detail)?),
-                    next: node.ino.0 + AFTER_DOTS,
-                };
-                if sink(entry) == Fill::Full {
-                    return Ok(());
-                }
-                if detail == Detail::Held {
-                    self.inner.inodes.looked_up(node.ino);
-                }
+            taken += 1;
+            if detail == Detail::Held && !is_dot {
+                held.push(ino);
             }
-            match page.last() {
-                Some(last) if page.len() == PAGE => after = last.ino,
-                _ => return Ok(()),
+            ControlFlow::Continue(())
+        };
+        let outcome = self.show_entries(folder, offset, &mut take);
+        self.inner.inodes.looked_up(&held);
+        match outcome {
+            // An error would take from the kernel what it was given and counts as looked up.
+            // The next call begins where this one failed.
+            Err(error) if taken > 0 => {
+                tracing::debug!(%folder, %error, "a folder is read in part");
+                Ok(())
             }
+            outcome => outcome,
         }
     }
 
-    fn attr_for(&self, node: &Node, detail: Detail) -> Result<Attr, Error> {
-        match detail {
-            Detail::Name => Ok(self.attr_with(node, 0)),
-            Detail::Held => self.attr(node),
+    /// Shows what follows `offset` in a folder, until `take` breaks.
+    fn show_entries(
+        &self,
+        folder: Ino,
+        offset: u64,
+        take: &mut dyn FnMut(DirEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if offset < AFTER_DOTS && self.show_dots(folder, offset, take)?.is_break() {
+            return Ok(());
         }
+        let after = Ino(offset.saturating_sub(AFTER_DOTS));
+        let mut show = |entry: FolderEntry<'_>| {
+            take(DirEntry {
+                name: entry.name,
+                entry: self.listed(self.attr_with(entry.looks, entry.folders)),
+                next: entry.looks.ino.0 + AFTER_DOTS,
+            })
+        };
+        Ok(self.tree().read_folder(folder, after, &mut show)?)
+    }
+
+    /// Of these two the kernel takes name, inode and kind alone.
+    fn show_dots(
+        &self,
+        folder: Ino,
+        offset: u64,
+        take: &mut dyn FnMut(DirEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let node = self.node(folder)?;
+        let above = node.place.as_ref().map(|place| place.parent);
+        let above = above.filter(|_| folder != self.root()).unwrap_or(folder);
+        let attr = self.attr_with(node.looks(), 0);
+        let dots = [(".", folder), ("..", above)];
+        for (next, (name, ino)) in (1..).zip(dots).skip(offset as usize) {
+            let dot = DirEntry {
+                name: OsStr::new(name),
+                entry: self.listed(Attr { ino, ..attr }),
+                next,
+            };
+            if take(dot).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Ends a folder handle.
@@ -174,13 +194,13 @@ mod tests {
         let house = House::new();
         let folder = house.mkdir(ROOT, "d");
         let mut expected: Vec<OsString> = vec![".".into(), "..".into()];
-        for i in 0..(PAGE + 10) {
+        for i in 0..300 {
             let name = format!("{i:04}");
             house.mkdir(folder, &name);
             expected.push(name.into());
         }
         let fh = house.ok(house.vfs.opendir(folder));
-        for room in [1, 100, PAGE, 10_000] {
+        for room in [1, 100, 10_000] {
             assert_eq!(read(&house, fh, room, || {}), expected);
         }
         house.ok(house.vfs.releasedir(fh));
@@ -241,6 +261,32 @@ mod tests {
             house.ok(house.unlink(name));
             assert_eq!(house.tree.node(ino).unwrap().is_some(), held, "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_given_before_an_error_is_given_and_the_next_call_fails() {
+        let house = House::new();
+        let files = ["a", "b", "c"].map(|name| house.file(name, b""));
+        for ino in files {
+            house.vfs.forget(ino, 1); // create held it
+        }
+        let [a, b, _] = files;
+        house.sql(&format!("UPDATE node SET mtime = 'never' WHERE ino = {b}"));
+        let fh = house.ok(house.vfs.opendir(ROOT));
+        let mut next = 0;
+        let mut sink = |entry: DirEntry<'_>| {
+            next = entry.next;
+            Fill::Added
+        };
+        house.vfs.readdirplus(fh, 0, &mut sink).unwrap();
+        assert_eq!(next, a.0 + AFTER_DOTS);
+        let failed = house.vfs.readdirplus(fh, next, &mut |_| Fill::Added);
+        assert_eq!(failed.unwrap_err().kind(), ErrorKind::Io);
+        // It is held, so it lives on without its name.
+        house.ok(house.unlink("a"));
+        assert!(house.tree.node(a).unwrap().is_some());
+        house.vfs.forget(a, 1);
+        assert!(house.tree.node(a).unwrap().is_none());
     }
 
     #[test]

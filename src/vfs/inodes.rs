@@ -66,6 +66,8 @@ struct Inode {
     open_since: Option<Instant>,
     /// A stored version waits for the last writer to close.
     held_back: bool,
+    /// It had a set-id bit when it was opened, or was given one since.
+    set_id: bool,
     /// Its name was taken away by this mount.
     unlinked: bool,
 }
@@ -100,9 +102,12 @@ pub(super) enum Left {
 }
 
 impl Inodes {
-    /// The kernel was given the inode once more.
-    pub(super) fn looked_up(&self, ino: Ino) {
-        *self.table.lock().lookups.entry(ino).or_default() += 1;
+    /// The kernel was given these inodes once more.
+    pub(super) fn looked_up(&self, inodes: &[Ino]) {
+        let mut table = self.table.lock();
+        for ino in inodes {
+            *table.lookups.entry(*ino).or_default() += 1;
+        }
     }
 
     /// The kernel gave `count` look-ups back.
@@ -237,6 +242,22 @@ impl Inodes {
             .is_some_and(|inode| inode.runners > 0)
     }
 
+    /// It has a set-id bit.
+    pub(super) fn may_have_set_id(&self, ino: Ino) {
+        if let Some(inode) = self.table.lock().inode(ino) {
+            inode.set_id = true;
+        }
+    }
+
+    /// Whether it may have a set-id bit, of what is open.
+    pub(super) fn has_set_id(&self, ino: Ino) -> bool {
+        self.table
+            .lock()
+            .used
+            .get(&ino)
+            .is_some_and(|inode| inode.set_id)
+    }
+
     /// The content is being changed.
     pub(super) fn written(&self, ino: Ino, now: Time) {
         if let Some(inode) = self.table.lock().inode(ino) {
@@ -350,8 +371,8 @@ mod tests {
     #[test]
     fn an_unlinked_inode_lives_until_the_kernel_forgot_it() {
         let inodes = Inodes::default();
-        inodes.looked_up(INO);
-        inodes.looked_up(INO);
+        inodes.looked_up(&[INO]);
+        inodes.looked_up(&[INO]);
         assert_eq!(inodes.unlinked(INO), Left::Nothing);
         assert!(inodes.is_unlinked(INO));
         assert_eq!(inodes.forget(INO, 1), Left::Nothing);
@@ -367,7 +388,7 @@ mod tests {
     #[test]
     fn one_that_keeps_its_name_is_never_an_orphan() {
         let inodes = Inodes::default();
-        inodes.looked_up(INO);
+        inodes.looked_up(&[INO]);
         assert_eq!(inodes.forget(INO, 5), Left::Nothing);
         assert_eq!(inodes.forget(INO, 1), Left::Nothing);
     }
@@ -375,7 +396,7 @@ mod tests {
     #[test]
     fn a_time_that_was_set_outlasts_earlier_writes_only() {
         let inodes = Inodes::default();
-        inodes.looked_up(INO);
+        inodes.looked_up(&[INO]);
         inodes.written(INO, Time(1));
         inodes.mtime_was_set(INO);
         assert_eq!(inodes.stamp(INO).mtime, None);
@@ -387,7 +408,7 @@ mod tests {
     #[test]
     fn a_save_keeps_the_times_of_later_writes() {
         let inodes = Inodes::default();
-        inodes.looked_up(INO);
+        inodes.looked_up(&[INO]);
         let table_stamp = |at| Stamp {
             mtime: Some(Time(at)),
             ctime: Some(Time(at)),

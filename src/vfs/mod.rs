@@ -54,9 +54,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
+use tokio::runtime::Handle;
 
 use crate::ids::{Ino, Time};
-use crate::staging::{self, Staging};
+use crate::staging::{self, StagedFile, Staging};
 use crate::store::Store;
 use crate::tree::refresh::Refresher;
 use crate::tree::{ROOT, Tree};
@@ -134,6 +135,8 @@ pub struct Parts {
     pub refresher: Refresher,
     /// Called after each change that the service is to hear of. Must not block.
     pub wake: Arc<dyn Fn() + Send + Sync>,
+    /// Whose threads wait for the disk where no caller should.
+    pub runtime: Handle,
 }
 
 /// The file system. Cheap to clone.
@@ -250,34 +253,52 @@ impl Vfs {
                     tracing::error!(%ino, error = ?e, "closed file not queued, tried again later");
                 }
             }
-            Left::Orphan => match self.clear(ino) {
-                Ok(true) => {}
-                // An upload of it is not settled; the tree forgets it then.
-                Ok(false) => tracing::debug!(%ino, "unlinked inode is still being sent"),
-                Err(e) => {
-                    tracing::warn!(%ino, error = ?e, "unlinked inode not cleared, next start will");
-                }
-            },
+            Left::Orphan => self.clear(ino),
         }
     }
 
-    /// Clears away what nobody can reach any more.
-    fn clear(&self, ino: Ino) -> Result<bool, Error> {
+    /// Clears away what nobody can reach any more. The last to let go of it may be a thread that
+    /// answers the kernel, so a sync of the disk is waited for by another; until then the next
+    /// start would do it.
+    fn clear(&self, ino: Ino) {
         match self.staging().file(ino, None) {
-            Ok(content) => {
-                let discarding = content.discard();
-                if discarding.must_be_durable() {
-                    self.store().write_durable(|tx| discarding.store(tx))?;
-                } else {
-                    self.store().write(|tx| discarding.store(tx))?;
-                }
-                discarding.committed();
+            Ok(content) if content.discard().must_be_durable() => {
+                let vfs = self.clone();
+                // Whether it ends well is logged there.
+                drop(self.inner.parts.runtime.spawn_blocking(move || {
+                    vfs.cleared(ino, vfs.discard(&content));
+                }));
             }
+            Ok(content) => self.cleared(ino, self.discard(&content)),
             Err(e) => {
                 tracing::warn!(%ino, error = ?e, "of a removed file bytes are left that cannot be read");
-                self.store().write(|tx| staging::forget(tx, ino))?;
+                let forgotten = self.store().write(|tx| staging::forget(tx, ino));
+                self.cleared(ino, forgotten.map_err(Error::from));
             }
         }
-        Ok(self.tree().purge(ino)?)
+    }
+
+    /// Lets go of the content of an unlinked file.
+    fn discard(&self, content: &Arc<StagedFile>) -> Result<(), Error> {
+        let discarding = content.discard();
+        if discarding.must_be_durable() {
+            self.store().write_durable(|tx| discarding.store(tx))?;
+        } else {
+            self.store().write(|tx| discarding.store(tx))?;
+        }
+        discarding.committed();
+        Ok(())
+    }
+
+    /// Nothing of the content of an unlinked file is stored any more, if that went well.
+    fn cleared(&self, ino: Ino, content: Result<(), Error>) {
+        match content.and_then(|()| Ok(self.tree().purge(ino)?)) {
+            Ok(true) => {}
+            // An upload of it is not settled; the tree forgets it then.
+            Ok(false) => tracing::debug!(%ino, "unlinked inode is still being sent"),
+            Err(e) => {
+                tracing::warn!(%ino, error = ?e, "unlinked inode not cleared, next start will");
+            }
+        }
     }
 }

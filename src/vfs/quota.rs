@@ -104,8 +104,8 @@ mod tests {
 
     use super::*;
     use crate::tree::ROOT;
-    use crate::vfs::AllocateMode;
     use crate::vfs::testing::{ANN, BOTH, House, READ, WRITE};
+    use crate::vfs::{AllocateMode, SetAttr};
 
     fn figures(free: u64) -> AccountFigures {
         AccountFigures {
@@ -230,13 +230,24 @@ mod tests {
     fn no_way_of_growing_goes_around_the_account_or_the_end_of_the_mount() {
         let house = House::new();
         let source = house.open(house.remote("film", &[1; 100]).ino, READ);
-        let (_, fh) = house.create("a");
+        let (ino, fh) = house.create("a");
         house.write(fh, 0, b"x");
         let extend = |len| house.vfs.fallocate(fh, 0, len, AllocateMode::Extend);
         let punch = || house.vfs.fallocate(fh, 0, 1, AllocateMode::PunchHole);
         let copy = |len| house.vfs.copy_file_range(source, 0, fh, 0, len);
+        let cut = |fh, size| {
+            let size = SetAttr {
+                size: Some(size),
+                ..SetAttr::default()
+            };
+            house.vfs.setattr(ino, fh, size, ANN)
+        };
         house.vfs.set_account(figures(50), Duration::ZERO);
         assert_eq!(house.error(extend(100)), ErrorKind::Quota);
+        for way in [None, Some(fh)] {
+            assert_eq!(house.error(cut(way, 100)), ErrorKind::Quota);
+            house.ok(cut(way, 10));
+        }
         assert_eq!(house.error(copy(100)), ErrorKind::Quota);
         house.ok(extend(20));
         house.ok(punch());

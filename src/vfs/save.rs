@@ -68,6 +68,17 @@ impl Vfs {
     pub fn flush(&self, fh: Fh) -> Answer<()> {
         match self.inner.handles.file(fh) {
             Ok(handle) if closes_a_version(&handle.hold) => {
+                let ino = handle.hold.ino;
+                // As with any change of the tree: to find a thread that may wait takes longer.
+                if !handle.hold.content.seals_to_disk()
+                    && let Some(turn) = self.inner.saving.free(ino)
+                {
+                    let content = &handle.hold.content;
+                    return self
+                        .save_in(turn, ino, content, Survive::Kill)
+                        .map(drop)
+                        .into();
+                }
                 let vfs = self.clone();
                 // Bytes that replace others go to the disk first.
                 self.blocking(move || vfs.save(&handle.hold))
@@ -189,7 +200,16 @@ impl Vfs {
         content: &Arc<StagedFile>,
         outlast: Survive,
     ) -> Result<Saved, Error> {
-        let turn = self.inner.saving.of(ino);
+        self.save_in(self.inner.saving.of(ino), ino, content, outlast)
+    }
+
+    fn save_in(
+        &self,
+        turn: MutexGuard<'_, ()>,
+        ino: Ino,
+        content: &Arc<StagedFile>,
+        outlast: Survive,
+    ) -> Result<Saved, Error> {
         // Without a name there is nothing to come back to.
         if self.inner.inodes.is_unlinked(ino) {
             return Ok(Saved::Nothing);
@@ -265,10 +285,19 @@ pub(super) struct Turns {
 
 impl Turns {
     fn of(&self, ino: Ino) -> MutexGuard<'_, ()> {
+        self.turn(ino).lock()
+    }
+
+    /// The same, if nobody has to be waited for.
+    fn free(&self, ino: Ino) -> Option<MutexGuard<'_, ()>> {
+        self.turn(ino).try_lock()
+    }
+
+    fn turn(&self, ino: Ino) -> &Mutex<()> {
         let index = ino.0 as usize % self.turns.len();
         // Below the length by construction.
         #[allow(clippy::indexing_slicing)]
-        self.turns[index].lock()
+        &self.turns[index]
     }
 }
 
@@ -416,6 +445,47 @@ mod tests {
         // A new version is tried anew.
         house.write(writer, 0, b"y");
         house.close(writer);
+    }
+
+    #[test]
+    fn the_end_of_an_unlinked_file_waits_for_the_disk_elsewhere() {
+        let house = House::new();
+        let (ino, fh) = house.create("a");
+        house.vfs.inner.inodes.looked_up(&[ino]);
+        house.write(fh, 0, b"synced");
+        house.ok(house.vfs.fsync(fh, SyncScope::All));
+        house.close(fh);
+        house.ok(house.unlink("a"));
+        let gone = || house.tree.node(ino).unwrap().is_none();
+        let (vfs, (told, returned)) = (house.vfs.clone(), std::sync::mpsc::channel());
+        let busy = |_: &Transaction<'_>| -> Result<_, crate::store::StoreError> {
+            std::thread::spawn(move || {
+                vfs.forget(ino, 2);
+                told.send(())
+            });
+            Ok(returned.recv_timeout(std::time::Duration::from_secs(10)))
+        };
+        let returned = house.store.write(busy).unwrap();
+        assert!(returned.is_ok(), "it waited for the database");
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !gone() && std::time::Instant::now() < end {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(gone());
+        assert!(!house.staged_path(1).exists());
+    }
+
+    #[test]
+    fn who_cuts_a_file_by_its_path_lets_nobody_else_wait_for_the_disk() {
+        let house = House::new();
+        let ino = house.remote("film", b"content").ino;
+        let cut = SetAttr {
+            size: Some(3),
+            ..SetAttr::default()
+        };
+        let answer = house.vfs.setattr(ino, None, cut, ANN);
+        assert!(matches!(answer, Answer::Disk(_)));
+        assert_eq!(house.ok(answer).size, 3);
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl House {
         self.sql("DROP TRIGGER refused");
     }
 
-    fn sql(&self, statement: &str) {
+    pub fn sql(&self, statement: &str) {
         let run = |tx: &rusqlite::Transaction<'_>| -> Result<_, crate::store::StoreError> {
             Ok(tx.execute_batch(statement)?)
         };
@@ -314,6 +314,7 @@ fn open(
         wake: Arc::new(move || {
             wakes.fetch_add(1, Ordering::Relaxed);
         }),
+        runtime: runtime.handle().clone(),
     };
     Vfs::new(parts, shape.options.clone()).unwrap()
 }

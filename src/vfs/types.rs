@@ -145,6 +145,8 @@ pub struct Opened {
     /// The pages that the kernel still has of this inode are those of the
     /// version that was opened.
     pub keep_cache: bool,
+    /// What the handle may do.
+    pub access: OpenAccess,
 }
 
 /// What a handle may do.

@@ -145,7 +145,7 @@ fn files_behind_a_password_open_with_it_and_others_are_asked_for_without() {
         }
         world.report().calls_of("download/get_token") - before
     };
-    // None is not tried, and a wrong one once: failing calls count.
+    // None is not tried, and a wrong one with two files: failing calls count.
     world.write_config(&config);
     let mounted = world.mount_with("c", &["--share", &link]);
     assert_eq!(read_all(&mounted), 0);
@@ -154,9 +154,27 @@ fn files_behind_a_password_open_with_it_and_others_are_asked_for_without() {
         "{config}file_password_command = \"echo wrong one\"\n"
     ));
     let mounted = world.mount_with("b", &["--share", &link]);
-    assert_eq!(read_all(&mounted), 1);
+    assert_eq!(read_all(&mounted), 2);
     assert_eq!(text(mounted.join("a.txt")), "for all\n");
     mounted.unmount();
+}
+
+#[test]
+fn a_file_with_another_password_does_not_shut_out_those_that_ours_opens() {
+    let world = friends();
+    let link = share(&world, None);
+    friend(&world).add_file("pub/other.txt", b"x").unwrap();
+    friend(&world)
+        .set_password("pub/other.txt", Some("another one"))
+        .unwrap();
+    let config = fs::read_to_string(world.config_file()).unwrap();
+    world.write_config(&format!("{config}file_password = \"opensesame\"\n"));
+    let mounted = world.mount_with("a", &["--share", &link]);
+    assert_eq!(errno(fs::read(mounted.join("other.txt"))), libc::EACCES);
+    assert_eq!(text(mounted.join("secret.txt")), "for some\n");
+    assert_eq!(errno(fs::read(mounted.join("other.txt"))), libc::EACCES);
+    mounted.unmount();
+    assert_eq!(world.report().failing.values().sum::<u64>(), 1);
 }
 
 #[test]
@@ -327,9 +345,16 @@ fn a_root_that_is_shared_whole_and_a_folder_by_its_number_show_too() {
     world.account().add_file("mine.txt", b"mine\n").unwrap();
     friend.share_with("", ME, true, true).unwrap();
     let number = friend.folder_id("pub/below").unwrap();
-    let shared = format!("friend@example.org Below={number}");
+    // One's own stays where it is.
+    world
+        .account()
+        .add_file("docs/b.txt", b"mine too\n")
+        .unwrap();
+    let own = world.account().folder_id("docs").unwrap();
+    let shared = format!("friend@example.org Below={number} Docs={own}");
     let mounted = world.mount_with("a", &["--shared", &shared, "--shared-folder", "Friends"]);
-    assert_eq!(names(mounted.path()), ["Friends", "mine.txt"]);
+    assert_eq!(names(mounted.path()), ["Friends", "docs", "mine.txt"]);
+    assert_eq!(text(mounted.join("docs/b.txt")), "mine too\n");
     let friends = mounted.join("Friends");
     assert_eq!(names(&friends), ["Below", "friend@example.org"]);
     assert_eq!(
@@ -350,7 +375,7 @@ fn a_root_that_is_shared_whole_and_a_folder_by_its_number_show_too() {
     // Named no more, it goes.
     let mounted = world.mount_with("a", &[]);
     assert!(mounted.verb(&["refresh"]).status.success());
-    assert_eq!(names(mounted.path()), ["mine.txt"]);
+    assert_eq!(names(mounted.path()), ["docs", "mine.txt"]);
     mounted.unmount();
     world.assert_well_behaved();
 }

@@ -103,6 +103,7 @@ impl Process {
             staging: staging.clone(),
             refresher: refresher.clone(),
             wake: Arc::new(|| ()),
+            runtime: Handle::current(),
         };
         let options = VfsOptions {
             write_back: Duration::ZERO,

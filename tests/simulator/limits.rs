@@ -1,7 +1,9 @@
 //! Limits, locks, bans, places.
 
 use crate::client::{Client, FORM, form, started};
-use fichierfs::sim::{LimitTable, Limits, Offence, Shape, SimConfig};
+use fichierfs::sim::{
+    Fault, FaultKind, LimitTable, Limits, LockKind, Offence, Rule, Shape, SimConfig,
+};
 use serde_json::json;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -77,6 +79,75 @@ async fn failing_calls_end_in_a_ban() {
     let report = simulator.report();
     assert_eq!((report.bans, report.failing[&404]), (1, 11));
     assert!(report.violation_counts.contains_key("failing_calls"));
+}
+
+#[tokio::test]
+async fn a_ban_reaches_every_host_of_the_service() {
+    let simulator = started(SimConfig::default()).await;
+    let client = Client::new(&simulator);
+    let id = simulator.account().add_file("a", b"x").unwrap();
+    let link = format!("https://1fichier.com/?{id}");
+    let token = client.token(&link).await;
+    let ban = FaultKind::Flood {
+        lock: LockKind::Ban,
+        seconds: None,
+    };
+    simulator.faults().add(Fault::new("folder/ls", ban));
+    assert_eq!(client.call("folder/ls", json!({})).await.0, 403);
+    let banned = |response: reqwest::Response| async {
+        let status = response.status();
+        let page = response.text().await.unwrap();
+        assert!(
+            status == 403 && page.contains("IP Locked"),
+            "{status} {page}"
+        );
+    };
+    banned(client.get(&token, None).await).await;
+    banned(
+        client
+            .get(&format!("{}/dir/abc", simulator.site_url()), None)
+            .await,
+    )
+    .await;
+    let upload = format!("{}/upload.cgi?id=aaaaaaaaaa", simulator.site_url());
+    let upload = client.http.post(upload).bearer_auth(&client.key);
+    banned(upload.body("x").send().await.unwrap()).await;
+    banned(
+        client
+            .get(&format!("{}/end.pl?xid=a", simulator.site_url()), None)
+            .await,
+    )
+    .await;
+    assert!(!simulator.account().file_paths().is_empty());
+    simulator.unlock();
+    assert_eq!(client.get(&token, None).await.status(), 200);
+}
+
+#[tokio::test]
+async fn many_small_downloads_lock_where_that_was_observed() {
+    let rule = |allowed| {
+        let rule = Rule::strict(allowed, Duration::from_secs(60));
+        Limits::Custom(Box::new(LimitTable {
+            small_downloads: Some(rule),
+            ..LimitTable::off()
+        }))
+    };
+    let simulator = started(SimConfig {
+        limits: rule(2),
+        ..SimConfig::default()
+    })
+    .await;
+    let client = Client::new(&simulator);
+    let account = simulator.account();
+    let small = account.add_file("small", b"x").unwrap();
+    let large = account.add_synthetic("large", 1, 51 << 20).unwrap();
+    let ask = |id: &str| json!({"url": format!("https://1fichier.com/?{id}")});
+    for id in [&small, &large, &small, &large] {
+        client.ok("download/get_token", ask(id)).await;
+    }
+    let (status, flood) = client.call("download/get_token", ask(&small)).await;
+    assert_eq!((status, &flood["status"]), (403, &json!("KO")));
+    assert_eq!(simulator.report().locks, 1);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::exit::Exit;
 use super::show::{self, Paint};
 use super::{Failure, Outcome, load};
 use crate::control::protocol::Status;
-use crate::control::{Client, ControlError, health};
+use crate::control::{Client, ControlError, Health};
 
 /// How often `--watch` looks.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ pub(super) async fn run(args: &StatusArgs) -> Outcome {
 
 fn check(all: &[Status]) -> Outcome {
     for status in all {
-        if let Some(problem) = health::problems(status).first() {
+        if let Some(problem) = Health::from(status).problems().first() {
             let at = status.daemon.mountpoint.display();
             return Err(Failure::new(Exit::Failed, format!("{at}: {problem}")));
         }

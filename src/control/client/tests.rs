@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::error::RefusalKind;
 use super::super::protocol::*;
 use super::super::server::Server;
-use super::super::{Controlled, Refusal};
+use super::super::{Controlled, Health, Refusal};
 use super::*;
 
 #[derive(Clone)]
@@ -39,6 +40,12 @@ impl Controlled for Fake {
             state_dir: "/state".into(),
             phase: Phase::Mounted,
         }
+    }
+    async fn health(&self) -> std::result::Result<Health, Refusal> {
+        Ok(Health {
+            phase: Phase::Mounted,
+            key_refused: false,
+        })
     }
     async fn status(&self) -> std::result::Result<Status, Refusal> {
         Err(Refusal::failed("not today"))
@@ -186,6 +193,21 @@ async fn a_refusal_keeps_its_kind_and_its_words() {
         };
         assert_eq!((refusal.kind, refusal.message.as_str()), (kind, words));
     }
+}
+
+#[tokio::test]
+async fn a_supervisor_is_told_without_the_whole_status() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sock");
+    // Its status fails.
+    let _server = Server::start(&path, Fake::on("/mnt/a")).unwrap();
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nok\n"), "{answer}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::params::Params;
 use crate::sim::http::Peer;
+use crate::sim::limits::Call;
 use crate::sim::world::World;
 
 /// The circumstances of one call.
@@ -16,4 +17,16 @@ pub struct Context<'a> {
     pub account: usize,
     /// With what.
     pub params: &'a Params,
+}
+
+impl Context<'_> {
+    /// The call, as far as limits go.
+    pub fn call(&self) -> Call {
+        Call {
+            script: self.script,
+            ip: self.peer.ip,
+            account: Some(self.account),
+            listing: None,
+        }
+    }
 }

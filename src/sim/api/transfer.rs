@@ -5,6 +5,7 @@ use super::error::ApiError;
 use super::files::{check_access, target};
 use super::reply::Reply;
 use crate::sim::http::Origin;
+use crate::sim::limits::SMALL;
 use crate::sim::report::Offence;
 use crate::sim::tls;
 use crate::sim::token::Token;
@@ -25,6 +26,7 @@ pub fn token(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError
     }
     let (owner, file) = target(context, state)?;
     check_access(context, owner, file)?;
+    let is_small = file.content.size() <= SMALL;
     let inline = params.flag("inline") || file.attributes.inline;
     let token = Token {
         file: file.id.clone(),
@@ -39,6 +41,9 @@ pub fn token(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError
         let text = "the account is in use from another address";
         world.violation(Offence::Transfers, context.script, text);
         return Err(ApiError::Location);
+    }
+    if is_small {
+        world.judge_small(state, context.call())?;
     }
     let random = &mut state.random;
     let name = random

@@ -32,8 +32,6 @@ pub fn is_token_path(path: &str) -> bool {
 enum Refused {
     /// The URL is not good, or no longer.
     Token,
-    /// The address is banned.
-    Banned,
     /// The account is in use elsewhere.
     Place,
     /// Too many at a time.
@@ -141,9 +139,6 @@ fn open(
     let now = world.clock.now();
     let mut state = world.state.lock();
     let state = &mut *state;
-    if state.limits.banned(now, peer.ip) {
-        return Err(Refused::Banned);
-    }
     let token = state.tokens.get(name).ok_or(Refused::Token)?.clone();
     let misuse = |text: &str| {
         world.violation(Offence::Token, ROLE, text);
@@ -236,7 +231,6 @@ fn refusal(world: &World, refused: &Refused) -> Response<Body> {
             };
             http::page(status, "Le lien de téléchargement a expiré")
         }
-        Refused::Banned => http::page(403, "IP Locked"),
         Refused::Place => http::page(403, "Only 1 location allowed at a time"),
         Refused::Connections => http::page(403, "Trop de connexions simultanées"),
     }

@@ -8,7 +8,7 @@
 
 mod table;
 
-pub use table::{LimitTable, Limits, Rule};
+pub use table::{LimitTable, Limits, Rule, SMALL};
 
 use super::clock::SimTime;
 use super::quirks::Quirks;
@@ -127,6 +127,8 @@ enum RuleName {
     Listings,
     AllFiles,
     UserInfo,
+    FileInfo,
+    SmallDownloads,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -180,7 +182,28 @@ impl LimitBook {
         if let Some(kind) = self.locked(now, call, &mut news) {
             return (Err(kind), news);
         }
-        for (name, rule, key, kind) in self.rules_for(call) {
+        let verdict = self.check(now, call, self.rules_for(call), &mut news);
+        (verdict, news)
+    }
+
+    /// Counts the start of a download of a small file, by a call that was counted, and judges it.
+    pub fn small_download(&mut self, now: SimTime, call: Call) -> (Result<(), Locked>, Vec<News>) {
+        let mut news = Vec::new();
+        let key = Key::Subject(Subject::Ip(call.ip));
+        let rule = self.table.small_downloads;
+        let rule = rule.map(|rule| (RuleName::SmallDownloads, rule, key, Locked::Ip));
+        let verdict = self.check(now, call, rule.into_iter().collect(), &mut news);
+        (verdict, news)
+    }
+
+    fn check(
+        &mut self,
+        now: SimTime,
+        call: Call,
+        rules: Vec<(RuleName, Rule, Key, Locked)>,
+        news: &mut Vec<News>,
+    ) -> Result<(), Locked> {
+        for (name, rule, key, kind) in rules {
             if self.within(now, name, rule, key) {
                 continue;
             }
@@ -197,9 +220,9 @@ impl LimitBook {
                 Key::Subject(subject) | Key::Listed(subject, _) => subject,
             };
             self.lock(now, call.script, subject, kind);
-            return (Err(kind), news);
+            return Err(kind);
         }
-        (Ok(()), news)
+        Ok(())
     }
 
     /// Locks a script as if a limit had been exceeded; `length` in simulated time.
@@ -315,6 +338,10 @@ impl LimitBook {
                 let rule = table.user_info_account;
                 rules.push((RuleName::UserInfo, rule, key, Locked::User));
             }
+        }
+        if call.script == "file/info" {
+            let key = Key::Subject(ip);
+            rules.push((RuleName::FileInfo, table.file_info, key, Locked::Banned));
         }
         rules
             .into_iter()

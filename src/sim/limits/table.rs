@@ -7,6 +7,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
+/// A download of so many bytes or fewer counts as a small one.
+pub const SMALL: u64 = 50 << 20;
+
 /// Which limits the service enforces.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Limits {
@@ -74,6 +77,10 @@ pub struct LimitTable {
     pub user_info_ip: Option<Rule>,
     /// `user/info.cgi` of one account.
     pub user_info_account: Option<Rule>,
+    /// `file/info.cgi` of one IP; the IP is banned who asks for more (API notes 2.3).
+    pub file_info: Option<Rule>,
+    /// Links of one IP to files up to [`SMALL`], each of which begins a download (API notes 4.4).
+    pub small_downloads: Option<Rule>,
     /// Answers 401, 403, 404 and 410 before the IP is banned.
     pub failing: Option<Rule>,
     /// How long a ban lasts.
@@ -104,7 +111,8 @@ pub struct LimitTable {
 
 impl LimitTable {
     /// The documented figures. The number of failing calls that leads to a ban and
-    /// the sizes of a batch are not documented: 10 an hour and 100 are on the safe side.
+    /// the sizes of a batch are not documented: 10 an hour and 100 are on the safe side. That
+    /// `file/info` is limited is known, and the gap that another careful client keeps (2.5 s).
     pub fn documented() -> LimitTable {
         LimitTable {
             calls: Some(Rule::strict(3, SECOND)),
@@ -113,6 +121,8 @@ impl LimitTable {
             all_files: Some(Rule::strict(1, HOUR)),
             user_info_ip: Some(Rule::strict(1, MINUTE)),
             user_info_account: Some(Rule::strict(1, 5 * MINUTE)),
+            file_info: Some(Rule::strict(24, MINUTE)),
+            small_downloads: None,
             failing: Some(Rule::strict(10, HOUR)),
             ban: HOUR,
             connections: Some(30),
@@ -129,7 +139,8 @@ impl LimitTable {
         }
     }
 
-    /// The observed figures: fewer calls, listings a rule of their own, and some tolerance.
+    /// The observed figures: fewer calls, listings a rule of their own, and some tolerance. That many
+    /// small downloads in a row lock is known, how many is not.
     pub fn observed() -> LimitTable {
         let lenient = |allowed, window, tolerance| Rule {
             allowed,
@@ -140,6 +151,7 @@ impl LimitTable {
             calls: Some(lenient(2, SECOND, 5)),
             folder: Some(lenient(1, 30 * SECOND, 3)),
             listings: Some(lenient(1, 3 * SECOND, 5)),
+            small_downloads: Some(Rule::strict(60, MINUTE)),
             ..LimitTable::documented()
         }
     }
@@ -153,6 +165,7 @@ impl LimitTable {
             all_files: None,
             user_info_ip: None,
             user_info_account: None,
+            file_info: None,
             failing: None,
             connections: None,
             location: None,
@@ -182,6 +195,7 @@ mod tests {
         assert_eq!(table.user_info_account, Some(Rule::strict(1, 5 * MINUTE)));
         assert_eq!(table.connections, Some(30));
         assert!(table.failing.is_some() && table.location.is_some());
+        assert!(table.file_info.is_some());
         assert_eq!(
             (table.token_start, table.token_resume),
             (5 * MINUTE, 30 * MINUTE)
@@ -203,6 +217,7 @@ mod tests {
         let kept = |rule: Option<Rule>| rule.map(|r| (r.allowed, r.window, r.tolerance > 0));
         assert_eq!(kept(table.calls), Some((2, SECOND, true)));
         assert_eq!(kept(table.listings), Some((1, 3 * SECOND, true)));
+        assert!(table.small_downloads.is_some());
     }
 
     #[test]

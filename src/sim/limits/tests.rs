@@ -129,11 +129,44 @@ fn the_eleventh_failing_call_bans_the_address_but_no_other() {
 }
 
 #[test]
+fn who_asks_for_file_info_too_often_is_banned() {
+    let mut book = book(Limits::Documented);
+    let at = |n: u32| secs(f64::from(n) * 2.4);
+    for n in 0..24 {
+        assert_eq!(book.call(at(n), call("file/info", None)).0, Ok(()), "{n}");
+    }
+    let (verdict, news) = book.call(at(24), call("file/info", None));
+    assert_eq!(verdict, Err(Locked::Banned));
+    assert!(matches!(news[..], [News::Exceeded(_)]));
+    assert!(book.banned(at(25), ip(1)) && !book.banned(at(25), ip(2)));
+}
+
+#[test]
+fn many_small_downloads_in_a_row_lock_the_giving_of_links() {
+    let mut book = book(Limits::Observed);
+    let call = |script| call(script, None);
+    for n in 0..60 {
+        let at = secs(f64::from(n) * 0.6);
+        assert_eq!(
+            book.small_download(at, call("download/get_token")).0,
+            Ok(())
+        );
+    }
+    let verdict = book
+        .small_download(secs(40.0), call("download/get_token"))
+        .0;
+    assert_eq!(verdict, Err(Locked::Ip));
+    assert!(book.call(secs(41.0), call("download/get_token")).0.is_err());
+    assert!(book.call(secs(41.0), call("file/mv")).0.is_ok());
+}
+
+#[test]
 fn off_means_off() {
     let mut book = book(Limits::Off);
     for _ in 0..1_000 {
         let listing = Some(Listing::Folder(0, ""));
         assert!(book.call(secs(0.0), call("folder/ls", listing)).0.is_ok());
+        assert!(book.call(secs(0.0), call("file/info", None)).0.is_ok());
         assert_eq!(book.failed(secs(0.0), ip(1)), None);
     }
 }

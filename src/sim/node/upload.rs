@@ -35,7 +35,9 @@ pub async fn upload(world: &World, peer: &Peer, request: Request<Incoming>) -> A
     let account = match admit(world, &head.method, &head.headers, &id) {
         Ok(account) => account,
         Err(Admission::Length) => return Ok(http::page(411, "Content-Length manquant")),
-        Err(Admission::Refused(refused)) => return drain(peer, body, refused).await,
+        Err(Admission::Refused(refused)) => {
+            return http::turn_away(peer, body, 200, &refused.to_string()).await;
+        }
     };
     let received = receive(world, peer, &head.headers, body, fault.as_ref()).await?;
     let stored = match received {
@@ -294,14 +296,6 @@ fn redirect(xid: &str) -> Response<Body> {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
-}
-
-/// Reads the rest of the body before refusing, for the client to see the page.
-async fn drain(peer: &Peer, mut body: Incoming, refused: Refused) -> Answer {
-    while let Some(frame) = body.frame().await {
-        frame.map_err(|_| peer.reset())?;
-    }
-    Ok(http::page(200, &refused.to_string()))
 }
 
 fn refusal_page(world: &World, refused: &Refused) -> Response<Body> {

@@ -5,6 +5,7 @@ mod listings;
 mod moving;
 mod replacing;
 mod sending;
+mod shared;
 mod unsure;
 
 use std::ffi::OsStr;

@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const MIB: usize = 1 << 20;
 
@@ -356,6 +357,45 @@ fn a_closed_write_is_seen_by_readers_with_old_handles() {
     assert_eq!(errno(reader.write_at(b"x", 0)), libc::EBADF);
     drop(writer);
     assert_eq!(text(mounted.join("file")), "new content");
+}
+
+#[test]
+fn what_a_handle_writes_that_cannot_read_is_at_once_what_all_others_read_and_have_mapped() {
+    const PAGE: usize = 4096;
+    let world = World::new();
+    let mounted = world.mount();
+    let path = mounted.join("file");
+    fs::write(&path, vec![0; 3 * PAGE]).unwrap();
+    let reader = File::open(&path).unwrap();
+    // SAFETY: nobody cuts the file, and bytes that change meanwhile are no references.
+    let mapped = unsafe { memmap2::Mmap::map(&reader).unwrap() };
+    let writer = File::options().write(true).open(&path).unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Has the kernel take in pages all the time, so also while they are written.
+        scope.spawn(|| {
+            let mut all = vec![0; 3 * PAGE];
+            while !over.load(Ordering::Relaxed) {
+                reader.read_exact_at(&mut all, 0).unwrap();
+            }
+        });
+        for round in 0..3000u32 {
+            let value = (round % 251) as u8 + 1;
+            // Over the border of two pages, parts of both and neither of them whole.
+            let at = PAGE / 2 + round as usize % PAGE;
+            writer.write_all_at(&[value; PAGE], at as u64).unwrap();
+            let (mut first, mut last) = ([0], [0]);
+            reader.read_exact_at(&mut first, at as u64).unwrap();
+            let end = at + PAGE - 1;
+            reader.read_exact_at(&mut last, end as u64).unwrap();
+            let seen = [first[0], last[0], mapped[at], mapped[end]];
+            assert_eq!(seen, [value; 4], "round {round}");
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    drop(writer);
+    assert_eq!(fs::read(&path).unwrap(), &mapped[..]);
+    drop(mapped);
 }
 
 #[test]
