@@ -203,7 +203,7 @@ fn verdict(error: &ApiError) -> Verdict {
     match error {
         ApiError::Flood { .. } => Verdict::Flood,
         ApiError::Locked(_) => Verdict::AddressLocked,
-        ApiError::Location(_) => Verdict::Location,
+        ApiError::Location(_) | ApiError::NotACustomer(_) => Verdict::Account,
         ApiError::KeyRefused(_) => Verdict::KeyRefused,
         ApiError::Unreachable(_)
         | ApiError::Transient(_)
