@@ -51,6 +51,7 @@ impl Core {
         let terms = || Terms {
             room: self.room_ahead(),
             price: self.price(),
+            lines: self.lines.total() as u64 / self.readers(),
         };
         for flight in cached.note_read(range, met, terms) {
             fetch::launch(self, cached, flight);
@@ -95,11 +96,12 @@ impl Core {
     /// of all readers together must fit well into the cache, or they would push out
     /// each other's.
     fn room_ahead(&self) -> Room {
-        let share = self.shelf.limit() / 4;
-        if self.counters.ahead_bytes.get() >= MOST_AHEAD.min(share) {
+        let most = MOST_AHEAD.min(self.shelf.limit() / 4);
+        // Open files do not tell of several readers of one, nor of who has just gone.
+        if self.counters.ahead_bytes.get() >= 2 * most {
             return Room::Short;
         }
-        Room::UpTo((share / self.readers()).min(LONGEST_WINDOW))
+        Room::UpTo((most / self.readers()).min(LONGEST_WINDOW))
     }
 
     /// Files that are open, at least one.

@@ -47,14 +47,7 @@ const AMPLE_WINDOW: u64 = 48 * 1024 * 1024;
 
 /// A run ahead is a part of the window, so that several connections share it,
 /// but no shorter than this, or the wait for its first byte would be most of it.
-const SHORTEST_RUN: u64 = 3 * 1024 * 1024;
-
-/// The same for what is left of a file: its last runs are short, so that all
-/// connections come to their end together.
-const SHORTEST_LAST_RUN: u64 = 1024 * 1024;
-
-/// Runs that a large window is split into: connections that share it.
-const RUNS: u64 = 8;
+const SHORTEST_RUN: u64 = 6 * 1024 * 1024;
 
 /// Where each run costs a link of its own, the first of a reader is this long, and a window
 /// is split into a few runs only, of at most so many times the usual length: the calls of
@@ -76,13 +69,23 @@ pub(super) struct Window {
 
 impl Window {
     /// How long the runs are that a window of so many bytes is split into.
-    fn run_of(self, window: u64, price: Price) -> u64 {
-        match price {
-            Price::Free => (window / RUNS).clamp(SHORTEST_RUN.min(self.run), self.run),
+    fn run_of(self, window: u64, terms: Terms) -> u64 {
+        match terms.price {
+            Price::Free => self.share_of(window, terms),
             Price::Link => (window / DEAR_RUNS)
                 .max(FIRST_DEAR_RUN)
-                .min(self.longest_run(price)),
+                .min(self.longest_run(terms.price)),
         }
+    }
+
+    /// So much of `bytes` that each connection has a run, and some wait for one that comes
+    /// free. Few long runs: each costs the wait for its first byte.
+    fn share_of(self, bytes: u64, terms: Terms) -> u64 {
+        let lines = terms.lines.max(1);
+        let waiting = (lines / 4).max(1);
+        // Whole blocks, or the rest of one would be a run.
+        let share = bytes / (lines + waiting) / BLOCK_SIZE * BLOCK_SIZE;
+        share.clamp(SHORTEST_RUN.min(self.run), self.run)
     }
 
     /// Most bytes of one range request.
@@ -117,6 +120,8 @@ pub(super) enum Price {
 pub(super) struct Terms {
     pub(super) room: Room,
     pub(super) price: Price,
+    /// Connections that fall to this reader.
+    pub(super) lines: u64,
 }
 
 /// Whether a read found its bytes at hand.
@@ -152,7 +157,8 @@ struct Cursor {
     asked: u64,
     /// Bytes to keep asked ahead of `next`.
     window: u64,
-    /// Until where it was asked for when the window was last made smaller.
+    /// Until where what came early says nothing: it was asked for before the window was made
+    /// smaller, or before the reader last had to wait.
     settled: u64,
     used: Instant,
 }
@@ -208,7 +214,7 @@ impl Cursors {
             return Vec::new();
         }
         cursor.adapt(met, terms, limits.ahead);
-        let run = limits.run_of(cursor.window, terms.price);
+        let run = limits.run_of(cursor.window, terms);
         // A large window is kept full run by run, or connections would stand idle
         // while the reader uses up what came at once.
         if cursor.asked - cursor.next > cursor.window - run.min(cursor.window / 2) {
@@ -218,12 +224,22 @@ impl Cursors {
         if until <= cursor.asked {
             return Vec::new();
         }
+        // Whole runs where there is one: what is left over comes with the next.
+        let until = match (until - cursor.asked) / run {
+            runs if runs > 0 && until < size => cursor.asked + runs * run,
+            _ => until,
+        };
         // Whole blocks: the first may be partly asked for already, which the
         // flights know; the last is taken whole.
         let wanted = blocks::covering(&(cursor.asked..until));
         cursor.asked = blocks::bytes_of(&wanted, size).end;
         match terms.price {
-            Price::Free => split_before(wanted, run, blocks::count(size)),
+            // The last runs of a file are short, so that all connections come to their end
+            // together.
+            Price::Free => split_by(wanted, |start| {
+                let left = (blocks::count(size) - start) * BLOCK_SIZE;
+                run.min(limits.share_of(left, terms))
+            }),
             Price::Link => split(wanted, run),
         }
     }
@@ -294,7 +310,13 @@ impl Cursor {
                     }
                     Met::Late => {}
                     Met::AtHand if self.window >= EASY_WINDOW => {}
-                    Met::AtHand | Met::Waited => self.window *= 2,
+                    Met::AtHand => self.window *= 2,
+                    // It was not slower than the line so far: several connections bring what
+                    // is further ahead before what it waits for.
+                    Met::Waited => {
+                        self.window *= 2;
+                        self.settled = self.asked;
+                    }
                 }
                 self.window = self.window.min(most).max(least);
             }
@@ -308,28 +330,18 @@ impl Cursor {
     }
 }
 
-/// Cuts `blocks` into runs of at most `run` bytes, which get shorter towards the `end` of
-/// the file.
-fn split_before(blocks: Range<Block>, run: u64, end: Block) -> Vec<Range<Block>> {
-    let mut runs = Vec::new();
-    let mut start = blocks.start;
-    while start < blocks.end {
-        let left = (end - start) * BLOCK_SIZE;
-        let run = run.min((left / RUNS).max(SHORTEST_LAST_RUN));
-        let next = (start + (run / BLOCK_SIZE).max(1)).min(blocks.end);
-        runs.push(start..next);
-        start = next;
-    }
-    runs
-}
-
 /// Cuts `blocks` into runs of at most `run` bytes.
 pub(super) fn split(blocks: Range<Block>, run: u64) -> Vec<Range<Block>> {
-    let step = (run / BLOCK_SIZE).max(1);
+    split_by(blocks, |_| run)
+}
+
+/// Cuts `blocks` into runs of at most as many bytes as `run` gives for the place where one
+/// begins.
+fn split_by(blocks: Range<Block>, run: impl Fn(Block) -> u64) -> Vec<Range<Block>> {
     let mut runs = Vec::new();
     let mut start = blocks.start;
     while start < blocks.end {
-        let end = (start + step).min(blocks.end);
+        let end = (start + (run(start) / BLOCK_SIZE).max(1)).min(blocks.end);
         runs.push(start..end);
         start = end;
     }
@@ -346,6 +358,7 @@ mod tests {
     const FREE: Terms = Terms {
         room: Room::UpTo(u64::MAX),
         price: Price::Free,
+        lines: 8,
     };
     const LIMITS: Window = Window {
         run: 8 * MIB,
@@ -426,7 +439,8 @@ mod tests {
         assert_eq!(runs[0], 2..4, "two blocks ahead of the second read");
         assert!(runs.windows(2).all(|pair| pair[0].end == pair[1].start));
         let longest = runs.iter().map(|run| run.end - run.start).max().unwrap();
-        assert_eq!(longest * BLOCK_SIZE, LIMITS.run);
+        // A run for each of the eight connections, and two that wait.
+        assert_eq!(longest, LIMITS.ahead / 10 / BLOCK_SIZE);
     }
 
     #[test]
@@ -497,6 +511,58 @@ mod tests {
             }
         }
         assert!(asked > 16_000 * BLOCK_SIZE + 16 * MIB);
+    }
+
+    #[test]
+    fn a_reader_that_had_to_wait_keeps_its_window_though_others_came_early() {
+        let limits = Window {
+            run: 32 * MIB,
+            ahead: 320 * MIB,
+            ..LIMITS
+        };
+        let mut cursors = Cursors::new(4000 * MIB, limits);
+        let runs = read_on(&mut cursors, 0, 1000, Met::Waited);
+        let asked = runs.last().unwrap().end;
+        assert!(asked > 1000 + 2 * AMPLE_WINDOW / BLOCK_SIZE);
+        // The rest of what several connections bring is there before what it waited for.
+        let mut ahead = 0;
+        for at in 1000..asked {
+            let start = at * BLOCK_SIZE;
+            let range = start..start + BLOCK_SIZE;
+            let runs = cursors.on_read(&range, Met::Late, FREE, Instant::now());
+            ahead = runs.last().map_or(ahead, |run| run.end - at);
+        }
+        assert!(ahead > 2 * AMPLE_WINDOW / BLOCK_SIZE, "{ahead}");
+        // What was asked for after that comes early as well: the line is faster.
+        let runs = read_on(&mut cursors, asked * BLOCK_SIZE, 4000, Met::Late);
+        let end = runs.last().unwrap().end;
+        assert!(end <= asked + 4000 + AMPLE_WINDOW / BLOCK_SIZE, "{end}");
+    }
+
+    #[test]
+    fn a_reader_with_few_connections_has_few_long_runs_and_none_is_a_rest() {
+        let reads = 256 * MIB / BLOCK_SIZE;
+        let runs = |lines| {
+            let mut cursors = Cursors::new(
+                256 * MIB,
+                Window {
+                    run: 32 * MIB,
+                    ahead: 160 * MIB,
+                    ..LIMITS
+                },
+            );
+            read_on_terms(&mut cursors, 0, reads, Met::Waited, Terms { lines, ..FREE })
+        };
+        let (few, many) = (runs(2), runs(8));
+        assert!(few.len() < many.len(), "{} {}", few.len(), many.len());
+        assert!(few.len() <= 24, "{}", few.len());
+        for runs in [&few, &many] {
+            assert!(runs.windows(2).all(|pair| pair[0].end == pair[1].start));
+            let inner = &runs[..runs.len() - 1];
+            let grown = inner.iter().skip_while(|run| run.end - run.start < 8);
+            let shortest = grown.map(|run| run.end - run.start).min();
+            assert!(shortest >= Some(8), "{runs:?}");
+        }
     }
 
     #[test]

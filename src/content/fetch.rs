@@ -58,12 +58,12 @@ pub(super) fn launch(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight
         writing: None,
         core: Arc::clone(core),
         file: Arc::clone(file),
-        asked: blocks::len_of(&flight.run(), file.size),
+        outstanding: blocks::len_of(&flight.run(), file.size),
         flight,
         over: None,
     };
     core.counters.flights.add(1);
-    core.counters.ahead_bytes.add(pilot.asked);
+    core.counters.ahead_bytes.add(pilot.outstanding);
     core.runtime.spawn(pilot.fly());
 }
 
@@ -93,8 +93,8 @@ struct Pilot {
     unwritten: Vec<Arrived>,
     /// The write under way.
     writing: Option<JoinHandle<()>>,
-    /// Bytes of the run when it was launched.
-    asked: u64,
+    /// Bytes of the run as it was launched that have not come.
+    outstanding: u64,
     over: Option<Progress>,
 }
 
@@ -242,6 +242,7 @@ impl Pilot {
                 return Err(Fault::Again(reason).into());
             }
             self.core.counters.fetched_bytes.add(chunk.len() as u64);
+            self.has_come(chunk.len() as u64);
             if !self.core.options.throttle.is_off() {
                 let throttle = &self.core.options.throttle;
                 let turn = throttle.take_in_turn(chunk.len() as u64, || self.turn());
@@ -255,6 +256,14 @@ impl Pilot {
             }
         }
         Ok(())
+    }
+
+    /// So much is not to come any more: that it still has to be written, however slow the
+    /// disk is, says nothing about the line.
+    fn has_come(&mut self, bytes: u64) {
+        let come = bytes.min(self.outstanding);
+        self.outstanding -= come;
+        self.core.counters.ahead_bytes.sub(come);
     }
 
     /// Readers' bytes go before those that are read ahead.
@@ -367,7 +376,7 @@ impl Drop for Pilot {
         let how = self.over.take().unwrap_or(Progress::Ended);
         self.file.end_flight(&self.flight, how);
         self.core.counters.flights.sub(1);
-        self.core.counters.ahead_bytes.sub(self.asked);
+        self.has_come(self.outstanding);
     }
 }
 

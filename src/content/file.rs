@@ -255,6 +255,7 @@ impl CacheFile {
         let terms = Terms {
             room,
             price: Price::Free,
+            lines: 1,
         };
         let now = Instant::now();
         let mut runs = self.state.lock().lifts.on_read(range, met, terms, now);

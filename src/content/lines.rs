@@ -98,6 +98,11 @@ impl Lines {
         })
     }
 
+    /// Connections in all.
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
     /// Connections in use.
     pub(super) fn in_use(&self) -> usize {
         self.total - self.queue.lock().free

@@ -69,7 +69,8 @@ impl Counter {
 #[derive(Default)]
 pub(super) struct Counters {
     pub(super) flights: Counter,
-    /// Bytes asked for by flights that are under way or wait for a connection.
+    /// Bytes asked for by flights that are under way or wait for a connection, and that have
+    /// not come.
     pub(super) ahead_bytes: Counter,
     pub(super) hit_bytes: Counter,
     pub(super) miss_bytes: Counter,

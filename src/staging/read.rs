@@ -52,15 +52,30 @@ pub(super) fn read(extents: &[Extent], data: Option<&DataFile>, base: &Arc<dyn B
             source: Source::Remote { file, offset },
         },
     ] = extents
-        && let Some(bytes) = base.try_read(file, *offset, (range.end - range.start) as usize)
     {
-        return Read::Now(whole(file, bytes, (range.end - range.start) as usize));
+        return read_remote(file, *offset, (range.end - range.start) as usize, base);
     }
     match gather(extents, data, base) {
         Err(error) => Read::Now(Err(error)),
         Ok((buffer, missing)) if missing.is_empty() => Read::Now(Ok(buffer.freeze())),
         Ok((buffer, missing)) => Read::Later(Box::pin(complete(buffer, missing, Arc::clone(base)))),
     }
+}
+
+/// Reads bytes of one file of the service, which are given as they come: most reads are
+/// like that, and none of their bytes is copied here.
+fn read_remote(file: &Arc<RemoteFile>, offset: u64, len: usize, base: &Arc<dyn Base>) -> Read {
+    if let Some(bytes) = base.try_read(file, offset, len) {
+        return Read::Now(whole(file, bytes, len));
+    }
+    // The map may change while we wait; its base must not go.
+    let pin = base.pin(&file.id);
+    let (reading, file) = (base.read(file, offset, len), Arc::clone(file));
+    Read::Later(Box::pin(async move {
+        let bytes = reading.await?;
+        drop(pin);
+        whole(&file, bytes, len)
+    }))
 }
 
 fn gather(

@@ -92,6 +92,12 @@ impl StagedFile {
         Ok(Some(sealing))
     }
 
+    /// Whether the next version must be on the disk before its row is, whatever it has to
+    /// survive: then [`StagedFile::seal`] waits for that.
+    pub fn seals_to_disk(&self) -> bool {
+        self.state.lock().precious
+    }
+
     /// Prepares to let go of an unlinked file: its row goes, handles may go on
     /// reading and writing, and with the last of them the bytes are gone.
     pub fn discard(self: &Arc<Self>) -> Discarding {

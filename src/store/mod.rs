@@ -25,12 +25,13 @@ pub mod setting;
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
 pub use check::{Health, check, look};
 pub use error::StoreError;
@@ -63,6 +64,7 @@ impl Store {
     /// [`StoreError::Newer`] when a later version of the program wrote it;
     /// [`StoreError::Damaged`], [`StoreError::Held`], [`StoreError::Open`].
     pub fn open(path: &Path) -> Result<Store, StoreError> {
+        count_no_memory();
         // SQLite creates files with 0644; the state is nobody else's business.
         std::fs::OpenOptions::new()
             .create(true)
@@ -85,6 +87,7 @@ impl Store {
         writer.pragma_update(None, "foreign_keys", "ON")?;
         writer.pragma_update(None, "cache_size", -16_384)?;
         writer.set_prepared_statement_cache_capacity(128);
+        keep_plans(&writer)?;
         schema::migrate(&mut writer)?;
         let reader = || -> Result<Mutex<Connection>, StoreError> {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -92,6 +95,7 @@ impl Store {
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.pragma_update(None, "cache_size", -8_192)?;
             connection.set_prepared_statement_cache_capacity(64);
+            keep_plans(&connection)?;
             Ok(Mutex::new(connection))
         };
         Ok(Store {
@@ -168,6 +172,27 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// SQLite counts the memory that it has, under one lock for all connections that each of its
+/// allocations takes. Nobody asks for the figure.
+fn count_no_memory() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the option takes one integer. Where SQLite is in use already, it refuses, and
+        // counts on.
+        let outcome = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0) };
+        if outcome != ffi::SQLITE_OK {
+            tracing::debug!(outcome, "SQLite goes on counting its memory");
+        }
+    });
+}
+
+/// A statement keeps its plan whatever is bound to it. Else one that asks about the condition of
+/// a partial index is compiled again each time.
+fn keep_plans(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 fn set_synchronous(connection: &Connection, mode: &str) -> Result<(), StoreError> {

@@ -23,8 +23,11 @@ const SMALL: u64 = 16 << 20;
 pub const MAX_SHARED: u64 = 128 << 20;
 
 /// Removals wait so long for company: `rm -r` asks for them one by one, and calls are
-/// counted. In the user's time, so it is not scaled.
+/// counted. Small files wait for those that follow within this time. In the user's time, so it is
+/// not scaled.
 pub const GATHER: Duration = Duration::from_secs(1);
+/// Small files wait no longer than this, however many follow.
+const GATHER_FILES: Duration = Duration::from_secs(5);
 
 /// A version that is to be sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,6 +40,8 @@ pub struct Sending {
     pub size: u64,
     /// The target, if it is a symbolic link.
     pub link: Option<OsString>,
+    /// Since when it may be sent.
+    pub due: Time,
 }
 
 /// A file of the service of which a version is a whole, unchanged copy.
@@ -174,12 +179,14 @@ pub fn batches(tasks: Vec<Task>, bounds: Bounds<'_>, sources: &HashMap<Ino, Sour
                 at,
                 size,
                 link,
+                due,
                 ..
             } => sends.entry(at.folder).or_default().push(Sending {
                 ino,
                 at,
                 size,
                 link,
+                due,
             }),
             Task::Remove(removal) if removal.kind == Kind::Folder => {
                 folders.push(Batch::RemoveFolder(removal));
@@ -257,9 +264,18 @@ impl Copies {
 }
 
 impl Batch {
-    /// Whether more of its kind may come within a moment, and nothing is lost by waiting.
-    pub fn gathers(&self, now: Time) -> bool {
+    /// Whether more of its kind may come within a moment, and nothing is lost by waiting. Files
+    /// do to the folders in `coming`.
+    pub fn gathers(&self, now: Time, coming: &HashSet<FolderId>) -> bool {
         match self {
+            Batch::Upload(sends) => {
+                let oldest = sends.iter().map(|s| s.due).min();
+                let bytes: u64 = sends.iter().map(|s| s.size).sum();
+                sends.len() < MAX_FILES
+                    && bytes <= SMALL
+                    && sends.first().is_some_and(|s| coming.contains(&s.at.folder))
+                    && oldest.is_some_and(|at| now.since(at) < GATHER_FILES)
+            }
             Batch::RemoveFiles(removals) => {
                 let oldest = removals.iter().map(|r| r.queued_at).min();
                 removals.len() < MAX_ARRAY && oldest.is_some_and(|at| now.since(at) < GATHER)
@@ -349,6 +365,7 @@ mod tests {
             size,
             link: None,
             copying: Copying::Together,
+            due: Time(0),
         }
     }
 
@@ -480,11 +497,25 @@ mod tests {
     #[test]
     fn removals_wait_a_moment_for_company() {
         let some = group((0..3).map(|i| removal(i, Kind::File)).collect());
-        assert!(some[0].gathers(Time(0)));
-        assert!(!some[0].gathers(Time(0).after(GATHER)));
+        let none = HashSet::new();
+        assert!(some[0].gathers(Time(0), &none));
+        assert!(!some[0].gathers(Time(0).after(GATHER), &none));
         let full = group((0..50).map(|i| removal(i, Kind::File)).collect());
-        assert!(!full[0].gathers(Time(0)));
-        assert!(!group(vec![removal(1, Kind::Folder)])[0].gathers(Time(0)));
+        assert!(!full[0].gathers(Time(0), &none));
+        assert!(!group(vec![removal(1, Kind::Folder)])[0].gathers(Time(0), &none));
+    }
+
+    #[test]
+    fn small_files_wait_for_those_that_follow_but_not_for_ever() {
+        let some = &group((0..3).map(|i| send(i, 7, 1)).collect())[0];
+        let (here, elsewhere) = (HashSet::from([FolderId(7)]), HashSet::from([FolderId(8)]));
+        assert!(some.gathers(Time(0), &here));
+        assert!(!some.gathers(Time(0), &elsewhere));
+        assert!(!some.gathers(Time(0).after(GATHER_FILES), &here));
+        let full = &group((0..MAX_FILES as u64).map(|i| send(i, 7, 1)).collect())[0];
+        assert!(!full.gathers(Time(0), &here));
+        let large = &group(vec![send(1, 7, SMALL + 1)])[0];
+        assert!(!large.gathers(Time(0), &here));
     }
 
     #[test]

@@ -19,6 +19,9 @@ const ROUND: usize = 2000;
 /// free by then.
 const TICK: Duration = Duration::from_secs(5);
 
+/// It looks again no sooner after it was woken: who copies many files wakes it at each.
+const BREATH: Duration = Duration::from_millis(10);
+
 /// Calls that change names and places: one at a time, since the pace would not
 /// let more through, and order is kept without effort.
 const CHANGE_LANES: usize = 1;
@@ -96,7 +99,7 @@ pub(super) async fn run(
             Begun { .. } => pause,
         };
         tokio::select! {
-            () = wake.notified() => {}
+            () = wake.notified() => tokio::time::sleep(BREATH).await,
             () = tokio::time::sleep(pause) => {}
             _ = stopped.changed() => break,
             Some(finished) = running.next() => {
@@ -220,12 +223,16 @@ impl Context {
         let mut tasks = self.tree.ready(now, ROUND, &is_busy)?;
         tasks.retain(|task| !self.is_held(task, busy));
         let sources = self.sources(&tasks)?;
+        let coming = match tasks.iter().any(|task| matches!(task, Task::Send { .. })) {
+            true => self.tree.coming(now, now.after(GATHER))?,
+            false => HashSet::new(),
+        };
         let bounds = Bounds {
             shared: self.uplink.shared(MAX_SHARED),
             companies: &self.refusals.companies(),
         };
         for batch in batches(tasks, bounds, &sources) {
-            if batch.gathers(now) {
+            if batch.gathers(now, &coming) {
                 started.gathering = true;
                 continue;
             }

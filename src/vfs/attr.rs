@@ -165,8 +165,8 @@ impl Vfs {
         }
         let leave_to_writer = self.inner.inodes.has_writer(node.ino);
         let hold: Hold = match size {
-            0 => self.hold_emptied(node.ino, OpenAccess::Write)?,
-            _ => self.hold(node.ino, OpenAccess::Write)?,
+            0 => self.hold_emptied(node, OpenAccess::Write)?,
+            _ => self.hold(node, OpenAccess::Write)?,
         };
         self.truncate(&hold, size)?;
         if leave_to_writer {

@@ -129,16 +129,25 @@ impl Vfs {
         let name = name.to_owned();
         self.listing(move |vfs| {
             let made = vfs.make_node(parent, &name, &NewNode::File, perm, caller);
-            let node = match made {
+            match made {
                 Err(Fault::Failed(e)) if e.kind() == ErrorKind::Exists && !flags.exclusive => {
-                    vfs.find(parent, &name)?
+                    let found = vfs.find(parent, &name)?;
+                    let opened = vfs.open_node(&found, flags)?;
+                    // As it is after O_TRUNC.
+                    let node = vfs.node(found.ino)?;
+                    Ok((vfs.entry(&node)?, opened))
                 }
-                other => other?,
-            };
-            let opened = vfs.open_node(&node, flags)?;
-            // As it is after O_TRUNC.
-            let node = vfs.node(node.ino)?;
-            Ok((vfs.entry(&node)?, opened))
+                made => {
+                    let node = made?;
+                    // There is nothing to cut.
+                    let flags = OpenFlags {
+                        truncate: false,
+                        ..flags
+                    };
+                    let opened = vfs.open_node(&node, flags)?;
+                    Ok((vfs.entry(&node)?, opened))
+                }
+            }
         })
     }
 
@@ -260,7 +269,8 @@ impl BeforeRename {
         }
         // Content that cannot be loaded has no bytes that could be lost.
         if self.stored
-            && let Ok(hold) = vfs.hold(self.ino, OpenAccess::Read)
+            && let Ok(node) = vfs.node(self.ino)
+            && let Ok(hold) = vfs.hold(&node, OpenAccess::Read)
             && let Some(version) = hold.content.snapshot()
             && !version.is_on_disk()
         {

@@ -59,9 +59,9 @@ impl Vfs {
         }
         let hold = match (flags.truncate, flags.access) {
             // That is a change, which the close of this handle stores.
-            (true, OpenAccess::Read) => self.hold_emptied(node.ino, OpenAccess::ReadWrite)?,
-            (true, access) => self.hold_emptied(node.ino, access)?,
-            (false, access) => self.hold(node.ino, access)?,
+            (true, OpenAccess::Read) => self.hold_emptied(node, OpenAccess::ReadWrite)?,
+            (true, access) => self.hold_emptied(node, access)?,
+            (false, access) => self.hold(node, access)?,
         };
         // An inode's content changes only through this mount, hence through
         // these pages: somebody else's version is another inode.
@@ -81,38 +81,39 @@ impl Vfs {
         })
     }
 
-    /// Holds a file's content.
-    pub(super) fn hold(&self, ino: Ino, access: OpenAccess) -> Result<Hold, Error> {
-        self.hold_or(ino, access, Err)
+    /// Holds the content of a file, which was this node a moment ago.
+    pub(super) fn hold(&self, node: &Node, access: OpenAccess) -> Result<Hold, Error> {
+        self.hold_or(node, access, Err)
     }
 
     /// The same; `otherwise` is asked where the content cannot be loaded.
     fn hold_or(
         &self,
-        ino: Ino,
+        node: &Node,
         access: OpenAccess,
         otherwise: impl Fn(StagingError) -> Result<Arc<StagedFile>, StagingError>,
     ) -> Result<Hold, Error> {
+        let ino = node.ino;
         if let Some(content) = self.inner.inodes.content(ino) {
             return Ok(Hold::new(self, ino, content, access));
         }
-        let mut node = self.node(ino)?;
+        let mut known = node.clone();
         loop {
-            let content = self.staging().file(ino, base(&node)).or_else(&otherwise)?;
+            let content = self.staging().file(ino, base(&known)).or_else(&otherwise)?;
             // An upload may have been confirmed in between: what we just loaded
             // would then begin from the version before it.
             let now = self.node(ino)?;
-            if now.remote == node.remote {
+            if now.remote == known.remote {
                 return Ok(Hold::new(self, ino, content, access));
             }
-            node = now;
+            known = now;
         }
     }
 
     /// Holds a file's content and cuts it to nothing: also one whose bytes are lost here.
-    pub(super) fn hold_emptied(&self, ino: Ino, access: OpenAccess) -> Result<Hold, Error> {
-        let hold = self.hold_or(ino, access, |e| match e.is_lost() {
-            true => self.staging().anew(ino),
+    pub(super) fn hold_emptied(&self, node: &Node, access: OpenAccess) -> Result<Hold, Error> {
+        let hold = self.hold_or(node, access, |e| match e.is_lost() {
+            true => self.staging().anew(node.ino),
             false => Err(e),
         })?;
         self.truncate(&hold, 0)?;

@@ -27,10 +27,10 @@ impl Vfs {
         if node.kind != Kind::Symlink {
             return Answer::Now(Err(ErrorKind::Invalid.into()));
         }
-        if let Some(target) = node.target {
+        if let Some(target) = &node.target {
             return Answer::Now(Ok(Bytes::copy_from_slice(target.as_bytes())));
         }
-        let hold = match self.hold(ino, OpenAccess::Read) {
+        let hold = match self.hold(&node, OpenAccess::Read) {
             Ok(hold) => hold,
             Err(e) => return Answer::Now(Err(e)),
         };

@@ -68,6 +68,17 @@ impl Vfs {
     pub fn flush(&self, fh: Fh) -> Answer<()> {
         match self.inner.handles.file(fh) {
             Ok(handle) if closes_a_version(&handle.hold) => {
+                let ino = handle.hold.ino;
+                // As with any change of the tree: to find a thread that may wait takes longer.
+                if !handle.hold.content.seals_to_disk()
+                    && let Some(turn) = self.inner.saving.free(ino)
+                {
+                    let content = &handle.hold.content;
+                    return self
+                        .save_in(turn, ino, content, Survive::Kill)
+                        .map(drop)
+                        .into();
+                }
                 let vfs = self.clone();
                 // Bytes that replace others go to the disk first.
                 self.blocking(move || vfs.save(&handle.hold))
@@ -189,7 +200,16 @@ impl Vfs {
         content: &Arc<StagedFile>,
         outlast: Survive,
     ) -> Result<Saved, Error> {
-        let turn = self.inner.saving.of(ino);
+        self.save_in(self.inner.saving.of(ino), ino, content, outlast)
+    }
+
+    fn save_in(
+        &self,
+        turn: MutexGuard<'_, ()>,
+        ino: Ino,
+        content: &Arc<StagedFile>,
+        outlast: Survive,
+    ) -> Result<Saved, Error> {
         // Without a name there is nothing to come back to.
         if self.inner.inodes.is_unlinked(ino) {
             return Ok(Saved::Nothing);
@@ -265,10 +285,19 @@ pub(super) struct Turns {
 
 impl Turns {
     fn of(&self, ino: Ino) -> MutexGuard<'_, ()> {
+        self.turn(ino).lock()
+    }
+
+    /// The same, if nobody has to be waited for.
+    fn free(&self, ino: Ino) -> Option<MutexGuard<'_, ()>> {
+        self.turn(ino).try_lock()
+    }
+
+    fn turn(&self, ino: Ino) -> &Mutex<()> {
         let index = ino.0 as usize % self.turns.len();
         // Below the length by construction.
         #[allow(clippy::indexing_slicing)]
-        self.turns[index].lock()
+        &self.turns[index]
     }
 }
 

@@ -46,6 +46,21 @@ fn a_thousand_small_files_of_a_folder_cost_few_calls() {
     mounted.unmount();
 }
 
+/// The first of them could be sent long before the last is written.
+#[test]
+fn small_files_that_follow_each_other_travel_in_one_request() {
+    let world = World::new();
+    let mounted = world.mount_with("a", &["--write-back", "1s"]);
+    for number in 0..25 {
+        fs::write(mounted.join(number.to_string()), b"x").unwrap();
+        thread::sleep(Duration::from_millis(60));
+    }
+    eventually("the uploads", || world.account().file_paths().len() == 25);
+    let report = world.report();
+    assert_eq!(report.calls_of("upload"), 1, "{:?}", report.calls);
+    mounted.unmount();
+}
+
 #[test]
 fn small_files_over_many_folders_cost_four_calls_a_folder_at_most() {
     const FOLDERS: u64 = 100;

@@ -26,7 +26,9 @@ pub fn from_disk(bench: &Bench) -> Result<Outcome> {
     let size = gib(bench);
     let service = bench.service(&Plan::new(Shape::Unlimited, [file("film", size)]))?;
     let underneath = bench.folder("disk")?.join("film");
-    let mut disk = Vec::new();
+    // What reading through FUSE allows at most, from memory and for nothing.
+    let null = null::mount(&Null::File(size), &bench.place()?, &[])?;
+    let (mut disk, mut ceiling) = (Vec::new(), Vec::new());
     let runs = bench.runs(3);
     let series = bench.prepared(
         &service,
@@ -40,6 +42,8 @@ pub fn from_disk(bench: &Bench) -> Result<Outcome> {
             }
             drop_pages(&underneath)?;
             disk.push(read_rate(&underneath, PATIENCE)?);
+            drop_pages(&null.path("file"))?;
+            ceiling.push(read_rate(&null.path("file"), PATIENCE)?);
             drop_pages(&film)?;
             drop_pages_below(&stage.mount.place().cache())?;
             read_rate(&film, PATIENCE)
@@ -51,6 +55,7 @@ pub fn from_disk(bench: &Bench) -> Result<Outcome> {
     }
     let disk = median(disk);
     outcome.plain("the disk underneath", rate(disk));
+    outcome.plain("null mount", rate(median(ceiling)));
     let ours = series.first().ok_or("nothing was compared")?;
     outcome.at_least("of the disk", ours.value() / disk * 100.0, 80.0, " %");
     let requests = ours.median_of(|sample| sample.report.calls_of("download") as f64);

@@ -125,6 +125,7 @@ fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
         .note_read(&(BLOCK_SIZE..2 * BLOCK_SIZE), Met::AtHand, || Terms {
             room: Room::UpTo(u64::MAX),
             price: Price::Free,
+            lines: 8,
         });
     let dropped = f.file.punch(2 * BLOCK_SIZE, &[], &f.store).unwrap();
     assert_eq!(dropped, 2 * BLOCK_SIZE);

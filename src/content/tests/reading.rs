@@ -48,9 +48,8 @@ fn reads_end_at_the_end_of_the_file() {
 #[test]
 fn a_sequential_reader_costs_one_link_and_few_requests_and_each_byte_once() {
     let mut house = House::new();
-    // However slow the machine is, nobody is thought to have gone, and no download to stand still.
+    // However slow the machine is, nobody is thought to have gone.
     house.options.attention = Duration::from_secs(60);
-    house.options.hedge_after = Duration::from_secs(60);
     let content = house.open();
     let film = file("film0", 40 * MIB + 17);
     for at in (0..film.size).step_by(BLOCK_SIZE as usize) {
@@ -61,6 +60,37 @@ fn a_sequential_reader_costs_one_link_and_few_requests_and_each_byte_once() {
     assert_eq!(house.links(), 1);
     assert_eq!(content.stats().fetched_bytes, film.size);
     assert!(house.requests().len() < 100, "{:?}", house.requests().len());
+}
+
+#[test]
+fn a_disk_that_stands_still_makes_no_reader_ask_for_little_at_a_time() {
+    let mut house = House::new();
+    house.options.attention = Duration::from_secs(60);
+    // Runs that are written at once: of longer ones, the rest waits for the disk.
+    house.options.cache_size = 32 * MIB;
+    // One thread for what blocks, so that it can be kept busy.
+    house.runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let content = house.open();
+    let film = file("film0", 28 * MIB);
+    let block = |at: u64| at..at + BLOCK_SIZE;
+    assert!(house.read(&content, &film, block(0)).unwrap() == expect(&film, block(0)));
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    house.runtime.spawn_blocking(move || {
+        // It ends when the other end is dropped, too.
+        let _ = released.recv();
+    });
+    for at in (BLOCK_SIZE..film.size).step_by(BLOCK_SIZE as usize) {
+        assert!(house.read(&content, &film, block(at)).unwrap() == expect(&film, block(at)));
+    }
+    drop(release);
+    house.settle(&content);
+    // Half a megabyte at a time, for who need not wait, and the first ones.
+    assert!(house.requests().len() < 80, "{}", house.requests().len());
 }
 
 #[test]

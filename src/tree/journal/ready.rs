@@ -1,5 +1,7 @@
 //! What can be done now.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Result;
@@ -53,6 +55,8 @@ pub enum Task {
         link: Option<std::ffi::OsString>,
         /// Whether the service may be asked to copy it, if it is a copy.
         copying: Copying,
+        /// Since when it may be sent; 0 where somebody waits for it.
+        due: Time,
     },
     /// The last closed version is empty, which the service cannot hold: what it
     /// has of the file goes.
@@ -104,6 +108,25 @@ impl Tree {
             tasks.extend(removals::due(c, now, limit)?.into_iter().map(Task::Remove));
             tasks.truncate(limit);
             Ok(tasks)
+        })
+    }
+
+    /// The folders of the service to which new content becomes due after `now`, up to `until`.
+    pub fn coming(&self, now: Time, until: Time) -> Result<HashSet<FolderId>> {
+        self.store.read(|c| {
+            let mut statement = c.prepare_cached(
+                "SELECT DISTINCT folder.rid FROM attempt INDEXED BY attempt_due
+                     CROSS JOIN node ON node.ino = attempt.ino
+                     CROSS JOIN node folder ON folder.ino = node.parent
+                 WHERE not_before > ?1 AND not_before <= ?2 AND parked = 0
+                     AND attempts = 0 AND node.pending & 1 AND folder.rid IS NOT NULL",
+            )?;
+            let found = statement.query_map([now.0, until.0], |row| row.get::<_, String>(0))?;
+            let mut folders = HashSet::new();
+            for id in found {
+                folders.extend(id?.parse().ok().map(FolderId));
+            }
+            Ok(folders)
         })
     }
 
@@ -174,16 +197,17 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
         return Ok(Step::Do(Task::Make { ino, at }));
     }
     if node.pending.content {
-        return Ok(Step::Do(if is_emptied(node) {
-            Task::Empty { ino }
-        } else {
-            Task::Send {
-                ino,
-                at,
-                size: node.size,
-                link: node.target.clone(),
-                copying: copying(c, ino)?,
-            }
+        if is_emptied(node) {
+            return Ok(Step::Do(Task::Empty { ino }));
+        }
+        let (copying, due) = attempt(c, ino)?;
+        return Ok(Step::Do(Task::Send {
+            ino,
+            at,
+            size: node.size,
+            link: node.target.clone(),
+            copying,
+            due,
         }));
     }
     let (object, there) = match &node.remote {
@@ -261,14 +285,19 @@ pub(super) fn next_place(node: &Node, wanted: RemotePlace) -> RemotePlace {
 /// Copies that came to nothing before the content is sent instead.
 const COPIES_IN_VAIN: u32 = 2;
 
-fn copying(c: &Connection, ino: Ino) -> rusqlite::Result<Copying> {
-    let tried: Option<(u32, bool)> = c
-        .prepare_cached("SELECT vain, no_copy FROM attempt WHERE ino = ?1")?
-        .query_row([int(ino.0)], |row| Ok((row.get(0)?, row.get(1)?)))
+/// How content is sent, and since when it may be.
+fn attempt(c: &Connection, ino: Ino) -> rusqlite::Result<(Copying, Time)> {
+    let tried: Option<(u32, bool, i64)> = c
+        .prepare_cached("SELECT vain, no_copy, not_before FROM attempt WHERE ino = ?1")?
+        .query_row([int(ino.0)], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
         .optional()?;
-    Ok(match tried {
-        None | Some((0, false)) => Copying::Together,
-        Some((vain, false)) if vain < COPIES_IN_VAIN => Copying::Alone,
-        Some(_) => Copying::Never,
-    })
+    let (vain, no_copy, due) = tried.unwrap_or_default();
+    let copying = match (vain, no_copy) {
+        (0, false) => Copying::Together,
+        (vain, false) if vain < COPIES_IN_VAIN => Copying::Alone,
+        _ => Copying::Never,
+    };
+    Ok((copying, Time(due)))
 }

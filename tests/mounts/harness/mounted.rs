@@ -186,7 +186,9 @@ pub fn is_mounted(point: &Path) -> bool {
     })
 }
 
-/// Whether a mount of ours is there and answers.
+/// Whether a mount is there and answers. One question: a dead mount is there but does not answer,
+/// and once the program has cleared that, the folder below it answers.
 fn is_alive(point: &Path) -> bool {
-    is_mounted(point) && nix::sys::statvfs::statvfs(point).is_ok()
+    use nix::sys::statfs::{FUSE_SUPER_MAGIC, statfs};
+    statfs(point).is_ok_and(|there| there.filesystem_type() == FUSE_SUPER_MAGIC)
 }
