@@ -203,9 +203,10 @@ fn verdict(error: &ApiError) -> Verdict {
     match error {
         ApiError::Flood { .. } => Verdict::Flood,
         ApiError::Locked(_) => Verdict::AddressLocked,
-        ApiError::Location(_) => Verdict::Location,
+        ApiError::Location(_) | ApiError::NotACustomer(_) => Verdict::Account,
         ApiError::KeyRefused(_) => Verdict::KeyRefused,
-        ApiError::Transient(_)
+        ApiError::Unreachable(_)
+        | ApiError::Transient(_)
         | ApiError::Unparsable(_)
         | ApiError::Maintenance(_)
         | ApiError::Datacenter(_) => Verdict::Nothing,

@@ -78,6 +78,9 @@ pub enum ApiError {
     /// An answer that makes no sense: the state is unknown, never "empty".
     #[error("the answer of the service cannot be read: {0}")]
     Unparsable(Said),
+    /// No connection came about, so that nothing was sent: worth another try later.
+    #[error("the service cannot be reached: {0}")]
+    Unreachable(Said),
     /// Server trouble, a broken connection, a timeout: worth another try later.
     #[error("the service cannot be reached: {0}")]
     Transient(Said),
@@ -253,7 +256,9 @@ impl ApiError {
             ApiError::Unparsable(_) => {
                 "Try again later; if it stays, please report it with the log."
             }
-            ApiError::Transient(_) => "Check the network; it is tried again by itself.",
+            ApiError::Unreachable(_) | ApiError::Transient(_) => {
+                "Check the network; it is tried again by itself."
+            }
             ApiError::Host(_) => {
                 "Nothing was sent there. If it stays, please report it with the log."
             }
@@ -278,6 +283,17 @@ impl ApiError {
         matches!(said.status(), Some(401 | 403 | 404 | 410))
     }
 
+    /// Whether the service may have done what it was asked for all the same.
+    pub fn may_be_done(&self) -> bool {
+        matches!(
+            self,
+            ApiError::Transient(_)
+                | ApiError::Unparsable(_)
+                | ApiError::Maintenance(_)
+                | ApiError::Datacenter(_)
+        )
+    }
+
     /// Whether the same call may succeed later without anybody doing anything.
     pub fn is_passing(&self) -> bool {
         matches!(
@@ -288,6 +304,7 @@ impl ApiError {
                 | ApiError::Location(_)
                 | ApiError::Maintenance(_)
                 | ApiError::Unparsable(_)
+                | ApiError::Unreachable(_)
                 | ApiError::Transient(_)
                 | ApiError::Link(_)
         )

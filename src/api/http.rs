@@ -172,7 +172,12 @@ impl From<Lost> for ApiError {
 
 /// A failure of the connection. The address is left out: a download link is a secret.
 pub(super) fn broken(error: reqwest::Error) -> ApiError {
-    ApiError::Transient(Said::ours(&chain(&error.without_url())))
+    let reached = !error.is_connect();
+    let said = Said::ours(&chain(&error.without_url()));
+    match reached {
+        true => ApiError::Transient(said),
+        false => ApiError::Unreachable(said),
+    }
 }
 
 /// An error with its causes, on one line.

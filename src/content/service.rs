@@ -204,9 +204,10 @@ fn fault_of_link(error: ApiError) -> Fault {
         | ApiError::Refused(_)
         | ApiError::Misuse(_) => Fault::Final(ContentError::Refused(reason)),
         ApiError::NoKey => Fault::Final(ContentError::NoKey(reason)),
-        ApiError::Transient(_) | ApiError::Unparsable(_) | ApiError::Link(_) => {
-            Fault::Again(reason)
-        }
+        ApiError::Unreachable(_)
+        | ApiError::Transient(_)
+        | ApiError::Unparsable(_)
+        | ApiError::Link(_) => Fault::Again(reason),
         // Locks, our own pace, the key, the account, the network: asking again
         // within the reader's patience changes nothing and may make it worse.
         _ => Fault::Final(ContentError::Held(reason)),

@@ -306,7 +306,12 @@ impl Controlled for Handle {
     async fn cancel(&self, path: Option<PathBuf>, force: bool) -> Result<Cancelled, Refusal> {
         let tree = &self.shared.parts.below.tree;
         let mut queued = Vec::new();
-        match path {
+        let node = match path {
+            Some(path) => Some(self.find(&path).await?),
+            None => None,
+        };
+        // Who names the mount means its queue, as with the other verbs, not all that is in it.
+        match node.filter(|node| node.ino != ROOT) {
             None => {
                 let all = tree.queue(ROWS).map_err(Refusal::failed)?;
                 queued.extend(
@@ -314,8 +319,7 @@ impl Controlled for Handle {
                         .filter(|q| q.state(false) == FileState::Failed),
                 );
             }
-            Some(path) => {
-                let node = self.find(&path).await?;
+            Some(node) => {
                 for ino in self.queued_within(&node).map_err(Refusal::failed)? {
                     queued.extend(tree.queued(ino).map_err(Refusal::failed)?);
                 }

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::Transaction;
 
 use super::events::Change;
 use super::listing::{Extent, ListedFile, Listing};
@@ -24,8 +24,8 @@ use super::node::{
     RemotePlace,
 };
 use super::vanished::{distinct_name, vanish};
-use super::wanted::wanted_place;
-use super::{Tree, TreeError, attempts, names, removals, rows};
+use super::wanted::place_seen;
+use super::{Tree, TreeError, attempts, names, removals, rows, unanswered};
 use crate::ids::{FileId, FolderId, Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
@@ -126,20 +126,6 @@ impl Tree {
             Ok(merge.changes)
         })
     }
-}
-
-/// A listing shows where the service has the node: what is left of the wish to put
-/// it elsewhere.
-fn place_seen(c: &Connection, node: &Node) -> Result<()> {
-    let pending = Pending {
-        place: wanted_place(c, node)?.as_ref() != node.remote.place(),
-        ..node.pending
-    };
-    rows::set_pending(c, node.ino, pending)?;
-    if pending.is_empty() {
-        attempts::clear_attempt(c, node.ino)?;
-    }
-    Ok(())
 }
 
 struct Merge<'a> {
@@ -326,9 +312,12 @@ impl Merge<'_> {
         }
     }
 
-    /// A folder made here under this name, of which the service is not known to
-    /// have anything.
+    /// A folder made here under this name, or asked to be made so before it was renamed here, of
+    /// which the service is not known to have anything.
     fn unmade(&self, entry: &Entry) -> Result<Option<Node>> {
+        if let Some(ino) = unanswered::made_at(self.tx, &entry.place)? {
+            return Ok(rows::by_ino(self.tx, ino)?);
+        }
         let holder = rows::by_name(self.tx, self.folder.ino, &entry.display)?;
         Ok(holder.filter(|node| node.pending.make))
     }
@@ -337,8 +326,13 @@ impl Merge<'_> {
     /// Both are one from now on, and what is in it there has not been seen.
     fn adopt(&mut self, node: &Node, entry: &Entry) -> Result<()> {
         rows::set_remote(self.tx, node.ino, &entry.remote, None)?;
-        rows::set_pending(self.tx, node.ino, Pending::default())?;
-        attempts::clear_attempt(self.tx, node.ino)?;
+        unanswered::forget(self.tx, node.ino)?;
+        let made = Node {
+            remote: entry.remote.clone(),
+            pending: Pending::default(),
+            ..node.clone()
+        };
+        place_seen(self.tx, &made)?;
         Ok(rows::set_known(self.tx, node.ino, Known::Never)?)
     }
 
@@ -365,6 +359,10 @@ impl Merge<'_> {
         }
         if node.pending.place {
             // The user's own wish wins, and may have come true.
+            let asked = unanswered::of(self.tx, node.ino)?;
+            if asked.is_some_and(|asked| asked.place == entry.place) {
+                unanswered::forget(self.tx, node.ino)?;
+            }
             let node = rows::by_ino(self.tx, node.ino)?.ok_or(TreeError::NotFound)?;
             return place_seen(self.tx, &node);
         }

@@ -55,6 +55,7 @@ pub mod source;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 mod vanished;
 pub mod walk;
 mod wanted;

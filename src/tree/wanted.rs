@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use rusqlite::Connection;
 
 use super::node::{Kind, Node, Pending, Remote, RemotePlace};
-use super::{TreeError, names, removals, rows};
+use super::{TreeError, attempts, names, removals, rows, unanswered};
 use crate::ids::{FolderId, Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
@@ -56,13 +56,28 @@ pub(super) fn wanted_place(c: &Connection, node: &Node) -> Result<Option<RemoteP
     }))
 }
 
-/// Whether the service has the node elsewhere or under another name. What it
-/// does not have at all has no place to be corrected.
+/// Whether the service has the node elsewhere or under another name, or may have, as far as a
+/// call without an answer tells. What it does not have at all has no place to be corrected.
 pub(super) fn differs_there(c: &Connection, node: &Node) -> Result<bool> {
     if node.remote == Remote::None {
         return Ok(false);
     }
-    Ok(wanted_place(c, node)?.as_ref() != node.remote.place())
+    Ok(wanted_place(c, node)?.as_ref() != node.remote.place()
+        || unanswered::of(c, node.ino)?.is_some())
+}
+
+/// It was found out where the service has the node: what is left of the wish to put it
+/// elsewhere.
+pub(super) fn place_seen(c: &Connection, node: &Node) -> Result<()> {
+    let pending = Pending {
+        place: differs_there(c, node)?,
+        ..node.pending
+    };
+    rows::set_pending(c, node.ino, pending)?;
+    if pending.is_empty() {
+        attempts::clear_attempt(c, node.ino)?;
+    }
+    Ok(())
 }
 
 /// The name under which a node of this kind goes to the service.

@@ -142,12 +142,8 @@ impl Context {
     /// A call for copies failed. Only where the service said no is it known that there
     /// are none.
     async fn not_copied(&self, copies: &[Underway], e: &ApiError) -> Result<(), UploadError> {
-        let may_be_done = matches!(
-            e,
-            ApiError::Transient(_) | ApiError::Unparsable(_) | ApiError::Maintenance(_)
-        );
         match (judge(e), copies) {
-            (Failure::Passing, _) if !may_be_done => {
+            (Failure::Passing, _) if !e.may_be_done() => {
                 for copy in copies {
                     self.tree.upload_failed(copy.ino)?;
                     self.intent_failed(copy.ino, e)?;

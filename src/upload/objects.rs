@@ -42,6 +42,7 @@ impl Context {
     /// tree would else show what was removed there, or an older name, until a listing tells.
     /// A call takes longer than that.
     pub(super) async fn change(&self, batch: Batch) -> Result<(), UploadError> {
+        self.tree.asks(&batch.puts(), Time::now())?;
         block_in_place(|| self.store.sync())?;
         match batch {
             Batch::Upload(_) => Ok(()), // Has a lane of its own.
@@ -66,6 +67,7 @@ impl Context {
                     Err(e) => self.place_failed(&[ino], &e).await,
                 }
             }
+            Batch::Look(nodes) => self.look_where(&nodes).await,
             Batch::RemoveFiles(removals) => self.remove_files(removals).await,
             Batch::RemoveFolder(removal) => self.remove_folder(&removal).await,
         }
@@ -94,6 +96,7 @@ impl Context {
         above: FolderId,
         e: &ApiError,
     ) -> Result<(), UploadError> {
+        self.answered(&[ino], e)?;
         if judge(e) == Failure::Passing || matches!(e, ApiError::RefusedName(_)) {
             return self.intent_failed(ino, e);
         }
@@ -119,6 +122,35 @@ impl Context {
         }
         tracing::error!(path = %self.path(ino), "failed for good: {text}");
         Ok(self.tree.park(ino, &text)?)
+    }
+
+    /// A call that was to put these somewhere failed: whether it may have done so is kept.
+    fn answered(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
+        match e.may_be_done() {
+            true => self.tree.may_be_put(inos, Time::now())?,
+            false => self.tree.not_put(inos)?,
+        }
+        Ok(())
+    }
+
+    /// Looks for folders and files that an unanswered call may have put elsewhere. Who is not
+    /// found where that was to be is looked for again once no listing can lag behind.
+    async fn look_where(&self, inos: &[Ino]) -> Result<(), UploadError> {
+        let mut folders = HashSet::new();
+        for ino in inos {
+            folders.extend(self.tree.may_be_in(*ino)?);
+        }
+        for folder in folders {
+            self.list_after_refusal(folder).await;
+        }
+        for &ino in inos {
+            if let Some(shown) = self.tree.looked_for(ino)? {
+                let later = self.later(self.attempts(ino)? + 1).max(shown);
+                let why = "the service did not answer, so it is looked for first";
+                self.tree.postpone(ino, later, why)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether it was listed.
@@ -227,9 +259,9 @@ impl Context {
                 }
                 Err(e) if is_about_one(&e) => {
                     let refused = parts.refused(removals);
-                    self.removals_failed(&refused, &e)?;
+                    self.removals_failed(&refused, &e).await?;
                 }
-                Err(e) => self.removals_failed(&removals, &e)?,
+                Err(e) => self.removals_failed(&removals, &e).await?,
             }
         }
         Ok(())
@@ -241,7 +273,31 @@ impl Context {
         };
         match self.api.remove_folder(id, Class::Upload).await {
             Ok(()) | Err(ApiError::NotFound(_)) => self.all_removed(std::slice::from_ref(removal)),
-            Err(e) => self.removals_failed(std::slice::from_ref(removal), &e),
+            Err(e) => {
+                self.removals_failed(std::slice::from_ref(removal), &e)
+                    .await
+            }
+        }
+    }
+
+    /// Whether the folder that an object was in shows it, or cannot tell.
+    async fn may_be_shown(&self, removal: &Removal) -> bool {
+        let above = removal.place.folder;
+        let Ok(listing) = self.refresher.look_into(above, Class::Upload).await else {
+            return true;
+        };
+        match removal.kind {
+            Kind::Folder => {
+                let shown = listing
+                    .folders
+                    .iter()
+                    .any(|f| f.id.to_string() == removal.rid);
+                shown || listing.truncated || listing.lacks_folders
+            }
+            Kind::File | Kind::Symlink => {
+                let shown = listing.files.iter().any(|f| f.id.as_str() == removal.rid);
+                shown || listing.truncated || listing.lacks_files
+            }
         }
     }
 
@@ -255,8 +311,10 @@ impl Context {
     }
 
     /// Removals lag behind each other (API notes 2.7), so a folder that is said
-    /// not to be empty is tried some more before that is believed.
-    fn removals_failed(&self, removals: &[Removal], e: &ApiError) -> Result<(), UploadError> {
+    /// not to be empty is tried some more before that is believed. What was removed already, by a
+    /// call whose answer was lost, may be refused in words that nobody knows (10.17): the
+    /// folder above tells.
+    async fn removals_failed(&self, removals: &[Removal], e: &ApiError) -> Result<(), UploadError> {
         for removal in removals {
             let tries = match removal.kind {
                 Kind::Folder => self.options.refusal_tries,
@@ -264,7 +322,14 @@ impl Context {
             };
             let refused = judge(e) == Failure::Permanent
                 && self.kept.add(removal.id, removal.attempts, 1) > tries;
-            if refused {
+            let is_there = matches!(e, ApiError::NotEmpty(_));
+            let unclear = judge(e) == Failure::Permanent && !is_there;
+            if unclear
+                && (refused || removal.kind == Kind::Folder)
+                && !self.may_be_shown(removal).await
+            {
+                self.all_removed(std::slice::from_ref(removal))?;
+            } else if refused {
                 self.kept.forget([removal.id]);
                 tracing::warn!(
                     name = removal.place.name,
@@ -287,6 +352,7 @@ impl Context {
     /// folder does not show any more is gone. What the service does not know it is not asked
     /// about again before that was looked for.
     async fn place_failed(&self, inos: &[Ino], e: &ApiError) -> Result<(), UploadError> {
+        self.answered(inos, e)?;
         if judge(e) == Failure::Passing {
             for &ino in inos {
                 self.intent_failed(ino, e)?;

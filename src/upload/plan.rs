@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::content;
 use crate::ids::{FileId, FolderId, Ino, Time};
-use crate::tree::journal::{Copying, Object, Task};
+use crate::tree::journal::{Copying, Object, Put, Task};
 use crate::tree::removals::Removal;
 use crate::tree::{Kind, RemotePlace};
 
@@ -114,6 +114,8 @@ pub enum Batch {
     },
     /// Drop what the service has of an emptied file.
     Empty(Ino),
+    /// Find out where these are.
+    Look(Vec<Ino>),
     /// Remove files.
     RemoveFiles(Vec<Removal>),
     /// Remove an empty folder.
@@ -153,6 +155,7 @@ pub fn batches(tasks: Vec<Task>, bounds: Bounds<'_>, sources: &HashMap<Ino, Sour
     let mut renames = Vec::new();
     let mut sends: HashMap<FolderId, Vec<Sending>> = HashMap::new();
     let mut copies = Copies::default();
+    let mut unsure = Vec::new();
     let mut files = Vec::new();
     let mut folders = Vec::new();
     for task in tasks {
@@ -188,6 +191,7 @@ pub fn batches(tasks: Vec<Task>, bounds: Bounds<'_>, sources: &HashMap<Ino, Sour
                 link,
                 due,
             }),
+            Task::Look { ino } => unsure.push(ino),
             Task::Remove(removal) if removal.kind == Kind::Folder => {
                 folders.push(Batch::RemoveFolder(removal));
             }
@@ -195,6 +199,9 @@ pub fn batches(tasks: Vec<Task>, bounds: Bounds<'_>, sources: &HashMap<Ino, Sour
         }
     }
     let mut batches = makes;
+    if !unsure.is_empty() {
+        batches.push(Batch::Look(unsure));
+    }
     batches.append(&mut changes);
     for (to, files) in moves {
         let files = companies(files, |(ino, _)| bounds.company(*ino));
@@ -264,6 +271,30 @@ impl Copies {
 }
 
 impl Batch {
+    /// What it puts where.
+    pub fn puts(&self) -> Vec<(Ino, Put)> {
+        match self {
+            Batch::Make { ino, at } => vec![(*ino, Put::Anew(at.clone()))],
+            Batch::MoveFolder { ino, to, .. } => vec![(*ino, Put::Into(*to))],
+            Batch::RenameFolder { ino, name, .. } => vec![(*ino, Put::Named(name.clone()))],
+            Batch::MoveFiles { to, files } => {
+                let into = |(ino, _): &(Ino, FileId)| (*ino, Put::Into(*to));
+                files.iter().map(into).collect()
+            }
+            Batch::RenameFiles(files) => {
+                let named =
+                    |(ino, _, name): &(Ino, FileId, String)| (*ino, Put::Named(name.clone()));
+                files.iter().map(named).collect()
+            }
+            Batch::Upload(_)
+            | Batch::Copy { .. }
+            | Batch::Empty(_)
+            | Batch::Look(_)
+            | Batch::RemoveFiles(_)
+            | Batch::RemoveFolder(_) => Vec::new(),
+        }
+    }
+
     /// Whether more of its kind may come within a moment, and nothing is lost by waiting. Files
     /// do to the folders in `coming`.
     pub fn gathers(&self, now: Time, coming: &HashSet<FolderId>) -> bool {

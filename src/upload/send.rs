@@ -251,7 +251,7 @@ impl Context {
             node: ticket.host.clone(),
             xid: ticket.xid.clone(),
         };
-        self.tree.uploads_were_sent(&way, &sent, Time::now())?;
+        block_in_place(|| self.tree.uploads_were_sent(&way, &sent, Time::now()))?;
         for (upload, (_, whirlpool)) in underway.iter_mut().zip(&sent) {
             upload.whirlpool = Some(*whirlpool);
             upload.way = way.clone();
@@ -273,7 +273,8 @@ impl Context {
                 .map(|(ino, digest)| (*ino, Whirlpool(digest.lock().clone().finalize().into())))
                 .collect();
             match &way {
-                Some(way) => tree.uploads_were_sent(way, &sums, Time::now()),
+                // Waits for the disk.
+                Some(way) => block_in_place(|| tree.uploads_were_sent(way, &sums, Time::now())),
                 None => Ok(()),
             }
         })

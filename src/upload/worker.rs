@@ -64,8 +64,8 @@ pub(super) async fn run(
     wake: Arc<Notify>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    // An earlier process may have waited long before the service made its copies: nothing is
-    // looked for before that is noted.
+    // An earlier process may have waited long before the service did what it was asked for:
+    // nothing is looked for before that is noted.
     let mut noted = false;
     let mut busy = Busy::default();
     let mut running = Running::default();
@@ -188,7 +188,9 @@ impl Context {
         running: &mut Running,
     ) -> Result<Begun, UploadError> {
         if !*noted {
-            self.tree.copies_may_be_made(None, Time::now())?;
+            let now = Time::now();
+            self.tree.copies_may_be_made(None, now)?;
+            self.tree.all_may_be_put(now)?;
             *noted = true;
         }
         self.start_ready(busy, running)
@@ -239,7 +241,8 @@ impl Context {
             let claim = claim(&batch);
             let room = match claim.lane {
                 Lane::Upload => busy.uploads < self.options.workers,
-                Lane::Change | Lane::Settle => busy.changes < CHANGE_LANES,
+                Lane::Change => busy.changes < CHANGE_LANES,
+                Lane::Settle => busy.settling == 0,
             };
             if !room {
                 continue;
@@ -323,6 +326,7 @@ fn claim(batch: &Batch) -> Claim {
             files.iter().map(|(ino, ..)| *ino).collect(),
             Vec::new(),
         ),
+        Batch::Look(nodes) => (Lane::Settle, nodes.clone(), Vec::new()),
         Batch::RemoveFiles(removals) => (
             Lane::Change,
             Vec::new(),

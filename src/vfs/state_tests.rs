@@ -187,7 +187,9 @@ fn next(house: &House) -> String {
             Task::Send { .. } => "send",
             Task::Rename { .. } => "rename",
             Task::Remove(_) => "remove",
-            Task::Make { .. } | Task::Move { .. } | Task::Empty { .. } => "other",
+            Task::Make { .. } | Task::Move { .. } | Task::Empty { .. } | Task::Look { .. } => {
+                "other"
+            }
         })
         .collect();
     words.join(" ")

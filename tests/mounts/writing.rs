@@ -192,18 +192,23 @@ fn what_is_given_up_is_listed_first_and_goes_only_by_force() {
     mounted.drain();
     fs::write(mounted.join("long"), sample::bytes(1, 40 * MIB)).unwrap();
     eventually("the upload", || world.report().bytes_up > MIB as u64);
-    let cancel = |force: &[&str]| {
+    let cancel = |force: &[&str], path: &Path| {
         let words = [&["queue", "cancel"], force].concat();
         let mut command = world.fichierfs();
-        command.args(words).arg(mounted.join("long"));
+        command.args(words).arg(path);
         shell::output(&mut command)
     };
-    let asked = cancel(&[]);
+    // The mount itself stands for what failed, and nothing has.
+    let none = cancel(&["--force"], &mounted.join(""));
+    assert_eq!(none.status.code(), Some(0), "{}", shell::show(&none));
+    assert!(mounted.join("long").exists());
+    let long = mounted.join("long");
+    let asked = cancel(&[], &long);
     assert_eq!(asked.status.code(), Some(1));
     let told = String::from_utf8(asked.stdout).unwrap();
     assert!(told.contains("would be lost: /long (40.00 MiB"), "{told}");
     assert!(mounted.join("long").exists());
-    let done = cancel(&["--force"]);
+    let done = cancel(&["--force"], &long);
     assert_eq!(done.status.code(), Some(0), "{}", shell::show(&done));
     assert!(!mounted.join("long").exists());
     mounted.drain();

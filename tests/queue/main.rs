@@ -1,6 +1,7 @@
 //! The queue over the simulator, without a kernel: what is closed here ends there,
 //! once, whatever goes wrong in between.
 
+mod folders;
 mod model;
 mod process;
 

@@ -71,8 +71,8 @@ pub(in crate::api) enum Verdict {
     Flood,
     /// The harder lock of the address.
     AddressLocked,
-    /// The account is in use elsewhere.
-    Location,
+    /// The account may make no such calls now: it is in use elsewhere, or not paid for.
+    Account,
     /// The key is refused.
     KeyRefused,
     /// No answer that tells anything.
@@ -353,7 +353,7 @@ pub(super) fn report(
                 slow_down(state, limits, kind_name);
             }
         }
-        Verdict::Location => {
+        Verdict::Account => {
             lock_kind(state, limits, kind_name, sent, limits.location_lock);
         }
         Verdict::AddressLocked => {

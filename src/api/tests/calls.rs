@@ -90,6 +90,31 @@ async fn a_refused_key_stops_all_calls_until_it_changes() {
 }
 
 #[tokio::test]
+async fn an_account_that_is_not_paid_for_is_not_asked_for_one_file_after_another() {
+    let bench = Bench::new(|_| {
+        json(
+            403,
+            r#"{"status":"KO","message":"Must be a customer (Premium, Access) #236"}"#,
+        )
+    })
+    .await;
+    let ask = |file: &str| {
+        let file: FileId = file.parse().unwrap();
+        let by = Instant::now() + Duration::from_millis(50);
+        let api = bench.api.clone();
+        async move {
+            let ask = Ask::until(Class::Interactive, by);
+            api.download_token(&file, ask).await
+        }
+    };
+    let refused = ask("film1").await;
+    assert!(matches!(refused, Err(ApiError::NotACustomer(_))));
+    let held = ask("film2").await;
+    assert!(matches!(held, Err(ApiError::Waiting { .. })));
+    assert_eq!(bench.requests(), 1);
+}
+
+#[tokio::test]
 async fn a_failing_call_is_not_repeated_and_counted() {
     let bench = Bench::new(|_| {
         json(

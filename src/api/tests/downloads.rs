@@ -136,6 +136,6 @@ async fn a_lost_connection_does_not_tell_the_link() {
         .send(bench.api.shared.http.data.get(link.unwrap()))
         .await;
     let error = ApiError::from(error.err().unwrap());
-    assert!(matches!(error, ApiError::Transient(_)));
+    assert!(matches!(error, ApiError::Unreachable(_)));
     assert!(!format!("{error} {error:?}").contains("psecret"));
 }

@@ -1,7 +1,8 @@
 //! Who waits for whom to leave a name on the service, and who steps aside where they wait
 //! for one another in a circle.
 //!
-//! A folder (or content) waits for what holds its name there and is about to leave it; what
+//! A folder (or content) waits for what holds its name there and is about to leave it, and for
+//! what would else take it below itself; what
 //! lies in a folder that is not made yet waits for that; the removal of a folder waits for what
 //! is to leave it, and that of a replaced file for its successor. Along a circle of such waits
 //! one folder takes a passing name, which frees both the name that it holds and itself. What
@@ -13,10 +14,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Result;
 use super::ready::{Object, Task, awaits, next_place};
-use crate::ids::{Ino, Time};
+use crate::ids::{FolderId, Ino, Time};
 use crate::tree::names;
 use crate::tree::node::{Kind, Node, Remote, RemoteFolder, RemotePlace};
 use crate::tree::rows::{self, int};
+use crate::tree::unanswered;
 use crate::tree::wanted::wanted_place;
 
 /// So many waits are looked at in one round. A longer chain grows shorter at its end, where
@@ -53,8 +55,51 @@ pub(super) fn holders(
         params![int(place.folder.0), place.name, int(node.ino.0)],
         |ino| Waiter::Node(Ino(rows::uint(ino))),
     )?;
+    holders.extend(waiters(
+        c,
+        "SELECT ino FROM unanswered JOIN node USING (ino)
+         WHERE folder = ?1 AND unanswered.name = ?2 AND parent IS NOT NULL AND kind = 1
+             AND ino <> ?3",
+        params![int(place.folder.0), place.name, int(node.ino.0)],
+        |ino| Waiter::Node(Ino(rows::uint(ino))),
+    )?);
     holders.extend(removals);
     Ok(holders)
+}
+
+/// Where the folder `to` lies below the folder `node` on the service, or may: what is about to
+/// leave in between. The service would take both out of reach (API notes 10.7).
+pub(super) fn below_itself(
+    c: &Connection,
+    node: &Node,
+    to: FolderId,
+) -> rusqlite::Result<Vec<Waiter>> {
+    let (Remote::Folder(_), Some(there)) = (&node.remote, node.remote.place()) else {
+        return Ok(Vec::new());
+    };
+    if there.folder == to {
+        return Ok(Vec::new());
+    }
+    let mut between = waiters(
+        c,
+        "WITH RECURSIVE up(ino) AS (
+             SELECT ino FROM node WHERE kind = 1 AND rid = CAST(?1 AS TEXT)
+             UNION
+             SELECT above.ino FROM up JOIN node USING (ino)
+                 LEFT JOIN unanswered USING (ino)
+                 JOIN node AS above ON above.kind = 1
+                     AND above.rid IN (CAST(node.rparent AS TEXT), CAST(unanswered.folder AS TEXT))
+             WHERE up.ino <> ?2)
+         SELECT ino FROM up WHERE ino <> 1",
+        params![int(to.0), int(node.ino.0)],
+        |ino| Waiter::Node(Ino(rows::uint(ino))),
+    )?;
+    let itself = Waiter::Node(node.ino);
+    if !between.contains(&itself) {
+        return Ok(Vec::new());
+    }
+    between.retain(|waiter| *waiter != itself);
+    Ok(between)
 }
 
 /// The node, not yet in place on the service, that takes the place of what is to be removed.
@@ -125,6 +170,7 @@ impl<'a> Circles<'a> {
                 && names::before_moving(&there.name, ino).is_none()
                 && !(self.busy)(ino)
                 && self.is_due(ino)?
+                && unanswered::of(self.c, ino)?.is_none()
             {
                 return Ok(Some(Task::Rename {
                     ino,
@@ -160,11 +206,17 @@ impl<'a> Circles<'a> {
         }) else {
             return Ok(Vec::new());
         };
+        if unanswered::of(self.c, ino)?.is_some() {
+            return Ok(Vec::new()); // It waits for a listing alone.
+        }
         match wanted_place(self.c, &node)? {
             // Its folder is not made yet.
             None => Ok(vec![Waiter::Node(parent)]),
             Some(wanted) if awaits(&node) => {
-                Ok(holders(self.c, &node, &next_place(&node, wanted))?)
+                let next = next_place(&node, wanted);
+                let mut waits = holders(self.c, &node, &next)?;
+                waits.extend(below_itself(self.c, &node, next.folder)?);
+                Ok(waits)
             }
             Some(_) => Ok(Vec::new()),
         }

@@ -13,6 +13,9 @@
 //!   service refuses that, what holds the name takes a passing one ([`Tree::detour`]);
 //! - a file whose content is to be sent is not moved first: the new version
 //!   goes to the new place;
+//! - a folder does not go below itself: what lies between on the service leaves before;
+//! - what became of a call without an answer is looked for before anything else is done with
+//!   that folder, or with the name that it may have (`unsure`);
 //! - a replaced file is removed after its successor was confirmed, a folder
 //!   after everything confirmed in it has left.
 //!
@@ -26,6 +29,7 @@ mod detour;
 mod leaving;
 mod outcomes;
 mod ready;
+mod unsure;
 mod uploads;
 
 #[cfg(doc)]
@@ -38,6 +42,7 @@ pub use detour::{Detour, Who};
 pub use leaving::Leaving;
 pub use outcomes::content_confirmed;
 pub use ready::{Copying, Object, Task};
+pub use unsure::Put;
 pub use uploads::{Underway, Way};
 
 type Result<T> = std::result::Result<T, TreeError>;

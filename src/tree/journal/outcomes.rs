@@ -11,7 +11,8 @@ use crate::tree::node::{
 };
 use crate::tree::removals::{self, Removal};
 use crate::tree::rows::{self, int};
-use crate::tree::wanted::{detach, wanted_place};
+use crate::tree::unanswered;
+use crate::tree::wanted::{detach, place_seen};
 
 impl Tree {
     /// An intent failed and is tried again later.
@@ -231,6 +232,7 @@ fn confirm(
         return Ok(());
     };
     rows::set_remote(tx, ino, &remote, Some(now))?;
+    unanswered::forget(tx, ino)?;
     node.remote = remote;
     if node.place.is_none() {
         // Unlinked while this was under way: it is to go from there too. One that
@@ -241,10 +243,5 @@ fn confirm(
         };
     }
     settle(&mut node.pending);
-    node.pending.place = wanted_place(tx, &node)?.as_ref() != node.remote.place();
-    rows::set_pending(tx, ino, node.pending)?;
-    if node.pending.is_empty() {
-        clear_attempt(tx, ino)?;
-    }
-    Ok(())
+    place_seen(tx, &node)
 }

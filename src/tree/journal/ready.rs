@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Result;
-use super::circles::{Circles, holders};
+use super::circles::{Circles, below_itself, holders};
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::tree::Tree;
 use crate::tree::attempts::WHILE_OPEN;
@@ -13,6 +13,7 @@ use crate::tree::names;
 use crate::tree::node::{Kind, Node, Remote, RemoteFolder, RemotePlace};
 use crate::tree::removals::{self, Removal};
 use crate::tree::rows::{self, int};
+use crate::tree::unanswered;
 use crate::tree::wanted::wanted_place;
 
 /// Something that can be done now.
@@ -61,6 +62,11 @@ pub enum Task {
     /// The last closed version is empty, which the service cannot hold: what it
     /// has of the file goes.
     Empty {
+        /// The node.
+        ino: Ino,
+    },
+    /// Find out where a node is of which a call without an answer may have put it elsewhere.
+    Look {
         /// The node.
         ino: Ino,
     },
@@ -185,10 +191,14 @@ enum Step {
 
 /// The next step for a node, by what is pending.
 fn step(c: &Connection, node: &Node) -> Result<Step> {
+    let ino = node.ino;
+    let unsure = unanswered::of(c, ino)?.is_some();
+    if unsure && node.kind == Kind::Folder {
+        return Ok(Step::Do(Task::Look { ino }));
+    }
     let Some(wanted) = wanted_place(c, node)? else {
         return Ok(Step::Waits);
     };
-    let ino = node.ino;
     let at = next_place(node, wanted.clone());
     if awaits(node) && !holders(c, node, &at)?.is_empty() {
         return Ok(Step::HeldUp);
@@ -218,6 +228,12 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
         }) => (Object::Folder(*id), place),
         Remote::Folder(_) | Remote::None => return Ok(Step::Waits),
     };
+    if unsure && *there == at {
+        return Ok(Step::Do(Task::Look { ino }));
+    }
+    if !below_itself(c, node, at.folder)?.is_empty() {
+        return Ok(Step::HeldUp);
+    }
     if there.folder != at.folder && awaits(node) && is_taken(c, node, &at)? {
         // A folder that stays has its name where it goes: it gets the new one, or a passing
         // one, before.

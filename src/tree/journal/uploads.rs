@@ -158,10 +158,11 @@ impl Tree {
         })
     }
 
-    /// All bytes of an upload were sent; `way` tells where its result is asked for.
+    /// All bytes of an upload were sent, or are about to be; `way` tells where its result is asked
+    /// for. Survives a power cut: without its checksum nobody could tell what arrived.
     pub fn uploads_were_sent(&self, way: &Way, sent: &[(Ino, Whirlpool)], now: Time) -> Result<()> {
         let (node, xid) = way.columns();
-        self.store.write(|tx| {
+        self.store.write_durable(|tx| {
             for (ino, whirlpool) in sent {
                 tx.prepare_cached(
                     "UPDATE attempt SET node = ?5, xid = ?2, whirlpool = ?3, sent_at = ?4

@@ -6,6 +6,7 @@ mod moving;
 mod replacing;
 mod sending;
 mod shared;
+mod unsure;
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -216,7 +217,7 @@ impl Bench {
                 Task::Move { ino, to, .. } => self.tree.moved(ino, to, self.now),
                 Task::Rename { ino, name, .. } => self.tree.renamed(ino, &name, self.now),
                 Task::Remove(removal) => self.tree.removed(&removal, self.now),
-                Task::Send { .. } | Task::Empty { .. } => panic!("{task:?}"),
+                Task::Send { .. } | Task::Empty { .. } | Task::Look { .. } => panic!("{task:?}"),
             }
             .unwrap();
             self.pass(10);
@@ -243,6 +244,7 @@ impl Bench {
                 }
                 Task::Send { at, size, .. } => format!("send {}/{} {size}", at.folder, at.name),
                 Task::Empty { .. } => "empty".to_owned(),
+                Task::Look { ino } => format!("look for {}", self.there(ino)),
                 Task::Remove(removal) => format!("remove {}", removal.rid),
             })
             .collect();

@@ -6,7 +6,8 @@
 
 use super::disk::Disk;
 use super::work::{FOLDERS, Model, Step, shown};
-use crate::harness::{World, scaled, tree};
+use crate::harness::{World, eventually, sample, scaled, tree};
+use fichierfs::sim::{Fault, FaultKind, Shape, SimConfig};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,4 +189,40 @@ fn survive(seed: u64) {
 fn what_was_synced_survives_power_cuts() {
     let seed = std::env::var("FICHIERFS_SEED").map_or(3, |n| n.parse().unwrap());
     survive(seed);
+}
+
+/// A newer version was closed while the one before it was sent, so that only the journal knows what
+/// arrived.
+#[test]
+fn what_arrived_as_the_power_went_is_not_left_beside_its_successor() {
+    let world = World::with(SimConfig {
+        shape: Shape {
+            // With more than the sockets hold under way.
+            upload_bps: Some(8 << 20),
+            ..Shape::default()
+        },
+        ..scaled()
+    });
+    // Nor does the node tell.
+    let untold = Fault::new("end.pl", FaultKind::EmptyLinks).always();
+    world.simulator().faults().add(untold);
+    // One that keeps little of what was not synced.
+    let mut disk = Disk::new(world.path("disk"), 2);
+    let flags = ["--write-back", "0s"];
+    let data = disk.path().to_owned();
+    let mounted = world.mount_on("a", &data, &flags);
+    fs::write(mounted.join("file"), sample::bytes(1, 24 << 20)).unwrap();
+    eventually("the upload", || world.report().bytes_up > 50_000);
+    fs::write(mounted.join("file"), sample::bytes(2, 1000)).unwrap();
+    eventually("its arrival", || !world.account().file_paths().is_empty());
+    disk.switch().cut();
+    mounted.crash();
+    disk.restart();
+    world.forget_calls();
+    check_and_age(&data.join("state"));
+    let mounted = world.mount_on("a", &data, &flags);
+    mounted.drain();
+    tree::assert_account_is(&world, mounted.path());
+    assert_eq!(world.account().file_paths(), ["file"]);
+    mounted.unmount();
 }

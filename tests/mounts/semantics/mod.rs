@@ -2,4 +2,5 @@
 
 mod attributes;
 mod content;
+mod locks;
 mod names;

@@ -1,0 +1,121 @@
+//! Calls that put a node somewhere, from before they are made until it is known what became of
+//! them.
+//!
+//! An answer can be lost, and the program can end before it comes. Then the node may be in
+//! either place, and neither is taken to be free, nor is anything asked for again, before a
+//! listing told: one that shows the node where it was to go does so at once, one that does not is
+//! believed when it cannot lag behind the call any more (API notes 2.7). Files may share
+//! names, and asking for one's place twice does no harm: that is simply tried again.
+
+use super::Result;
+use crate::ids::{FolderId, Ino, Time};
+use crate::tree::Tree;
+use crate::tree::node::RemotePlace;
+use crate::tree::unanswered;
+use crate::tree::wanted::place_seen;
+use crate::tree::{Known, ROOT, rows};
+
+/// What a call is to do with a node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Put {
+    /// Make it there.
+    Anew(RemotePlace),
+    /// Move it into this folder.
+    Into(FolderId),
+    /// Rename it where it is.
+    Named(String),
+}
+
+impl Tree {
+    /// These calls are about to be made.
+    pub fn asks(&self, puts: &[(Ino, Put)], now: Time) -> Result<()> {
+        self.store.write(|tx| {
+            for (ino, put) in puts {
+                let there = rows::by_ino(tx, *ino)?.and_then(|node| node.remote.place().cloned());
+                let place = match (put, there) {
+                    (Put::Anew(at), _) => at.clone(),
+                    (Put::Into(folder), Some(there)) => RemotePlace {
+                        folder: *folder,
+                        ..there
+                    },
+                    (Put::Named(name), Some(there)) => RemotePlace {
+                        name: name.clone(),
+                        ..there
+                    },
+                    (_, None) => continue,
+                };
+                unanswered::note(tx, *ino, &place, now)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// A call about these failed, and was surely not carried out.
+    pub fn not_put(&self, inos: &[Ino]) -> Result<()> {
+        self.store.write(|tx| {
+            for ino in inos {
+                unanswered::forget(tx, *ino)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// A call about these failed, and may have been carried out until now.
+    pub fn may_be_put(&self, inos: &[Ino], now: Time) -> Result<()> {
+        self.store.write(|tx| {
+            for ino in inos {
+                unanswered::postpone(tx, *ino, now)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What an earlier process asked for last may have been carried out until now.
+    pub fn all_may_be_put(&self, now: Time) -> Result<()> {
+        self.store
+            .write(|tx| Ok(unanswered::postpone_all(tx, now)?))
+    }
+
+    /// The folders whose listings tell where a node is that was to be put elsewhere; none if
+    /// nothing is unsure about it.
+    pub fn may_be_in(&self, ino: Ino) -> Result<Vec<Ino>> {
+        self.store.read(|c| {
+            let Some(asked) = unanswered::of(c, ino)? else {
+                return Ok(Vec::new());
+            };
+            let node = rows::by_ino(c, ino)?;
+            let here = node.and_then(|node| node.remote.place().map(|place| place.folder));
+            let mut folders = Vec::new();
+            for folder in [Some(asked.place.folder), here].into_iter().flatten() {
+                let node = rows::by_folder_id(c, folder)?;
+                let shown = node.filter(|node| node.ino == ROOT || node.place.is_some());
+                folders.extend(shown.map(|node| node.ino));
+            }
+            folders.dedup();
+            Ok(folders)
+        })
+    }
+
+    /// The listings of [`Tree::may_be_in`] were asked for. `None`: it is known now where the
+    /// node is. Else the time from which on a listing would tell.
+    pub fn looked_for(&self, ino: Ino) -> Result<Option<Time>> {
+        let folders = self.may_be_in(ino)?;
+        self.store.write(|tx| {
+            let Some(asked) = unanswered::of(tx, ino)? else {
+                return Ok(None);
+            };
+            let shown = asked.at.after(self.listing_lag);
+            for folder in folders {
+                let known = rows::by_ino(tx, folder)?.map(|folder| folder.known);
+                if !matches!(known, Some(Known::Whole(at)) if at > shown) {
+                    return Ok(Some(shown));
+                }
+            }
+            unanswered::forget(tx, ino)?;
+            if let Some(node) = rows::by_ino(tx, ino)? {
+                place_seen(tx, &node)?;
+            }
+            Ok(None)
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Calls without an answer, and folders that would go below themselves.
+
+use super::*;
+use crate::tree::journal::Put;
+
+impl Bench {
+    fn asks(&self, ino: Ino, put: Put) {
+        self.tree.asks(&[(ino, put)], self.now).unwrap();
+    }
+}
+
+fn named(name: &str) -> Put {
+    Put::Named(name.to_owned())
+}
+
+#[test]
+fn a_folder_does_not_go_below_itself() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "a"), folder(9, "x")], vec![]));
+    let a = bench.get(ROOT, "a").ino;
+    bench.list(a, listing(vec![folder(8, "c")], vec![]));
+    let c = bench.get(a, "c").ino;
+    bench.list(c, Listing::default());
+    bench.rename((a, "c"), (ROOT, "c")).unwrap();
+    bench.rename((ROOT, "a"), (c, "a")).unwrap();
+    assert_eq!(bench.todo(), ["move 8 to 0"]);
+    bench.tree.moved(c, FolderId(0), bench.now).unwrap();
+    assert_eq!(bench.todo(), ["move 7 to 8"]);
+    bench.carry_out();
+    assert_eq!([bench.there(a), bench.there(c)], ["8/a", "0/c"]);
+}
+
+#[test]
+fn folders_of_one_name_change_which_lies_in_which() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "a")], vec![]));
+    let outer = bench.get(ROOT, "a").ino;
+    bench.list(outer, listing(vec![folder(8, "a")], vec![]));
+    let inner = bench.get(outer, "a").ino;
+    bench.list(inner, Listing::default());
+    bench.rename((outer, "a"), (ROOT, "t")).unwrap();
+    bench.rename((ROOT, "a"), (inner, "a")).unwrap();
+    bench.rename((ROOT, "t"), (ROOT, "a")).unwrap();
+    bench.carry_out();
+    assert_eq!([bench.there(inner), bench.there(outer)], ["0/a", "8/a"]);
+}
+
+#[test]
+fn what_became_of_a_call_is_looked_for_before_another() {
+    let mut bench = Bench::new();
+    let (a, b) = (folder(7, "a"), folder(8, "b"));
+    bench.list(ROOT, listing(vec![a, b.clone()], vec![]));
+    let a = bench.get(ROOT, "a").ino;
+    bench.rename((ROOT, "a"), (ROOT, "c")).unwrap();
+    bench.asks(a, named("c"));
+    assert_eq!(bench.todo(), ["look for 0/a"]);
+    // Nobody gets a name that it has or may have.
+    bench.rename((ROOT, "c"), (ROOT, "e")).unwrap();
+    for name in ["a", "c"] {
+        let b = bench.tree.node(bench.get(ROOT, "b").ino).unwrap().unwrap();
+        bench.rename((ROOT, "b"), (ROOT, name)).unwrap();
+        assert_eq!(bench.todo(), ["look for 0/a"], "{name}");
+        bench.rename((ROOT, name), (ROOT, "b")).unwrap();
+        assert!(b.pending.is_empty());
+    }
+    // A listing may lag behind the call, so that it does not tell that nothing was done.
+    assert!(bench.tree.looked_for(a).unwrap().is_some());
+    assert_eq!(bench.todo(), ["look for 0/a"]);
+    // What it shows there it has done.
+    bench.list(ROOT, listing(vec![folder(7, "c"), b], vec![]));
+    assert_eq!(bench.tree.looked_for(a).unwrap(), None);
+    assert_eq!(bench.todo(), ["rename 7 to e"]);
+    bench.carry_out();
+    assert_eq!(bench.there(a), "0/e");
+}
+
+#[test]
+fn a_rename_back_is_no_way_out_of_a_lost_answer() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));
+    let a = bench.get(ROOT, "a").ino;
+    bench.rename((ROOT, "a"), (ROOT, "b")).unwrap();
+    bench.asks(a, named("b"));
+    assert_eq!(
+        bench.todo(),
+        ["rename file1 to b"],
+        "again: no harm in that"
+    );
+    bench.rename((ROOT, "b"), (ROOT, "a")).unwrap();
+    assert_eq!(bench.todo(), ["look for 0/a"]);
+    bench.list(ROOT, listing(vec![], vec![file(1, "b", 1)]));
+    assert_eq!(bench.names(ROOT), ["a"]);
+    assert_eq!(bench.todo(), ["rename file1 to a"]);
+    bench.carry_out();
+    assert!(bench.tree.node(a).unwrap().unwrap().pending.is_empty());
+}
+
+#[test]
+fn a_folder_is_not_made_twice_because_an_answer_was_lost() {
+    let mut bench = Bench::new();
+    let made = bench.create(ROOT, "d", &NewNode::Folder).ino;
+    let at = RemotePlace {
+        folder: FolderId(0),
+        name: "d".to_owned(),
+    };
+    bench.asks(made, Put::Anew(at.clone()));
+    // Asked for in a row of calls, and sent only now.
+    bench.pass(1000);
+    bench.tree.may_be_put(&[made], bench.now).unwrap();
+    bench.list(ROOT, Listing::default());
+    let shown = bench.tree.looked_for(made).unwrap();
+    assert_eq!(shown, Some(bench.now.after(LAG)));
+    bench.pass(121);
+    bench.list(ROOT, Listing::default());
+    assert_eq!(bench.tree.looked_for(made).unwrap(), None);
+    assert_eq!(bench.todo(), ["make 0/d"]);
+    // And again: this time it is there, and has another name here meanwhile.
+    bench.asks(made, Put::Anew(at));
+    bench.rename((ROOT, "d"), (ROOT, "e")).unwrap();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    assert_eq!(bench.names(ROOT), ["e"]);
+    assert_eq!(bench.todo(), ["rename 7 to e"]);
+}
