@@ -115,14 +115,15 @@ impl Store {
     where
         E: From<StoreError>,
     {
-        // Relaxed: the counter only spreads the readers.
-        let first = self.inner.next_reader.fetch_add(1, Ordering::Relaxed);
-        for i in 0..READERS {
-            if let Some(connection) = self.inner.readers[(first + i) % READERS].try_lock() {
+        // Always in the same order: who reads alone finds the pages of his last query at hand.
+        for reader in &self.inner.readers {
+            if let Some(connection) = reader.try_lock() {
                 return f(&connection);
             }
         }
-        f(&self.inner.readers[first % READERS].lock())
+        // Relaxed: the counter only spreads those who wait.
+        let next = self.inner.next_reader.fetch_add(1, Ordering::Relaxed);
+        f(&self.inner.readers[next % READERS].lock())
     }
 
     /// Runs `f` in a transaction that is committed if it returns `Ok` and rolled
@@ -216,6 +217,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::StatementStatus;
+
     use super::*;
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -274,6 +277,21 @@ mod tests {
         let (dir, _store) = store();
         let mode = std::fs::metadata(dir.path().join("state.db")).unwrap();
         assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_statement_is_compiled_once_whatever_is_bound_to_it() {
+        let (_dir, store) = store();
+        let run = |c: &Connection| -> Result<i32, StoreError> {
+            let sql = "SELECT name FROM node WHERE parent = ?1 AND ino > ?2 ORDER BY ino LIMIT ?3";
+            for ino in 0..10 {
+                c.prepare_cached(sql)?.query([ino, ino, ino])?.next()?;
+            }
+            let statement = c.prepare_cached(sql)?;
+            Ok(statement.get_status(StatementStatus::RePrepare))
+        };
+        assert_eq!(store.read(run).unwrap(), 0);
+        assert_eq!(store.write(|tx| run(tx)).unwrap(), 0);
     }
 
     #[test]

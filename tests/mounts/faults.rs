@@ -176,6 +176,56 @@ fn a_lock_in_the_middle_of_all_work_is_no_error_where_things_are_known() {
     assert_eq!(report.violation_count(), 0, "{report:#?}");
 }
 
+/// The service bans who keeps failing: what it does not know is asked for a few times in an hour,
+/// whatever asks, and its folder tells what became of it.
+#[test]
+fn failing_calls_are_few_in_an_hour_over_restarts_and_meanwhile_what_is_known_is_served() {
+    const FOLDERS: u32 = 12;
+    // An hour lasts minutes, so that none ends within the test.
+    let world = World::with(SimConfig {
+        time_scale: 10.0,
+        ..SimConfig::default()
+    });
+    let account = world.account();
+    let file = |number| format!("folder {number}/file");
+    for number in 0..FOLDERS {
+        account.add_file(&file(number), b"content").unwrap();
+    }
+    account.add_file("far/file", b"never seen").unwrap();
+    let flags = [&IMPATIENT[..], &["--dir-cache-time", "1h"]].concat();
+    let mut mounted = world.mount_with("a", &flags);
+    for number in 0..FOLDERS {
+        let folder = mounted.join(format!("folder {number}"));
+        eventually("a first listing", || fs::read_dir(&folder).is_ok());
+        account.delete(&file(number)).unwrap();
+    }
+    assert!([libc::ESTALE, libc::EIO].contains(&errno(fs::read(mounted.join(file(0))))));
+    eventually("the folder of what is gone", || {
+        names(mounted.join("folder 0")).is_empty()
+    });
+    for number in 1..FOLDERS {
+        if number == FOLDERS / 2 {
+            mounted.unmount();
+            mounted = world.mount_with("a", &flags);
+        }
+        let failed = errno(fs::read(mounted.join(file(number))));
+        assert!(
+            [libc::ESTALE, libc::EIO, libc::ENOENT].contains(&failed),
+            "{failed}"
+        );
+    }
+    let last = FOLDERS - 1;
+    assert_eq!(names(mounted.join(format!("folder {last}"))), ["file"]);
+    assert_eq!(fs::metadata(mounted.join(file(last))).unwrap().len(), 7);
+    let unknown = errno(fs::metadata(mounted.join("far/file")));
+    assert!([libc::EIO, libc::ETIMEDOUT].contains(&unknown), "{unknown}");
+    mounted.unmount();
+    let report = world.report();
+    let failing: u64 = report.failing.values().sum();
+    assert!((2..=5).contains(&failing), "{report:#?}");
+    assert_eq!(report.violation_count(), 0, "{report:#?}");
+}
+
 #[test]
 fn reads_are_right_through_all_that_goes_wrong_on_the_way() {
     let world = World::new();

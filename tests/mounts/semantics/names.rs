@@ -246,6 +246,43 @@ fn in_a_folder_of_very_many_files_new_names_can_be_made_once_it_was_seen_whole()
 }
 
 #[test]
+fn what_others_change_shows_within_the_cache_time_or_once_a_refresh_returned() {
+    for (time, refreshes) in [("2s", false), ("1h", true)] {
+        let world = World::new();
+        let account = world.account();
+        for name in ["from/moved", "gone", "old name", "replaced"] {
+            account.add_file(name, b"as it was").unwrap();
+        }
+        account.add_folder("to").unwrap();
+        let mounted = world.mount_with("a", &["--dir-cache-time", time]);
+        let root = ["from", "gone", "old name", "replaced", "to"];
+        assert_eq!(names(mounted.path()), root);
+        assert_eq!(names(mounted.join("from")), ["moved"]);
+        assert_eq!(names(mounted.join("to")), [""; 0]);
+        assert_eq!(text(mounted.join("replaced")), "as it was");
+        account.add_file("created", b"new").unwrap();
+        account.delete("gone").unwrap();
+        account.rename("old name", "new name").unwrap();
+        account.move_into("from/moved", "to").unwrap();
+        account.replace("replaced", b"another").unwrap();
+        let shown = || {
+            names(mounted.path()) == ["created", "from", "new name", "replaced", "to"]
+                && names(mounted.join("from")).is_empty()
+                && names(mounted.join("to")) == ["moved"]
+                && fs::read(mounted.join("replaced")).is_ok_and(|bytes| bytes == b"another")
+        };
+        if refreshes {
+            let refreshed = mounted.verb(&["refresh", "-r"]);
+            assert!(refreshed.status.success(), "{}", shell::show(&refreshed));
+            assert!(shown());
+        } else {
+            eventually("what others changed", shown);
+        }
+        mounted.unmount();
+    }
+}
+
+#[test]
 fn a_refresh_of_a_whole_tree_shows_what_others_changed_below() {
     let world = World::new();
     let account = world.account();
