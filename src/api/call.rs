@@ -203,7 +203,8 @@ fn verdict(error: &ApiError) -> Verdict {
     match error {
         ApiError::Flood { .. } => Verdict::Flood,
         ApiError::Locked(_) => Verdict::AddressLocked,
-        ApiError::Location(_) | ApiError::NotACustomer(_) => Verdict::Account,
+        ApiError::Location(_) => Verdict::Location,
+        ApiError::NotACustomer(_) => Verdict::NotPaid,
         ApiError::KeyRefused(_) => Verdict::KeyRefused,
         ApiError::Unreachable(_)
         | ApiError::Transient(_)

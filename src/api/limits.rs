@@ -46,6 +46,9 @@ pub struct Limits {
     pub address_lock: Duration,
     /// Silence for downloads when another place uses the account (1.5).
     pub location_lock: Duration,
+    /// Silence after the account was said not to be paid for: few failing calls, and not long
+    /// for who pays.
+    pub unpaid_gap: Duration,
     /// How long one trial call after a lock may stay without an answer.
     pub trial: Duration,
     /// Answers 401, 403, 404 and 410 within `failing_window` that we risk: the
@@ -106,6 +109,7 @@ impl Limits {
             longest_lock: hours(1),
             address_lock: hours(1),
             location_lock: minutes(5),
+            unpaid_gap: minutes(20),
             trial: Duration::from_secs(60),
             failing_calls: 5,
             failing_reserve: 2,
@@ -148,6 +152,7 @@ impl Limits {
             &mut limits.longest_lock,
             &mut limits.address_lock,
             &mut limits.location_lock,
+            &mut limits.unpaid_gap,
             &mut limits.trial,
             &mut limits.failing_window,
             &mut limits.quiet,

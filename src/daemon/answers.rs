@@ -311,7 +311,8 @@ impl Controlled for Handle {
             None => None,
         };
         // Who names the mount means its queue, as with the other verbs, not all that is in it.
-        match node.filter(|node| node.ino != ROOT) {
+        let top = self.shared.parts.vfs.root();
+        match node.filter(|node| node.ino != top) {
             None => {
                 let all = tree.queue(ROWS).map_err(Refusal::failed)?;
                 queued.extend(

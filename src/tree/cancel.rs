@@ -8,7 +8,7 @@ use rusqlite::Transaction;
 use super::node::{Kind, Node, Pending, Place, Remote};
 use super::vanished::distinct_name;
 use super::wanted::{detach, differs_there, stop_replacing};
-use super::{Change, Tree, TreeError, attempts, attributes, names, rows};
+use super::{Change, Tree, TreeError, attempts, attributes, names, rows, unanswered};
 use crate::ids::{FolderId, Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
@@ -61,13 +61,17 @@ impl Tree {
                 parent: folder.ino,
                 name,
             };
+            if rows::is_within(tx, folder.ino, ino)? {
+                // What it lies in there has gone below it here.
+                return Ok(Cancelled::default());
+            }
             if passing.is_some() && node.place.as_ref() == Some(&place) {
                 return Ok(Cancelled::default()); // That was the way back already.
             }
             let look_again = stop_replacing(tx, ino)?;
             rows::set_place(tx, ino, Some(&place))?;
             let pending = Pending {
-                place: passing.is_some(),
+                place: passing.is_some() || unanswered::of(tx, ino)?.is_some(),
                 ..node.pending
             };
             rows::set_pending(tx, ino, pending)?;

@@ -325,7 +325,9 @@ impl Merge<'_> {
     /// Made here and there: by somebody else, or by ourselves before a crash.
     /// Both are one from now on, and what is in it there has not been seen.
     fn adopt(&mut self, node: &Node, entry: &Entry) -> Result<()> {
-        rows::set_remote(self.tx, node.ino, &entry.remote, None)?;
+        // Older listings do not show it yet.
+        let asked = unanswered::of(self.tx, node.ino)?.map(|asked| asked.at);
+        rows::set_remote(self.tx, node.ino, &entry.remote, asked)?;
         unanswered::forget(self.tx, node.ino)?;
         let made = Node {
             remote: entry.remote.clone(),

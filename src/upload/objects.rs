@@ -12,7 +12,7 @@ use super::plan::Batch;
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class};
 use crate::ids::{FileId, FolderId, Ino, Time};
-use crate::tree::journal::{Detour, Who};
+use crate::tree::journal::{Detour, Put, Who};
 use crate::tree::removals::Removal;
 use crate::tree::{Change, Kind, Node, Remote, RemotePlace};
 
@@ -140,11 +140,17 @@ impl Context {
         for ino in inos {
             folders.extend(self.tree.may_be_in(*ino)?);
         }
+        let mut listed = HashMap::new();
         for folder in folders {
-            self.list_after_refusal(folder).await;
+            // One that is under way may be joined.
+            let asked = Time::now().before(self.api.limits().folder_gap);
+            if !self.list_after_refusal(folder).await {
+                break; // Locks and outages are waited out elsewhere.
+            }
+            listed.insert(folder, asked);
         }
         for &ino in inos {
-            if let Some(shown) = self.tree.looked_for(ino)? {
+            if let Some(shown) = self.tree.looked_for(ino, &listed)? {
                 let later = self.later(self.attempts(ino)? + 1).max(shown);
                 let why = "the service did not answer, so it is looked for first";
                 self.tree.postpone(ino, later, why)?;
@@ -280,25 +286,22 @@ impl Context {
         }
     }
 
-    /// Whether the folder that an object was in shows it, or cannot tell.
-    async fn may_be_shown(&self, removal: &Removal) -> bool {
+    /// Whether the folder that this one was in surely does not show it any more.
+    async fn is_removed(&self, removal: &Removal) -> bool {
+        // Made or moved there a moment ago, it may not be listed yet.
+        let listed = removal.queued_at.after(self.api.limits().listing_lag);
+        if Time::now() < listed {
+            return false;
+        }
         let above = removal.place.folder;
         let Ok(listing) = self.refresher.look_into(above, Class::Upload).await else {
-            return true;
+            return false;
         };
-        match removal.kind {
-            Kind::Folder => {
-                let shown = listing
-                    .folders
-                    .iter()
-                    .any(|f| f.id.to_string() == removal.rid);
-                shown || listing.truncated || listing.lacks_folders
-            }
-            Kind::File | Kind::Symlink => {
-                let shown = listing.files.iter().any(|f| f.id.as_str() == removal.rid);
-                shown || listing.truncated || listing.lacks_files
-            }
-        }
+        let doubted = listing.truncated
+            || listing.lacks_folders
+            || (listing.folders.is_empty() && listing.files.is_empty());
+        let mut ids = listing.folders.iter().map(|folder| folder.id.to_string());
+        !doubted && ids.all(|id| id != removal.rid)
     }
 
     fn all_removed(&self, removals: &[Removal]) -> Result<(), UploadError> {
@@ -311,9 +314,9 @@ impl Context {
     }
 
     /// Removals lag behind each other (API notes 2.7), so a folder that is said
-    /// not to be empty is tried some more before that is believed. What was removed already, by a
-    /// call whose answer was lost, may be refused in words that nobody knows (10.17): the
-    /// folder above tells.
+    /// not to be empty is tried some more before that is believed. A folder that was removed
+    /// already, by a call whose answer was lost, may be refused in words that nobody knows: the
+    /// one above tells.
     async fn removals_failed(&self, removals: &[Removal], e: &ApiError) -> Result<(), UploadError> {
         for removal in removals {
             let tries = match removal.kind {
@@ -322,12 +325,8 @@ impl Context {
             };
             let refused = judge(e) == Failure::Permanent
                 && self.kept.add(removal.id, removal.attempts, 1) > tries;
-            let is_there = matches!(e, ApiError::NotEmpty(_));
-            let unclear = judge(e) == Failure::Permanent && !is_there;
-            if unclear
-                && (refused || removal.kind == Kind::Folder)
-                && !self.may_be_shown(removal).await
-            {
+            let unclear = matches!(e, ApiError::Refused(_)) && removal.kind == Kind::Folder;
+            if unclear && self.is_removed(removal).await {
                 self.all_removed(std::slice::from_ref(removal))?;
             } else if refused {
                 self.kept.forget([removal.id]);
@@ -537,10 +536,17 @@ impl Context {
     }
 
     async fn step(&self, detour: &Detour) -> Result<bool, UploadError> {
+        if let Who::Itself(ino) = detour.who {
+            let put = Put::Named(detour.name.clone());
+            self.tree.asks(&[(ino, put)], Time::now())?;
+        }
         let request = [(detour.id.clone(), detour.name.clone())];
         match self.api.rename_files(&request, Class::Upload).await {
             Ok(renamed) => Ok(!renamed.is_empty()),
             Err(e) => {
+                if let Who::Itself(ino) = detour.who {
+                    self.answered(&[ino], &e)?;
+                }
                 tracing::debug!("a file that was to step aside did not: {e}");
                 Ok(false)
             }

@@ -190,7 +190,7 @@ fn what_is_given_up_is_listed_first_and_goes_only_by_force() {
     let mounted = world.mount_with("a", &["--write-back", "0s"]);
     fs::write(mounted.join("edited"), b"as it is").unwrap();
     mounted.drain();
-    fs::write(mounted.join("long"), sample::bytes(1, 40 * MIB)).unwrap();
+    fs::write(mounted.join("long"), sample::bytes(1, 80 * MIB)).unwrap();
     eventually("the upload", || world.report().bytes_up > MIB as u64);
     let cancel = |force: &[&str], path: &Path| {
         let words = [&["queue", "cancel"], force].concat();
@@ -206,14 +206,14 @@ fn what_is_given_up_is_listed_first_and_goes_only_by_force() {
     let asked = cancel(&[], &long);
     assert_eq!(asked.status.code(), Some(1));
     let told = String::from_utf8(asked.stdout).unwrap();
-    assert!(told.contains("would be lost: /long (40.00 MiB"), "{told}");
+    assert!(told.contains("would be lost: /long (80.00 MiB"), "{told}");
     assert!(mounted.join("long").exists());
     let done = cancel(&["--force"], &long);
     assert_eq!(done.status.code(), Some(0), "{}", shell::show(&done));
     assert!(!mounted.join("long").exists());
     mounted.drain();
     assert_eq!(world.account().file_paths(), ["edited"]);
-    assert!(world.report().bytes_up < 30 * MIB as u64);
+    assert!(world.report().bytes_up < 70 * MIB as u64);
     world.assert_well_behaved();
     mounted.unmount();
 }

@@ -18,6 +18,7 @@ async fn simulator() -> Simulator {
         listing_lag: Duration::from_secs(60),
         quirks: Quirks {
             mkdir_existing: Existing::Duplicate,
+            folders_lag: true,
             ..Quirks::default()
         },
         ..SimConfig::default()

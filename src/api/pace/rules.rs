@@ -45,6 +45,8 @@ pub enum Why {
     AddressLock,
     /// Too many calls failed in the last hour.
     FailingCalls,
+    /// The service said a while ago that the account is not paid for.
+    NotPaid,
 }
 
 impl fmt::Display for Why {
@@ -57,6 +59,7 @@ impl fmt::Display for Why {
             Why::Account => f.write_str("the account was asked about a moment ago"),
             Why::Lock(script) => write!(f, "the service locked {}", script.name()),
             Why::AddressLock => f.write_str("the service locked this address"),
+            Why::NotPaid => f.write_str("the account was not paid for when it was asked last"),
             Why::FailingCalls => f.write_str("too many calls failed within the last hour"),
         }
     }
@@ -71,8 +74,10 @@ pub(in crate::api) enum Verdict {
     Flood,
     /// The harder lock of the address.
     AddressLocked,
-    /// The account may make no such calls now: it is in use elsewhere, or not paid for.
-    Account,
+    /// The account is in use elsewhere.
+    Location,
+    /// The account is not paid for.
+    NotPaid,
     /// The key is refused.
     KeyRefused,
     /// No answer that tells anything.
@@ -173,6 +178,11 @@ pub(super) fn decide(
         }
     };
 
+    if let Some((unpaid, said)) = &state.unpaid
+        && key == Some(unpaid.as_str())
+    {
+        not_before(said + micros(limits.unpaid_gap), Why::NotPaid);
+    }
     let trial = micros(limits.trial);
     if let Some(lock) = &state.address {
         not_before(lock_end(lock, trial), Why::AddressLock);
@@ -328,6 +338,13 @@ pub(super) fn report(
     let kind_name = call.script.kind();
     match report.verdict {
         Verdict::Answered => {
+            if state
+                .unpaid
+                .as_ref()
+                .is_some_and(|(unpaid, _)| key == Some(unpaid.as_str()))
+            {
+                state.unpaid = None;
+            }
             // An answer to a call from before the lock says nothing about it.
             if state.address.as_ref().is_some_and(|lock| sent > lock.since) {
                 state.address = None;
@@ -353,7 +370,7 @@ pub(super) fn report(
                 slow_down(state, limits, kind_name);
             }
         }
-        Verdict::Account => {
+        Verdict::Location => {
             lock_kind(state, limits, kind_name, sent, limits.location_lock);
         }
         Verdict::AddressLocked => {
@@ -367,6 +384,7 @@ pub(super) fn report(
             });
         }
         Verdict::KeyRefused => state.refused_key = key.map(str::to_owned),
+        Verdict::NotPaid => state.unpaid = key.map(|key| (key.to_owned(), now)),
     }
 }
 

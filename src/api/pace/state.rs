@@ -77,6 +77,8 @@ pub(super) struct State {
     pub address: Option<Lock>,
     /// Failing calls within the window.
     pub failing: Vec<Micros>,
+    /// The print of the key of an account that is not paid for, and when the service said so.
+    pub unpaid: Option<(String, Micros)>,
     /// The print of the key that the service refused.
     pub refused_key: Option<String>,
     /// Calls since ever, by script.
@@ -103,6 +105,7 @@ impl Default for State {
             kinds: BTreeMap::new(),
             address: None,
             failing: Vec::new(),
+            unpaid: None,
             refused_key: None,
             calls: BTreeMap::new(),
             locks: 0,
@@ -155,6 +158,7 @@ impl State {
         self.folders.values_mut().for_each(each);
         self.all_files.iter_mut().for_each(each);
         self.account.iter_mut().for_each(each);
+        self.unpaid.iter_mut().for_each(|(_, said)| each(said));
         self.failing.iter_mut().for_each(each);
         let lock = |lock: &mut Lock| {
             each(&mut lock.since);

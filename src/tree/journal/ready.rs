@@ -160,11 +160,13 @@ fn due(c: &Connection, now: Time, limit: usize) -> rusqlite::Result<Vec<Node>> {
     const TIMED: &str = "SELECT attempt.ino FROM attempt INDEXED BY attempt_due
              CROSS JOIN node ON node.ino = attempt.ino CROSS JOIN node folder ON folder.ino = node.parent
          WHERE not_before <= ?1 AND parked = 0 AND attempt.node IS NULL
-             AND node.pending <> 0 AND folder.rid IS NOT NULL
+             AND node.pending <> 0 AND (folder.rid IS NOT NULL
+                 OR EXISTS (SELECT 1 FROM unanswered WHERE unanswered.ino = node.ino))
          ORDER BY not_before LIMIT ?2";
     const NEW: &str = "SELECT node.ino FROM node INDEXED BY node_changes
              CROSS JOIN node folder ON folder.ino = node.parent
-         WHERE node.pending > 1 AND folder.rid IS NOT NULL
+         WHERE node.pending > 1 AND (folder.rid IS NOT NULL
+                 OR EXISTS (SELECT 1 FROM unanswered WHERE unanswered.ino = node.ino))
              AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.ino = node.ino)
          ORDER BY node.ino LIMIT ?2";
     let mut inos: Vec<Ino> = Vec::new();
@@ -192,8 +194,8 @@ enum Step {
 /// The next step for a node, by what is pending.
 fn step(c: &Connection, node: &Node) -> Result<Step> {
     let ino = node.ino;
-    let unsure = unanswered::of(c, ino)?.is_some();
-    if unsure && node.kind == Kind::Folder {
+    // New content goes where it is wanted, wherever the old one is.
+    if !node.pending.content && unanswered::of(c, ino)?.is_some() {
         return Ok(Step::Do(Task::Look { ino }));
     }
     let Some(wanted) = wanted_place(c, node)? else {
@@ -228,9 +230,6 @@ fn step(c: &Connection, node: &Node) -> Result<Step> {
         }) => (Object::Folder(*id), place),
         Remote::Folder(_) | Remote::None => return Ok(Step::Waits),
     };
-    if unsure && *there == at {
-        return Ok(Step::Do(Task::Look { ino }));
-    }
     if !below_itself(c, node, at.folder)?.is_empty() {
         return Ok(Step::HeldUp);
     }

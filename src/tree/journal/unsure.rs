@@ -4,8 +4,9 @@
 //! An answer can be lost, and the program can end before it comes. Then the node may be in
 //! either place, and neither is taken to be free, nor is anything asked for again, before a
 //! listing told: one that shows the node where it was to go does so at once, one that does not is
-//! believed when it cannot lag behind the call any more (API notes 2.7). Files may share
-//! names, and asking for one's place twice does no harm: that is simply tried again.
+//! believed when it cannot lag behind the call any more (API notes 2.7).
+
+use std::collections::HashMap;
 
 use super::Result;
 use crate::ids::{FolderId, Ino, Time};
@@ -13,7 +14,7 @@ use crate::tree::Tree;
 use crate::tree::node::RemotePlace;
 use crate::tree::unanswered;
 use crate::tree::wanted::place_seen;
-use crate::tree::{Known, ROOT, rows};
+use crate::tree::{Kind, Known, ROOT, rows};
 
 /// What a call is to do with a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -96,25 +97,31 @@ impl Tree {
         })
     }
 
-    /// The listings of [`Tree::may_be_in`] were asked for. `None`: it is known now where the
-    /// node is. Else the time from which on a listing would tell.
-    pub fn looked_for(&self, ino: Ino) -> Result<Option<Time>> {
+    /// Folders were listed, and it is told when that was asked for. `None`: it is known now where
+    /// the node is. Else the time from which on the listings of [`Tree::may_be_in`] would tell.
+    pub fn looked_for(&self, ino: Ino, listed: &HashMap<Ino, Time>) -> Result<Option<Time>> {
         let folders = self.may_be_in(ino)?;
         self.store.write(|tx| {
             let Some(asked) = unanswered::of(tx, ino)? else {
                 return Ok(None);
             };
             let shown = asked.at.after(self.listing_lag);
+            let Some(node) = rows::by_ino(tx, ino)? else {
+                return Ok(None);
+            };
             for folder in folders {
-                let known = rows::by_ino(tx, folder)?.map(|folder| folder.known);
-                if !matches!(known, Some(Known::Whole(at)) if at > shown) {
+                let told = match rows::by_ino(tx, folder)?.map(|folder| folder.known) {
+                    Some(Known::Whole(_)) => true,
+                    // What is cut off at the cap are files.
+                    Some(Known::Cut(_)) => node.kind == Kind::Folder,
+                    _ => false,
+                };
+                if !told || listed.get(&folder).is_none_or(|asked| *asked <= shown) {
                     return Ok(Some(shown));
                 }
             }
             unanswered::forget(tx, ino)?;
-            if let Some(node) = rows::by_ino(tx, ino)? {
-                place_seen(tx, &node)?;
-            }
+            place_seen(tx, &node)?;
             Ok(None)
         })
     }
