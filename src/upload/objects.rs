@@ -286,11 +286,14 @@ impl Context {
         }
     }
 
+    /// When listings show what is to be removed, were it made or moved there a moment before.
+    fn listed_by(&self, removal: &Removal) -> Time {
+        removal.queued_at.after(self.api.limits().listing_lag)
+    }
+
     /// Whether the folder that this one was in surely does not show it any more.
     async fn is_removed(&self, removal: &Removal) -> bool {
-        // Made or moved there a moment ago, it may not be listed yet.
-        let listed = removal.queued_at.after(self.api.limits().listing_lag);
-        if Time::now() < listed {
+        if Time::now() < self.listed_by(removal) {
             return false;
         }
         let above = removal.place.folder;
@@ -337,7 +340,10 @@ impl Context {
                 self.tree.give_up_removal(removal)?;
                 self.refresher.look_again(removal.place.folder);
             } else {
-                let later = self.later(removal.attempts + 1);
+                let mut later = self.later(removal.attempts + 1);
+                if unclear {
+                    later = later.max(self.listed_by(removal));
+                }
                 self.tree.postpone_removal(removal, later, &e.to_string())?;
             }
         }

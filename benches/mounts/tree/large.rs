@@ -106,6 +106,8 @@ pub fn account(bench: &Bench) -> Result<Outcome> {
         ),
     );
     let in_mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let all = folders * 21 + 1;
+    outcome.must("all of it seen", number(entries as f64), entries == all);
     outcome.at_most("mounted again in", mounted * 1e3, 1_000.0, " ms");
     outcome.at_most(
         "resident memory after a full walk",
