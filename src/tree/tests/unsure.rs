@@ -10,10 +10,29 @@ impl Bench {
         self.tree.asks(&[(ino, put)], self.now).unwrap();
     }
 
+    /// The service has folder 8, "c", in folder 7, "a"; here "a" lies in "c".
+    fn turned_inside_out(&self) -> (Ino, Ino) {
+        self.list(ROOT, listing(vec![folder(7, "a")], vec![]));
+        let a = self.get(ROOT, "a").ino;
+        self.list(a, listing(vec![folder(8, "c")], vec![]));
+        let c = self.get(a, "c").ino;
+        self.list(c, Listing::default());
+        self.rename((a, "c"), (ROOT, "c")).unwrap();
+        self.rename((ROOT, "a"), (c, "a")).unwrap();
+        (a, c)
+    }
+
     /// After a listing of the root at this moment.
     fn looked_for(&self, ino: Ino) -> Option<Time> {
         let listed = HashMap::from([(ROOT, self.now)]);
         self.tree.looked_for(ino, &listed).unwrap()
+    }
+}
+
+fn in_root(name: &str) -> RemotePlace {
+    RemotePlace {
+        folder: FolderId(0),
+        name: name.to_owned(),
     }
 }
 
@@ -24,13 +43,7 @@ fn named(name: &str) -> Put {
 #[test]
 fn a_folder_does_not_go_below_itself() {
     let mut bench = Bench::new();
-    bench.list(ROOT, listing(vec![folder(7, "a"), folder(9, "x")], vec![]));
-    let a = bench.get(ROOT, "a").ino;
-    bench.list(a, listing(vec![folder(8, "c")], vec![]));
-    let c = bench.get(a, "c").ino;
-    bench.list(c, Listing::default());
-    bench.rename((a, "c"), (ROOT, "c")).unwrap();
-    bench.rename((ROOT, "a"), (c, "a")).unwrap();
+    let (a, c) = bench.turned_inside_out();
     assert_eq!(bench.todo(), ["move 8 to 0"]);
     bench.tree.moved(c, FolderId(0), bench.now).unwrap();
     assert_eq!(bench.todo(), ["move 7 to 8"]);
@@ -102,10 +115,7 @@ fn a_rename_back_is_no_way_out_of_a_lost_answer() {
 fn a_folder_is_not_made_twice_because_an_answer_was_lost() {
     let mut bench = Bench::new();
     let made = bench.create(ROOT, "d", &NewNode::Folder).ino;
-    let at = RemotePlace {
-        folder: FolderId(0),
-        name: "d".to_owned(),
-    };
+    let at = in_root("d");
     bench.asks(made, Put::Anew(at.clone()));
     // Asked for in a row of calls, and sent only now.
     bench.pass(1000);
@@ -129,11 +139,7 @@ fn a_folder_is_not_made_twice_because_an_answer_was_lost() {
 fn what_is_unsure_is_looked_for_though_its_folder_here_is_not_made_yet() {
     let mut bench = Bench::new();
     let old = bench.create(ROOT, "d", &NewNode::Folder).ino;
-    let at = RemotePlace {
-        folder: FolderId(0),
-        name: "d".to_owned(),
-    };
-    bench.asks(old, Put::Anew(at));
+    bench.asks(old, Put::Anew(in_root("d")));
     bench.rename((ROOT, "d"), (ROOT, "t")).unwrap();
     let new = bench.create(ROOT, "d", &NewNode::Folder).ino;
     bench.rename((ROOT, "t"), (new, "d")).unwrap();
@@ -162,13 +168,7 @@ fn a_rename_that_is_given_up_is_looked_for_all_the_same() {
 #[test]
 fn a_folder_is_not_put_back_below_itself() {
     let bench = Bench::new();
-    bench.list(ROOT, listing(vec![folder(7, "a")], vec![]));
-    let a = bench.get(ROOT, "a").ino;
-    bench.list(a, listing(vec![folder(8, "c")], vec![]));
-    let c = bench.get(a, "c").ino;
-    bench.list(c, Listing::default());
-    bench.rename((a, "c"), (ROOT, "c")).unwrap();
-    bench.rename((ROOT, "a"), (c, "a")).unwrap();
+    let (_, c) = bench.turned_inside_out();
     assert!(bench.tree.restore_place(c).unwrap().changes.is_empty());
     assert_eq!(bench.names(ROOT), ["c"]);
     assert_eq!(bench.names(c), ["a"]);
