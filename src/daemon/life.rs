@@ -83,10 +83,7 @@ async fn extend() {
 
 /// Works off the queue, as far as is wished.
 async fn drain(shared: &Shared) {
-    if let Err(error) = shared.parts.below.tree.hurry(None) {
-        tracing::warn!(%error, "delays before uploads stay");
-    }
-    shared.parts.wake_uploads();
+    let mut hurried = false;
     let mut told: Option<Instant> = None;
     let mut closed = false;
     loop {
@@ -98,6 +95,10 @@ async fn drain(shared: &Shared) {
         let left = backlog(shared);
         if enough || (closed && left.is_drained()) {
             return;
+        }
+        if !hurried {
+            hurried = true;
+            hurry(shared);
         }
         // The last files may be closed only now.
         shared.parts.hurry_closed();
@@ -122,6 +123,14 @@ async fn drain(shared: &Shared) {
             () = tokio::time::sleep(GLANCE) => {}
         }
     }
+}
+
+/// What waits in the queue is due at once.
+fn hurry(shared: &Shared) {
+    if let Err(error) = shared.parts.below.tree.hurry(None) {
+        tracing::warn!(%error, "delays before uploads stay");
+    }
+    shared.parts.wake_uploads();
 }
 
 /// Whoever enters a mount that nobody serves would wait for ever.

@@ -289,9 +289,11 @@ fn lock_end(lock: &Lock, trial: Micros) -> Micros {
     }
 }
 
-/// Notes that a call goes out, at the time of the last [`advance`].
-pub(super) fn grant(state: &mut State, call: &Call) {
+/// Notes that a call goes out, at the time of the last [`advance`]. Who is killed before the
+/// answer leaves the gaps running from the latest time at which the service may have had it.
+pub(super) fn grant(state: &mut State, limits: &Limits, call: &Call) {
     let now = state.seen;
+    let there = now + micros(limits.under_way);
     state.tokens -= 1.0;
     state.recent.push(Recent {
         sent: now,
@@ -300,13 +302,13 @@ pub(super) fn grant(state: &mut State, call: &Call) {
     state.quiet_calls += 1;
     match call.subject {
         Subject::Folder(_) | Subject::OthersRoot | Subject::Public(_) => {
-            state.folders.insert(number(call.subject), now);
+            state.folders.insert(number(call.subject), there);
         }
-        Subject::AllFiles => state.all_files = Some(now),
+        Subject::AllFiles => state.all_files = Some(there),
         Subject::Other => {}
     }
     if call.script == Script::Account {
-        state.account = Some(now);
+        state.account = Some(there);
     }
     *state.calls.entry(call.script).or_default() += 1;
     if let Some(lock) = &mut state.address {

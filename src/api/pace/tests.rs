@@ -68,6 +68,21 @@ async fn a_deadline_that_cannot_be_met_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn a_call_is_on_record_before_it_may_leave() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pace.json");
+    let pace = Pace::open(&path, fast()).unwrap();
+    for id in 1..=100 {
+        let permit = call(&pace, folder(id)).await.unwrap();
+        // As whoever comes after a kill in this moment reads it.
+        let text = std::fs::read(&path).unwrap();
+        let state: state::State = serde_json::from_slice(&text).unwrap();
+        assert_eq!(state.calls[&Script::FolderLs], id);
+        permit.finish(told(Verdict::Answered, 200)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_lock_is_seen_by_other_processes_and_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("pace.json");

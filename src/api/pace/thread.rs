@@ -137,7 +137,7 @@ impl Worker {
                 Message::Status(reply) => asked.push(reply),
             }
         }
-        let sleep = self.grant_all(&mut state, now);
+        let (granted, sleep) = self.grant_all(&mut state, now);
 
         let keep = match self.unsaved || state.lasting() != lasting {
             true => Keep::OverPowerCuts,
@@ -150,6 +150,10 @@ impl Worker {
             tracing::warn!(%error, "the record of calls cannot be written; this process counts alone");
         }
         self.unsaved = saved.is_err();
+        // Only now may they leave: whoever is killed after that has them on record.
+        for waiter in granted {
+            let _ = waiter.reply.send(Ok(waiter.permit));
+        }
         for reply in noted {
             let _ = reply.send(());
         }
@@ -160,9 +164,9 @@ impl Worker {
         sleep
     }
 
-    /// Grants every waiter whose time has come, best class first; refuses those
-    /// whose time comes too late.
-    fn grant_all(&mut self, state: &mut State, now: Micros) -> Option<Duration> {
+    /// Takes out every waiter whose time has come, best class first, with its permit armed;
+    /// refuses those whose time comes too late. And how long to sleep for the others.
+    fn grant_all(&mut self, state: &mut State, now: Micros) -> (Vec<Waiter>, Option<Duration>) {
         let here = Instant::now();
         let mut waiters = std::mem::take(&mut self.waiters);
         waiters.retain(|waiter| !waiter.reply.is_closed());
@@ -170,6 +174,7 @@ impl Worker {
             let waited = here.saturating_duration_since(waiter.since);
             (waiter.class.aged(waited), waiter.since)
         });
+        let mut granted = Vec::new();
         let mut next: Option<Micros> = None;
         // Calls before this one that wait for nothing but the rate.
         let mut ahead = 0_u32;
@@ -185,12 +190,12 @@ impl Worker {
             );
             match decision {
                 Decision::Go => {
-                    rules::grant(state, &waiter.permit.call);
+                    rules::grant(state, &self.limits, &waiter.permit.call);
                     if waiter.permit.call.may_fail() {
                         self.in_flight += 1;
                     }
                     waiter.permit.arm(now);
-                    let _ = waiter.reply.send(Ok(waiter.permit));
+                    granted.push(waiter);
                 }
                 Decision::KeyRefused => {
                     let said = Said::ours("it was refused before, nothing was asked");
@@ -216,8 +221,11 @@ impl Worker {
                 }
             }
         }
-        let wait = u64::try_from((next? - now).max(1)).unwrap_or(1);
-        Some(Duration::from_micros(wait).min(LONGEST_SLEEP))
+        let sleep = next.map(|next| {
+            let wait = u64::try_from((next - now).max(1)).unwrap_or(1);
+            Duration::from_micros(wait).min(LONGEST_SLEEP)
+        });
+        (granted, sleep)
     }
 }
 

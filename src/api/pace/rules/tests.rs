@@ -45,7 +45,7 @@ impl World {
     /// Makes a call that must be allowed now.
     fn call(&mut self, call: Call) -> Micros {
         assert_eq!(self.ask(call, Class::Interactive), Decision::Go);
-        grant(&mut self.state, &call);
+        grant(&mut self.state, &self.limits, &call);
         self.now
     }
 
@@ -119,12 +119,26 @@ fn a_beginning_is_careful_and_then_bursts_of_three_go() {
 #[test]
 fn a_folder_is_listed_once_in_thirty_seconds_by_either_script() {
     let mut world = World::new();
-    world.wait(HOUR).call(folder(7));
+    let sent = world.wait(HOUR).call(folder(7));
+    world.answer(folder(7), sent, Verdict::Answered, 200);
     world.wait(SECOND);
     let other = Call::listing(Script::FileLs, Subject::Folder(FolderId(7)));
     assert_eq!(world.waits(other), Some((29 * SECOND, Why::SameFolder)));
     world.call(folder(8));
     world.wait(29 * SECOND).call(other);
+}
+
+#[test]
+fn a_call_whose_answer_nobody_lived_to_see_may_have_arrived_late() {
+    let mut world = World::new();
+    world.wait(HOUR).call(folder(7));
+    let account = Call::of(Script::Account);
+    world.call(account);
+    // Killed here; who comes next finds the state as it is.
+    world.wait(SECOND);
+    assert_eq!(world.waits(folder(7)), Some((34 * SECOND, Why::SameFolder)));
+    let gap = 10 * MINUTE + 4 * SECOND;
+    assert_eq!(world.waits(account), Some((gap, Why::Account)));
 }
 
 #[test]
@@ -158,8 +172,10 @@ fn the_account_and_all_files_have_gaps_of_their_own() {
     let mut world = World::new();
     let all = Call::listing(Script::FileLs, Subject::AllFiles);
     let account = Call::of(Script::Account);
-    world.wait(HOUR).call(all);
-    world.wait(SECOND).call(account);
+    let sent = world.wait(HOUR).call(all);
+    world.answer(all, sent, Verdict::Answered, 200);
+    let sent = world.wait(SECOND).call(account);
+    world.answer(account, sent, Verdict::Answered, 200);
     world.wait(SECOND);
     assert_eq!(world.waits(all), Some((HOUR - 2 * SECOND, Why::AllFiles)));
     assert_eq!(world.waits(account), Some((599 * SECOND, Why::Account)));
@@ -423,7 +439,8 @@ fn a_refused_key_stops_all_calls_with_it_and_no_other() {
 fn a_clock_that_is_put_back_allows_nothing_early() {
     let mut world = World::new();
     world.wait(HOUR).flood(token());
-    world.call(folder(7));
+    let sent = world.call(folder(7));
+    world.answer(folder(7), sent, Verdict::Answered, 200);
     world.wait(-10 * HOUR);
     assert_eq!(
         world.waits(token()),
@@ -484,7 +501,7 @@ proptest! {
                             if call == token() {
                                 prop_assert!(locked.is_none_or(|until| world.now >= until));
                             }
-                            grant(&mut world.state, &call);
+                            grant(&mut world.state, &world.limits, &call);
                             sent.push((world.now, call));
                         }
                         Decision::Wait { until, .. } => prop_assert!(until > world.now),
