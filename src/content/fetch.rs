@@ -27,7 +27,7 @@ use super::error::{ContentError, Reason};
 use super::file::{CacheFile, Stored};
 use super::flight::{Flight, Progress};
 use super::hedge::Hedged;
-use super::lines::Line;
+use super::lines::{Line, Wish};
 use super::links::{Issued, Refused};
 use super::origin::{Chunks, Fault};
 use crate::throttle::Turn;
@@ -179,8 +179,12 @@ impl Pilot {
             .unless_given_up(core.links.get(&id, deadline))
             .await??;
         let mut waiters = self.waiters.clone();
+        let wish = Wish {
+            file: self.file.number,
+            at: blocks::of(range.start),
+        };
         let mut line = self
-            .unless_given_up(core.lines.acquire(&mut waiters))
+            .unless_given_up(core.lines.acquire(wish, &mut waiters))
             .await?;
         let nth = link.open();
         let chunks = Hedged::new(self.request(&link, range.clone()));
@@ -210,7 +214,7 @@ impl Pilot {
         if *self.waiters.borrow() == 0 || self.core.links.are_single() {
             return None;
         }
-        let line = self.core.lines.try_acquire()?;
+        let line = self.core.lines.try_acquire(self.file.number)?;
         tracing::debug!(file = %self.file.id, "a download stands still and is asked for once more");
         link.open();
         Some((self.request(link, self.left()), line))
@@ -275,7 +279,7 @@ impl Pilot {
     }
 
     /// What nobody waits for is given up when nobody counts on it any more, and
-    /// makes way for a reader who waits for a connection.
+    /// makes way for a reader who waits for a connection, or a file that has fewer.
     fn reconsider(&self, line: &mut Line) -> Result<(), Stop> {
         if *self.waiters.borrow() > 0 {
             return Ok(());

@@ -2,14 +2,18 @@
 //!
 //! The service grants 30 to an account (API notes 4.4). Reading ahead may take all of
 //! them, so that one reader can fill the line; who reads ahead hands its
-//! connection over as soon as a reader waits for one ([`Line::hand_over`]), and whatever
-//! comes free goes to readers first.
+//! connection over as soon as a reader waits for one, or a file has two fewer
+//! ([`Line::hand_over`]). Whatever comes free goes to readers first, and then to the file
+//! that has the fewest, at its first place.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
+
+use super::blocks::Block;
 
 /// The pool.
 #[derive(Clone)]
@@ -20,16 +24,34 @@ pub(super) struct Lines {
 
 struct Queue {
     free: usize,
+    /// How many connections each file has.
+    held: HashMap<u64, usize>,
     /// Somebody waits for the bytes.
-    urgent: VecDeque<oneshot::Sender<Line>>,
+    urgent: VecDeque<Waiting>,
     /// Nobody does yet.
-    ahead: VecDeque<oneshot::Sender<Line>>,
+    ahead: VecDeque<Waiting>,
+}
+
+/// What a connection is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Wish {
+    /// The number of the cache file.
+    pub(super) file: u64,
+    /// Where in it.
+    pub(super) at: Block,
+}
+
+struct Waiting {
+    wish: Wish,
+    grant: oneshot::Sender<Line>,
 }
 
 /// A connection's permit; it goes back when dropped.
 pub(super) struct Line {
     /// `None` once it was handed over.
     queue: Option<Arc<Mutex<Queue>>>,
+    /// The file that it is for.
+    file: u64,
 }
 
 /// Who asks for a connection.
@@ -46,6 +68,7 @@ impl Lines {
         Lines {
             queue: Arc::new(Mutex::new(Queue {
                 free: total,
+                held: HashMap::new(),
                 urgent: VecDeque::new(),
                 ahead: VecDeque::new(),
             })),
@@ -55,13 +78,13 @@ impl Lines {
 
     /// Waits for a connection. `waiters` says how many readers wait for the
     /// run: a run fetched ahead becomes urgent when the first one comes.
-    pub(super) async fn acquire(&self, waiters: &mut watch::Receiver<usize>) -> Line {
+    pub(super) async fn acquire(&self, wish: Wish, waiters: &mut watch::Receiver<usize>) -> Line {
         loop {
             let who = match *waiters.borrow_and_update() {
                 0 => Who::Ahead,
                 _ => Who::Reader,
             };
-            let granted = match self.ask(who) {
+            let granted = match self.ask(wish, who) {
                 Ok(line) => return line,
                 Err(granted) => granted,
             };
@@ -73,29 +96,30 @@ impl Lines {
         }
     }
 
-    fn ask(&self, who: Who) -> Result<Line, oneshot::Receiver<Line>> {
+    fn ask(&self, wish: Wish, who: Who) -> Result<Line, oneshot::Receiver<Line>> {
         let mut queue = self.queue.lock();
-        if let Some(line) = self.free(&mut queue) {
+        if let Some(line) = self.free(&mut queue, wish.file) {
             return Ok(line);
         }
         let (grant, granted) = oneshot::channel();
+        let waiting = Waiting { wish, grant };
         match who {
-            Who::Reader => queue.urgent.push_back(grant),
-            Who::Ahead => queue.ahead.push_back(grant),
+            Who::Reader => queue.urgent.push_back(waiting),
+            Who::Ahead => queue.ahead.push_back(waiting),
         }
         Err(granted)
     }
 
-    /// A connection, if one is free.
-    pub(super) fn try_acquire(&self) -> Option<Line> {
-        self.free(&mut self.queue.lock())
+    /// A connection for a file, if one is free.
+    pub(super) fn try_acquire(&self, file: u64) -> Option<Line> {
+        self.free(&mut self.queue.lock(), file)
     }
 
-    fn free(&self, queue: &mut Queue) -> Option<Line> {
+    fn free(&self, queue: &mut Queue, file: u64) -> Option<Line> {
         queue.free = queue.free.checked_sub(1)?;
-        Some(Line {
-            queue: Some(Arc::clone(&self.queue)),
-        })
+        queue.count(file);
+        let queue = Some(Arc::clone(&self.queue));
+        Some(Line { queue, file })
     }
 
     /// Connections in all.
@@ -109,48 +133,101 @@ impl Lines {
     }
 }
 
+impl Queue {
+    fn count(&mut self, file: u64) {
+        *self.held.entry(file).or_default() += 1;
+    }
+
+    fn uncount(&mut self, file: u64) {
+        if let Entry::Occupied(mut held) = self.held.entry(file) {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
+    }
+
+    fn held(&self, file: u64) -> usize {
+        self.held.get(&file).copied().unwrap_or(0)
+    }
+
+    /// Who is to have the next connection: a reader before all others.
+    fn next(&mut self) -> Option<Waiting> {
+        self.next_of(|queue| &mut queue.urgent)
+            .or_else(|| self.next_of(|queue| &mut queue.ahead))
+    }
+
+    /// Of the file with the fewest connections, the one for its first place.
+    fn next_of(&mut self, of: impl Fn(&mut Queue) -> &mut VecDeque<Waiting>) -> Option<Waiting> {
+        of(self).retain(|waiting| !waiting.grant.is_closed());
+        let wishes: Vec<Wish> = of(self).iter().map(|waiting| waiting.wish).collect();
+        let poorest = wishes.iter().min_by_key(|wish| self.held(wish.file))?.file;
+        let first = wishes
+            .iter()
+            .enumerate()
+            .filter(|(_, wish)| wish.file == poorest)
+            .min_by_key(|(_, wish)| wish.at)?
+            .0;
+        of(self).remove(first)
+    }
+
+    /// Whether somebody should have a connection of `file` that is used to read ahead: a
+    /// reader, or a file that is then still no better off.
+    fn is_due(&self, file: u64) -> bool {
+        let waits = |waiting: &&Waiting| !waiting.grant.is_closed();
+        let held = self.held(file);
+        self.urgent.iter().any(|waiting| waits(&waiting))
+            || self
+                .ahead
+                .iter()
+                .filter(waits)
+                .any(|waiting| self.held(waiting.wish.file) + 2 <= held)
+    }
+}
+
 impl Line {
-    /// Gives the connection to a reader who waits for one, if there is one;
-    /// then it is ours no more.
+    /// Gives the connection to a reader who waits for one, or to a file that has fewer, if
+    /// there is one; then it is ours no more.
     pub(super) fn hand_over(&mut self) -> bool {
         let Some(queue) = &self.queue else {
             return true;
         };
-        let Some(reader) = next(&mut queue.lock().urgent) else {
+        if !queue.lock().is_due(self.file) {
             return false;
-        };
-        give(reader, self.queue.take());
+        }
+        self.pass_on();
         true
+    }
+
+    fn pass_on(&mut self) {
+        let Some(shared) = self.queue.take() else {
+            return;
+        };
+        let heir = {
+            let mut queue = shared.lock();
+            queue.uncount(self.file);
+            let heir = queue.next();
+            match &heir {
+                Some(heir) => queue.count(heir.wish.file),
+                None => queue.free += 1,
+            }
+            heir
+        };
+        if let Some(Waiting { wish, grant }) = heir {
+            let line = Line {
+                queue: Some(shared),
+                file: wish.file,
+            };
+            // One whose taker has just gone is dropped, and so passed on.
+            drop(grant.send(line));
+        }
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let Some(queue) = self.queue.take() else {
-            return;
-        };
-        let heir = {
-            let mut queue = queue.lock();
-            let heir = next(&mut queue.urgent).or_else(|| next(&mut queue.ahead));
-            if heir.is_none() {
-                queue.free += 1;
-            }
-            heir
-        };
-        if let Some(heir) = heir {
-            give(heir, Some(queue));
-        }
+        self.pass_on();
     }
-}
-
-/// The next who still waits.
-fn next(waiting: &mut VecDeque<oneshot::Sender<Line>>) -> Option<oneshot::Sender<Line>> {
-    std::iter::from_fn(|| waiting.pop_front()).find(|grant| !grant.is_closed())
-}
-
-/// Gives a connection; one whose taker has just gone is dropped, and so passed on.
-fn give(heir: oneshot::Sender<Line>, queue: Option<Arc<Mutex<Queue>>>) {
-    drop(heir.send(Line { queue }));
 }
 
 #[cfg(test)]
@@ -158,6 +235,8 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+
+    const FILM: Wish = Wish { file: 1, at: 0 };
 
     fn readers(count: usize) -> watch::Receiver<usize> {
         // A receiver outlives its sender and keeps the last value.
@@ -169,13 +248,13 @@ mod tests {
         let lines = Lines::new(3);
         let mut held = Vec::new();
         let (_sender, mut nobody) = watch::channel(0);
-        while let Some(line) = lines.acquire(&mut nobody).now_or_never() {
+        while let Some(line) = lines.acquire(FILM, &mut nobody).now_or_never() {
             held.push(line);
         }
         assert_eq!(held.len(), 3);
         assert!(!held[0].hand_over(), "nobody waits");
         let (_sender, mut somebody) = watch::channel(1);
-        let mut urgent = Box::pin(lines.acquire(&mut somebody));
+        let mut urgent = Box::pin(lines.acquire(FILM, &mut somebody));
         assert!((&mut urgent).now_or_never().is_none());
         assert!(held[0].hand_over());
         assert!(!held[1].hand_over(), "one is enough");
@@ -191,11 +270,11 @@ mod tests {
         let lines = Lines::new(1);
         let (_a, mut nobody) = watch::channel(0);
         let (_b, mut somebody) = watch::channel(1);
-        let held = lines.acquire(&mut nobody).await;
+        let held = lines.acquire(FILM, &mut nobody).await;
         let mut later = nobody.clone();
-        let mut ahead = Box::pin(lines.acquire(&mut later));
+        let mut ahead = Box::pin(lines.acquire(FILM, &mut later));
         assert!((&mut ahead).now_or_never().is_none());
-        let mut urgent = Box::pin(lines.acquire(&mut somebody));
+        let mut urgent = Box::pin(lines.acquire(FILM, &mut somebody));
         assert!((&mut urgent).now_or_never().is_none());
         drop(held);
         assert!((&mut ahead).now_or_never().is_none());
@@ -208,9 +287,9 @@ mod tests {
     async fn a_run_becomes_urgent_when_a_reader_comes() {
         let lines = Lines::new(1);
         let (_sender, mut nobody) = watch::channel(0);
-        let mut held = lines.acquire(&mut nobody).await;
+        let mut held = lines.acquire(FILM, &mut nobody).await;
         let (sender, mut waiters) = watch::channel(0);
-        let mut run = Box::pin(lines.acquire(&mut waiters));
+        let mut run = Box::pin(lines.acquire(FILM, &mut waiters));
         assert!((&mut run).now_or_never().is_none());
         assert!(!held.hand_over());
         sender.send_replace(1);
@@ -223,12 +302,41 @@ mod tests {
     #[tokio::test]
     async fn who_gave_up_waiting_costs_no_connection() {
         let lines = Lines::new(1);
-        let held = lines.acquire(&mut readers(1)).await;
+        let held = lines.acquire(FILM, &mut readers(1)).await;
         let (_sender, mut waiters) = watch::channel(1);
-        let gone = lines.acquire(&mut waiters).now_or_never();
+        let gone = lines.acquire(FILM, &mut waiters).now_or_never();
         assert!(gone.is_none());
         drop(held);
         assert_eq!(lines.in_use(), 0);
-        drop(lines.acquire(&mut readers(0)).await);
+        drop(lines.acquire(FILM, &mut readers(0)).await);
+    }
+
+    #[tokio::test]
+    async fn files_that_are_read_ahead_come_to_as_many_each_from_their_first_places_on() {
+        let lines = Lines::new(4);
+        let (_sender, nobody) = watch::channel(0);
+        let mut held = Vec::new();
+        for at in 0..4 {
+            let wish = Wish { file: 1, at };
+            held.push(lines.acquire(wish, &mut nobody.clone()).await);
+        }
+        let wanted = |file, at| {
+            let (lines, mut nobody) = (lines.clone(), nobody.clone());
+            async move { lines.acquire(Wish { file, at }, &mut nobody).await }
+        };
+        let mut more = Box::pin(wanted(1, 4));
+        let mut last = Box::pin(wanted(2, 9));
+        let mut first = Box::pin(wanted(2, 3));
+        for waiting in [&mut more, &mut last, &mut first] {
+            assert!(waiting.as_mut().now_or_never().is_none());
+        }
+        assert!(held[0].hand_over(), "four and none");
+        let _first = first.now_or_never().unwrap();
+        assert!(held[1].hand_over(), "three and one");
+        let _last = last.now_or_never().unwrap();
+        assert!(!held[2].hand_over(), "two each");
+        drop(held);
+        let _more = more.now_or_never().unwrap();
+        assert_eq!(lines.in_use(), 3);
     }
 }
