@@ -27,9 +27,10 @@ use super::error::{ContentError, Reason};
 use super::file::{CacheFile, Stored};
 use super::flight::{Flight, Progress};
 use super::hedge::Hedged;
-use super::lines::{Line, Wish};
+use super::lines::{Heirs, Line, Wish};
 use super::links::{Issued, Refused};
 use super::origin::{Chunks, Fault};
+use super::window::Price;
 use crate::throttle::Turn;
 
 /// How often a flight looks whether it is still wanted.
@@ -287,7 +288,12 @@ impl Pilot {
         if self.file.give_up(&self.flight) {
             return Err(Stop::GivenUp);
         }
-        match line.hand_over() {
+        // It goes on by another request, which should cost nothing.
+        let heirs = match self.core.price() {
+            Price::Free => Heirs::Poorer,
+            Price::Link => Heirs::Readers,
+        };
+        match line.hand_over(heirs) {
             true => Err(Stop::HandedOver),
             false => Ok(()),
         }

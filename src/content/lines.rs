@@ -54,6 +54,15 @@ pub(super) struct Line {
     file: u64,
 }
 
+/// To whom a connection is handed over that is used to read ahead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Heirs {
+    /// A reader who waits.
+    Readers,
+    /// A reader, or a file that is then still no better off.
+    Poorer,
+}
+
 /// Who asks for a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Who {
@@ -171,28 +180,24 @@ impl Queue {
         of(self).remove(first)
     }
 
-    /// Whether somebody should have a connection of `file` that is used to read ahead: a
-    /// reader, or a file that is then still no better off.
-    fn is_due(&self, file: u64) -> bool {
+    /// Whether one of `heirs` waits for a connection of `file`.
+    fn is_due(&self, file: u64, heirs: Heirs) -> bool {
         let waits = |waiting: &&Waiting| !waiting.grant.is_closed();
         let held = self.held(file);
+        let is_poorer = |waiting: &Waiting| self.held(waiting.wish.file) + 2 <= held;
         self.urgent.iter().any(|waiting| waits(&waiting))
-            || self
-                .ahead
-                .iter()
-                .filter(waits)
-                .any(|waiting| self.held(waiting.wish.file) + 2 <= held)
+            || heirs == Heirs::Poorer && self.ahead.iter().filter(waits).any(is_poorer)
     }
 }
 
 impl Line {
-    /// Gives the connection to a reader who waits for one, or to a file that has fewer, if
-    /// there is one; then it is ours no more.
-    pub(super) fn hand_over(&mut self) -> bool {
+    /// Gives the connection to one of `heirs` who waits for it, if there is one; then it is
+    /// ours no more.
+    pub(super) fn hand_over(&mut self, heirs: Heirs) -> bool {
         let Some(queue) = &self.queue else {
             return true;
         };
-        if !queue.lock().is_due(self.file) {
+        if !queue.lock().is_due(self.file, heirs) {
             return false;
         }
         self.pass_on();
@@ -252,12 +257,12 @@ mod tests {
             held.push(line);
         }
         assert_eq!(held.len(), 3);
-        assert!(!held[0].hand_over(), "nobody waits");
+        assert!(!held[0].hand_over(Heirs::Poorer), "nobody waits");
         let (_sender, mut somebody) = watch::channel(1);
         let mut urgent = Box::pin(lines.acquire(FILM, &mut somebody));
         assert!((&mut urgent).now_or_never().is_none());
-        assert!(held[0].hand_over());
-        assert!(!held[1].hand_over(), "one is enough");
+        assert!(held[0].hand_over(Heirs::Poorer));
+        assert!(!held[1].hand_over(Heirs::Poorer), "one is enough");
         let line = urgent.await;
         drop(held);
         assert_eq!(lines.in_use(), 1);
@@ -291,10 +296,10 @@ mod tests {
         let (sender, mut waiters) = watch::channel(0);
         let mut run = Box::pin(lines.acquire(FILM, &mut waiters));
         assert!((&mut run).now_or_never().is_none());
-        assert!(!held.hand_over());
+        assert!(!held.hand_over(Heirs::Poorer));
         sender.send_replace(1);
         assert!((&mut run).now_or_never().is_none());
-        assert!(held.hand_over());
+        assert!(held.hand_over(Heirs::Poorer));
         let _line = run.await;
         assert_eq!(lines.in_use(), 1);
     }
@@ -330,11 +335,12 @@ mod tests {
         for waiting in [&mut more, &mut last, &mut first] {
             assert!(waiting.as_mut().now_or_never().is_none());
         }
-        assert!(held[0].hand_over(), "four and none");
+        assert!(!held[0].hand_over(Heirs::Readers));
+        assert!(held[0].hand_over(Heirs::Poorer), "four and none");
         let _first = first.now_or_never().unwrap();
-        assert!(held[1].hand_over(), "three and one");
+        assert!(held[1].hand_over(Heirs::Poorer), "three and one");
         let _last = last.now_or_never().unwrap();
-        assert!(!held[2].hand_over(), "two each");
+        assert!(!held[2].hand_over(Heirs::Poorer), "two each");
         drop(held);
         let _more = more.now_or_never().unwrap();
         assert_eq!(lines.in_use(), 3);
