@@ -172,7 +172,7 @@ fn what_an_earlier_process_fetched_whole_is_known_to_be_unchecked() {
     drop(content);
     house.options.check_every = Duration::from_millis(10);
     let content = house.open();
-    assert_eq!(content.unchecked(), [whole.id.clone()]);
+    assert_eq!(content.unchecked(), std::slice::from_ref(&whole.id));
     content.may_check(&whole);
     until_sound(&house, &content);
     assert_eq!(content.unchecked(), []);
