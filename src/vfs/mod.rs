@@ -210,6 +210,11 @@ impl Vfs {
         self.inner.ending.store(true, Ordering::Relaxed);
     }
 
+    /// Whether a file or folder is open.
+    pub fn is_in_use(&self) -> bool {
+        !self.inner.handles.is_empty()
+    }
+
     fn options(&self) -> &VfsOptions {
         &self.inner.options
     }
