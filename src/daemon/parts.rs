@@ -186,6 +186,7 @@ impl Below {
                 Fsync::Local => Reach::Local,
                 Fsync::Remote => Reach::Remote,
             },
+            names_kept: fuse::Ttl::default().names_kept(),
             metadata_deadline: settings.metadata_deadline,
             data_deadline: settings.data_deadline,
         };
