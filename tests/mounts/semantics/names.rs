@@ -312,6 +312,7 @@ fn a_folder_that_is_read_from_the_kernels_memory_shows_every_change() {
     assert_eq!((read(), names(&folder)), (named("bc"), named("bc")));
     fs::rename(folder.join("c"), mounted.join("c")).unwrap();
     assert_eq!((read(), names(&folder)), (named("b"), named("b")));
+    assert_eq!(read(), named("b"));
     account.add_file("d/e", b"3").unwrap();
     let refreshed = mounted.verb(&["refresh", "-r"]);
     assert!(refreshed.status.success(), "{}", shell::show(&refreshed));
