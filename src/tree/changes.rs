@@ -53,20 +53,22 @@ pub struct Renamed {
 }
 
 impl Tree {
-    /// Makes an entry.
+    /// Makes an entry, whose owner is told by its folder. `made` is called before anybody else
+    /// can know of the inode; it runs within a door of the store, so it must not come back here.
     ///
     /// # Errors
     /// [`TreeError::Exists`], [`TreeError::NameTooLong`], [`TreeError::NotFound`]
     /// when there is no such folder, [`TreeError::Unlisted`] when the folder has not
     /// been seen whole and the name may exist.
-    pub fn create(
+    pub fn create<T>(
         &self,
         parent: Ino,
         name: &OsStr,
         new: &NewNode,
-        owner: Ownership,
+        owner: impl FnOnce(&Node) -> Ownership,
         now: Time,
-    ) -> Result<Node> {
+        made: impl FnOnce(Ino) -> T,
+    ) -> Result<(Node, T)> {
         let kind = match new {
             NewNode::Folder => Kind::Folder,
             NewNode::File => Kind::File,
@@ -85,6 +87,7 @@ impl Tree {
                 NewNode::Symlink(target) => Some(target.clone()),
                 _ => None,
             };
+            let owner = owner(&folder);
             let mut node = Node {
                 ino: Ino(0),
                 place: Some(Place {
@@ -121,7 +124,8 @@ impl Tree {
             };
             node.ino = rows::insert(tx, &node)?;
             rows::touch(tx, parent, now)?;
-            Ok(node)
+            let made = made(node.ino);
+            Ok((node, made))
         })
     }
 
@@ -238,8 +242,8 @@ impl Tree {
         self.store.read(|c| Ok(rows::unlinked(c)?))
     }
 
-    /// Forgets an unlinked node for good, now or, where its upload has begun, once
-    /// that is settled. Does nothing to one that hangs somewhere or that vanished
+    /// Forgets an unlinked node for good, now or, where its upload has begun or the service may
+    /// have made it, once that is settled. Does nothing to one that hangs somewhere or that vanished
     /// from the service. Returns whether it is forgotten.
     pub fn purge(&self, ino: Ino) -> Result<bool> {
         self.store.write(|tx| {
@@ -249,7 +253,9 @@ impl Tree {
                          AND gone_parent IS NULL AND ino <> 1
                          AND NOT EXISTS (SELECT 1 FROM node child WHERE child.parent = ?1)
                          AND NOT EXISTS (SELECT 1 FROM attempt
-                             WHERE attempt.ino = ?1 AND attempt.node IS NOT NULL))",
+                             WHERE attempt.ino = ?1 AND attempt.node IS NOT NULL)
+                         AND NOT (rid IS NULL AND EXISTS
+                             (SELECT 1 FROM unanswered WHERE unanswered.ino = ?1)))",
                 )?
                 .query_row([rows::int(ino.0)], |row| row.get(0))?;
             if purgeable {

@@ -63,11 +63,12 @@ impl Vfs {
     /// for that where [`Vfs::fsync`] would.
     pub fn fsyncdir(&self, fh: DirFh, _scope: SyncScope) -> Answer<()> {
         let folder = match self.inner.handles.folder(fh) {
-            Ok(folder) => folder,
+            Ok(handle) => handle.ino,
             Err(e) => return Answer::Now(Err(e)),
         };
         let vfs = self.clone();
         let stored = self.blocking(move || {
+            vfs.queue_closed();
             vfs.tree().hurry_folder(folder)?;
             vfs.store().sync()?;
             vfs.wake();

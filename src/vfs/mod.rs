@@ -28,6 +28,7 @@
 
 mod attr;
 mod cancel;
+mod closed;
 mod entries;
 mod error;
 mod files;
@@ -69,7 +70,8 @@ pub use flush::Reach;
 pub use statfs::AccountFigures;
 pub use types::{
     AllocateMode, Answer, Attr, Caller, DirEntry, DirFh, Entry, Fh, Fill, Kind, OpenAccess,
-    OpenFlags, Opened, RenameMode, SeekTo, SetAttr, SetTime, StatFs, SyncScope, XattrMode,
+    OpenFlags, Opened, OpenedDir, Reading, RenameMode, SeekTo, SetAttr, SetTime, StatFs, SyncScope,
+    XattrMode,
 };
 
 /// Whether changes are taken.
@@ -100,6 +102,9 @@ pub struct VfsOptions {
     pub write_wait: Duration,
     /// What an `fsync` waits for.
     pub fsync: Reach,
+    /// How long the kernel reads a folder from its own memory, unless a name in it changes: less than
+    /// it believes what it was told of the entries, since it would ask for each of them then.
+    pub names_kept: Duration,
     /// How long an operation on names may wait for the service.
     pub metadata_deadline: Duration,
     /// How long a read may wait for the service.
@@ -117,6 +122,7 @@ impl Default for VfsOptions {
             write_back: Duration::from_secs(5),
             write_wait: Duration::from_secs(600),
             fsync: Reach::Local,
+            names_kept: Duration::from_secs(30),
             metadata_deadline: Duration::from_secs(10),
             data_deadline: Duration::from_secs(30),
         }
@@ -150,6 +156,7 @@ struct Inner {
     options: VfsOptions,
     inodes: Inodes,
     saving: save::Turns,
+    closed: closed::Closed,
     handles: Handles,
     stall: pressure::Stall,
     account: RwLock<Option<quota::Told>>,
@@ -171,6 +178,7 @@ impl Vfs {
                 options,
                 inodes: Inodes::default(),
                 saving: save::Turns::default(),
+                closed: closed::Closed::default(),
                 handles: Handles::default(),
                 stall: pressure::Stall::default(),
                 account: RwLock::default(),
@@ -252,12 +260,7 @@ impl Vfs {
     fn settle(&self, ino: Ino, left: Left) {
         match left {
             Left::Nothing => {}
-            Left::Due => {
-                if let Err(e) = self.queue(ino) {
-                    self.inner.inodes.still_held_back(ino);
-                    tracing::error!(%ino, error = ?e, "closed file not queued, tried again later");
-                }
-            }
+            Left::Due => self.queue(ino),
             Left::Orphan => self.clear(ino),
         }
     }
