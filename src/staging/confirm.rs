@@ -89,6 +89,7 @@ impl Confirming {
                 freed.remove(range.clone());
             }
             let superseded = self.settle(&mut state);
+            file.recount(&mut state);
             let pins = pins(&state.map, &*base);
             Retired {
                 freed,
