@@ -158,6 +158,9 @@ struct Context {
     refusals: Refusals<Ino>,
     /// The same of removals, by their rows.
     kept: Refusals<i64>,
+    /// Rows of removals that may have been made, or not: looked for before they are asked for
+    /// again.
+    unclear: Refusals<i64>,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
@@ -186,6 +189,7 @@ impl Uploader {
             transfers: transfers.clone(),
             refusals: Refusals::default(),
             kept: Refusals::default(),
+            unclear: Refusals::default(),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
         });
