@@ -17,6 +17,7 @@
 mod apart;
 mod copy;
 mod failure;
+mod kept;
 mod look;
 mod objects;
 mod plan;
@@ -41,7 +42,7 @@ use crate::api::Api;
 use crate::content::Content;
 use crate::ids::{Ino, Time};
 use crate::staging::{Staging, StagingError, Version};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, setting};
 use crate::throttle::Throttle;
 use crate::tree::refresh::Refresher;
 use crate::tree::{Change, Tree, TreeError};
@@ -167,6 +168,19 @@ struct Context {
     abandoned: Abandoned,
 }
 
+/// The row of the table `setting` with the best rate of the line, in bytes a second.
+const RATE: &str = "uplink_rate";
+
+/// The best rate that the line had in earlier processes; 0 for none.
+fn kept_rate(store: &Store) -> u64 {
+    let kept = store.read(|c| setting::get(c, RATE));
+    let text = kept.unwrap_or_else(|e| {
+        tracing::warn!("how fast uploads were is not known: {e}");
+        None
+    });
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 impl Uploader {
     /// Starts the workers; what an earlier process left is taken up at once.
     pub fn start(parts: Parts, options: UploadOptions, runtime: &Handle) -> Uploader {
@@ -175,7 +189,8 @@ impl Uploader {
         let abandoned = Abandoned::default();
         let (stop, stopped) = watch::channel(false);
         let longest = parts.api.limits().upload_time;
-        let uplink = Arc::new(Uplink::new(parts.throttle, longest));
+        let best = kept_rate(&parts.store);
+        let uplink = Arc::new(Uplink::new(parts.throttle, longest, best));
         let context = Arc::new(Context {
             uplink,
             store: parts.store,
