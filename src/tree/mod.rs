@@ -67,7 +67,7 @@ use std::time::Duration;
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::store::Store;
 
-pub use completing::Progress;
+pub use completing::{CutOff, Progress};
 pub use error::TreeError;
 pub use events::Change;
 pub use node::{
@@ -199,6 +199,11 @@ impl Tree {
             .store
             .read(|c| -> Result<_, TreeError> { Ok(rows::totals(c)?) })?;
         Ok(Totals { files, bytes })
+    }
+
+    /// Folders whose listing was cut off, `limit` at most.
+    pub fn cut_off(&self, limit: usize) -> Result<Vec<Ino>, TreeError> {
+        self.store.read(|c| Ok(rows::cut_off(c, limit)?))
     }
 
     /// How fresh the listings of all folders are.
