@@ -287,11 +287,15 @@ impl Context {
     }
 
     /// The service did not remove all that it was asked for at once, and does not say which: they
-    /// are looked for before any of them is asked for again, in smaller company.
+    /// are looked for before any of them is asked for again, the second time in smaller company.
     fn perhaps_removed(&self, removals: &[Removal], e: &ApiError) -> Result<(), UploadError> {
         let shown = Time::now().after(self.api.limits().listing_lag);
         for removal in removals {
-            let company = removals.len() / 2;
+            // Without those that are gone already the others may well go together.
+            let company = match self.unclear.has(removal.id) {
+                false => removals.len(),
+                true => removals.len() / 2,
+            };
             let times = self.unclear.add(removal.id, removal.attempts, company);
             if removals.len() == 1 && times > self.options.refusal_tries {
                 self.stays(removal, e)?;

@@ -228,7 +228,7 @@ mod tests {
         let source = house.open(film.ino, READ);
         house.vfs.set_account(figures(100), Duration::ZERO);
         let copy = |fh| house.vfs.copy_file_range(source, 0, fh, 0, 60);
-        let (_, first) = house.create("first");
+        let (gone, first) = house.create("first");
         assert_eq!(house.ok(copy(first)), 60);
         house.close(first);
         let (_, second) = house.create("second");
@@ -240,6 +240,7 @@ mod tests {
         let edited = house.vfs.write(editor, 0, b"x");
         assert_eq!(house.error(edited), ErrorKind::Quota);
         house.ok(house.unlink("first"));
+        house.vfs.forget(gone, 1);
         house.write(editor, 0, b"x");
         assert_eq!(house.vfs.account_now().unwrap().free, 40);
         // What is unsent already counts once, and a hole counts as what it will be.
