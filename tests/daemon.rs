@@ -1,7 +1,9 @@
 //! The life of a daemon over real mounts of the simulator: start, hand-over,
 //! drain, restart. Needs /dev/fuse, and root or fusermount3.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fichierfs::config::{ApiKey, Layers, Paths, resolve};
@@ -112,7 +114,7 @@ async fn read(path: PathBuf) -> String {
 /// a child that another test is about to start holds it until its exec.
 async fn unmount_from_outside(path: &Path) {
     let path = path.to_owned();
-    let umount = move || std::process::Command::new("umount").arg(&path).output();
+    let umount = move || Command::new("umount").arg(&path).output();
     let unmounted = off(move || {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -163,6 +165,85 @@ async fn an_unmount_from_outside_drains_and_ends() {
     let end = ended(&mut running).await;
     assert_eq!((end.left.total(), end.failure), (0, None));
     assert_eq!(house.simulator.account().file_paths(), ["a.txt"]);
+}
+
+/// A process with mounts of its own, as containers and sandboxes have them: copies of all that
+/// is mounted when it begins.
+struct Elsewhere(Child);
+
+impl Elsewhere {
+    /// Runs a script there, once it says that it is ready.
+    async fn run(script: &str) -> Elsewhere {
+        let own = match nix::unistd::geteuid().is_root() {
+            true => "-m",
+            false => "-rm",
+        };
+        let mut child = Command::new("unshare")
+            .args([own, "sh", "-ec", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let (line, said) = off(move || {
+            let mut line = String::new();
+            said.read_line(&mut line).unwrap();
+            (line, said)
+        })
+        .await;
+        assert_eq!(line, "ready\n");
+        child.stdout = Some(said.into_inner());
+        Elsewhere(child)
+    }
+
+    /// Lets the script go on, and returns what it says.
+    async fn end(mut self) -> String {
+        drop(self.0.stdin.take());
+        let mut stdout = self.0.stdout.take().unwrap();
+        off(move || {
+            let mut said = String::new();
+            stdout.read_to_string(&mut said).unwrap();
+            said
+        })
+        .await
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_mount_elsewhere_does_not_keep_the_daemon() {
+    let house = House::new().await;
+    let mut running = house.start("one").await;
+    write(house.at("one/a.txt"), "text").await;
+    let elsewhere = Elsewhere::run("echo ready; read -r end").await;
+    let stopped = tokio::time::timeout(PATIENCE, running.stop(Parting::Drain)).await;
+    let end = stopped.expect("it waits for the copy").unwrap();
+    assert_eq!((end.left.total(), end.failure), (0, None));
+    assert_eq!(house.simulator.account().file_paths(), ["a.txt"]);
+    drop(elsewhere);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_open_elsewhere_can_be_read_to_its_end() {
+    let house = House::new().await;
+    let mut running = house.start("one").await;
+    write(house.at("one/a.txt"), "text").await;
+    let script = format!(
+        "exec 3< {}; echo ready; read -r end || sleep 4; cat <&3",
+        house.at("one/a.txt").display()
+    );
+    let elsewhere = Elsewhere::run(&script).await;
+    let handle = running.handle().clone();
+    handle.unmount(Parting::Drain).await.unwrap();
+    assert_eq!(elsewhere.end().await, "text");
+    let end = ended(&mut running).await;
+    assert_eq!((end.left.total(), end.failure), (0, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,12 +85,13 @@ impl Api {
         let request = request.timeout(patience(call.script, &ask));
         let answer = self.exchange(request).await;
         let status = answer.as_ref().ok().map(|answer| answer.status);
-        let never_sent = matches!(&answer, Err(lost) if lost.reached == Reached::No);
+        let reached = answer.as_ref().err().map(|lost| lost.reached);
         let result = answer.map_err(ApiError::from).and_then(judge);
-        let verdict = match &result {
-            _ if never_sent => Verdict::NotSent,
-            Ok(_) => Verdict::Answered,
-            Err(error) => verdict(error),
+        let verdict = match (reached, &result) {
+            (Some(Reached::No), _) => Verdict::NotSent,
+            (Some(Reached::MaybeLater), _) => Verdict::GivenUp,
+            (_, Ok(_)) => Verdict::Answered,
+            (_, Err(error)) => verdict(error),
         };
         permit.finish(Report { verdict, status }).await;
         tracing::debug!(

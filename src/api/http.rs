@@ -137,6 +137,8 @@ impl Http {
                 let reached = if error.is_connect() {
                     self.family.failed();
                     Reached::No
+                } else if error.is_timeout() {
+                    Reached::MaybeLater
                 } else {
                     Reached::Maybe
                 };
@@ -162,6 +164,8 @@ pub(super) enum Reached {
     No,
     /// It may.
     Maybe,
+    /// It may, or may yet: we waited no longer.
+    MaybeLater,
 }
 
 impl From<Lost> for ApiError {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::blocks::BLOCK_SIZE;
-use super::cursor::Price;
 use super::error::{ContentError, Reason};
 use super::file::CacheFile;
+use super::window::Price;
 use super::{Content, LONGEST_RUN, RemoteFile, fetch};
 use crate::ids::FileId;
 
@@ -55,6 +55,7 @@ impl Content {
     /// cache has no room for the file.
     pub async fn fill(&self, file: &RemoteFile) -> Result<(), ContentError> {
         let core = &self.core;
+        core.checks.may_check(file);
         let cached = core.find(file).await?;
         let _filling = Filling::new(&cached);
         loop {

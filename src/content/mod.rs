@@ -25,6 +25,7 @@ mod assemble;
 mod blocks;
 mod buffers;
 mod cursor;
+mod cursors;
 mod disk;
 mod edges;
 mod error;
@@ -48,6 +49,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod window;
 
 use std::ops::Range;
 use std::path::Path;
@@ -72,8 +74,8 @@ use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
 use crate::throttle::Throttle;
 use buffers::Buffers;
-use cursor::{Met, Window};
 use file::{CacheFile, Found};
+use flight::Waiter;
 use lines::Lines;
 use links::{LinkLife, Links};
 use memory::MemoryTier;
@@ -83,6 +85,7 @@ use pins::Pins;
 use shelf::{Keep, Shelf};
 use stats::Counters;
 use verify::Checks;
+use window::{Met, Window};
 
 /// Most bytes of one range request: long enough that the wait for its first byte
 /// is a small part of it.
@@ -114,6 +117,15 @@ pub struct RemoteFile {
     pub size: u64,
     /// The service's checksum of it, where known.
     pub whirlpool: Option<Whirlpool>,
+}
+
+/// For whom bytes are read: it says which of the service's calls go first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Who {
+    /// A program, in a system call.
+    Reader,
+    /// An upload, which sends them on.
+    Upload,
 }
 
 /// How the room is to behave.
@@ -293,6 +305,20 @@ impl Content {
         offset: u64,
         len: usize,
     ) -> Result<Bytes, ContentError> {
+        self.read_for(Who::Reader, file, offset, len).await
+    }
+
+    /// The same, for a program that reads or for an upload.
+    ///
+    /// # Errors
+    /// Those of [`Content::read`].
+    pub async fn read_for(
+        &self,
+        who: Who,
+        file: &RemoteFile,
+        offset: u64,
+        len: usize,
+    ) -> Result<Bytes, ContentError> {
         if let Some(bytes) = self.try_read(file, offset, len) {
             return Ok(bytes);
         }
@@ -301,7 +327,7 @@ impl Content {
         let patience = self.core.options.data_deadline;
         let fetched = timeout_at(
             Instant::now() + patience,
-            self.core.fetch(file, clip(file, offset, len)),
+            self.core.fetch(who, file, clip(file, offset, len)),
         )
         .await
         .unwrap_or(Err(ContentError::Timeout(patience)));
@@ -412,6 +438,7 @@ impl Core {
     /// Gathers `range`, fetching what is absent, for as long as it takes.
     async fn fetch(
         self: &Arc<Self>,
+        who: Who,
         file: &RemoteFile,
         range: Range<u64>,
     ) -> Result<Bytes, ContentError> {
@@ -447,6 +474,10 @@ impl Core {
                 LONGEST_RUN / BLOCK_SIZE,
                 Instant::now(),
             )?;
+            if who == Who::Upload {
+                plan.wait.iter_mut().for_each(Waiter::for_upload);
+            }
+            let others = plan.start.is_empty();
             for flight in plan.start.drain(..) {
                 fetch::launch(self, &cached, flight);
             }
@@ -456,7 +487,11 @@ impl Core {
                 noted = true;
             }
             match plan.wait.first_mut() {
-                Some(waiter) => waiter.wait(blocks::of(at)).await?,
+                Some(waiter) => match waiter.wait(blocks::of(at)).await {
+                    // Its patience was that of who began it.
+                    Err(ContentError::Unavailable(_)) if others => {}
+                    waited => waited?,
+                },
                 // At hand after all, or the cache file was dropped under us.
                 None => cached = self.find(file).await?,
             }

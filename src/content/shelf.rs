@@ -31,12 +31,12 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use super::RemoteFile;
-use super::cursor::Window;
 use super::error::ContentError;
 use super::file::{CacheFile, now_ns};
 use super::rows;
 use super::stats::Counters;
 use super::sums;
+use super::window::Window;
 use crate::ids::FileId;
 use crate::store::Store;
 
@@ -207,6 +207,15 @@ impl Shelf {
     /// The files of which something is cached.
     pub(super) fn ids(&self) -> Vec<FileId> {
         self.index.read().keys().cloned().collect()
+    }
+
+    /// The files of which all is cached.
+    pub(super) fn whole(&self) -> Vec<FileId> {
+        let index = self.index.read();
+        let whole = index
+            .iter()
+            .filter(|(_, entry)| entry.cached() == entry.size);
+        whole.map(|(id, _)| id.clone()).collect()
     }
 
     /// Where the cache files are.

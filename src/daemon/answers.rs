@@ -359,7 +359,9 @@ impl Controlled for Handle {
                     Refusal::new(RefusalKind::NotNow, error.to_string())
                 }
                 RefreshError::Tree(error) => Refusal::failed(error),
-            })
+            })?;
+        self.shared.relay.told().await;
+        Ok(())
     }
 
     async fn walk(&self, ask: WalkRequest) -> Result<WalkProgress, Refusal> {

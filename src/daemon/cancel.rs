@@ -108,6 +108,7 @@ impl Handle {
                 }
             }
         }
+        shared.relay.told().await;
         Ok(Cancelled {
             schema: SCHEMA,
             count,

@@ -6,7 +6,9 @@
 //!
 //! The mount may go by `umount`, by a signal or by `fichierfs unmount`; after each
 //! the queue is worked off, unless it is to be left. A file that is still open
-//! in a detached mount keeps the session, and with it the drain, alive.
+//! in a detached mount keeps the session, and with it the drain, alive. Where the end was
+//! asked for, what only looks at the mount does not: a copy of it in another mount
+//! namespace (containers and sandboxes make them), or a shell that stood in it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +24,10 @@ use crate::fuse::{End, Unmount};
 
 /// How often the log and the service manager hear how far the drain is.
 const NEWS: Duration = Duration::from_secs(10);
+
+/// How long nothing may be open, with an empty queue, until a session that goes on for all that
+/// is ended. It usually ends with the unmount.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// Lives until the end and takes everything down; `keepers` keep figures fresh until
 /// then. The locks go last, that of the cache first: who waits has the state's already when it
@@ -86,6 +92,7 @@ async fn drain(shared: &Shared) {
     let mut hurried = false;
     let mut told: Option<Instant> = None;
     let mut closed = false;
+    let mut idle: Option<Instant> = None;
     loop {
         let wish = *shared.wish.borrow();
         let enough = wish.is_some_and(|wish| {
@@ -94,6 +101,14 @@ async fn drain(shared: &Shared) {
         });
         let left = backlog(shared);
         if enough || (closed && left.is_drained()) {
+            return;
+        }
+        let is_idle = wish.is_some() && left.is_drained() && !shared.parts.vfs.is_in_use();
+        idle = is_idle.then(|| idle.unwrap_or_else(Instant::now));
+        if idle.is_some_and(|since| since.elapsed() >= SETTLING) {
+            tracing::info!(
+                "the mount is gone here; what is left of it elsewhere is not waited for"
+            );
             return;
         }
         if !hurried {

@@ -25,6 +25,7 @@ mod descriptors;
 mod error;
 mod life;
 mod lock;
+mod news;
 mod open_files;
 mod overview;
 mod parts;
@@ -60,6 +61,7 @@ pub use answers::Handle;
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartError;
 pub use lock::while_idle;
+use news::Relay;
 use parts::{Below, Parts};
 pub use parts::{DATABASE, api};
 pub use reload::{Fresh, Reread};
@@ -95,6 +97,7 @@ struct Shared {
     state_dir: PathBuf,
     started: Instant,
     parts: Parts,
+    relay: Relay,
     rates: rates::Meter,
     pins: pins::Keeper,
     verify: verify::Jobs,
@@ -176,7 +179,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
 
     let lock = lock::acquire(&state_dir, &socket).await?;
     let cache_lock = lock::hold_cache(&setup.paths.cache_dir()?).await?;
-    let (changes, mut changed) = mpsc::unbounded_channel();
+    let (changes, changed) = mpsc::unbounded_channel();
     let (differing, mut differed) = mpsc::unbounded_channel();
     let news = parts::News { changes, differing };
     let settings = setup.settings.clone();
@@ -191,12 +194,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     account::show(&parts)?;
 
     let (notifier, queue) = fuse::notifier();
-    let tell = notifier.clone();
-    tokio::spawn(async move {
-        while let Some(change) = changed.recv().await {
-            tell.tell(parts::for_kernel(change));
-        }
-    });
+    let relay = Relay::start(changed, notifier.clone());
     let (tell, below) = (notifier.clone(), parts.below.clone());
     tokio::spawn(async move {
         while let Some(id) = differed.recv().await {
@@ -233,6 +231,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         state_dir,
         started: Instant::now(),
         parts,
+        relay,
         rates: rates::Meter::default(),
         pins: pins::Keeper::default(),
         verify: verify::Jobs::default(),

@@ -11,7 +11,6 @@ use super::{Secrets, StartError, shown};
 use crate::api::{Api, ApiConfig, Endpoints, Pace};
 use crate::config::{ApiKey, Fsync, KeyStore, Paths, Settings};
 use crate::content::{Content, ContentOptions};
-use crate::fuse;
 use crate::ids::{FileId, Ino};
 use crate::staging::{Staging, StagingOptions};
 use crate::store::Store;
@@ -276,22 +275,5 @@ impl Uploads {
         if let Some(bell) = self.bell.get() {
             bell.notify_one();
         }
-    }
-}
-
-/// The tree's news in the kernel's terms.
-pub fn for_kernel(change: tree::Change) -> fuse::Change {
-    match change {
-        tree::Change::Entry { parent, name } => fuse::Change::Entry { parent, name },
-        tree::Change::Gone {
-            parent,
-            child,
-            name,
-        } => fuse::Change::Gone {
-            parent,
-            child,
-            name,
-        },
-        tree::Change::Attributes(ino) => fuse::Change::Attributes(ino),
     }
 }

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use fuser::INodeNo;
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use super::options::Ttl;
 use super::translate::RootMap;
@@ -72,6 +73,8 @@ type Overflow = Arc<Mutex<BTreeSet<Ino>>>;
 
 enum Message {
     News(Queued),
+    /// Answered once all before it was told.
+    Told(oneshot::Sender<()>),
     /// Only to wake the thread, which then sees that it is closed, or what else there is.
     Wake,
 }
@@ -126,6 +129,12 @@ impl Notifier {
         }
     }
 
+    /// Has `done` answered once the kernel heard all that was told before, or dropped where
+    /// nobody will hear of it any more.
+    pub fn when_told(&self, done: oneshot::Sender<()>) {
+        let _ = self.queue.try_send(Message::Told(done));
+    }
+
     /// No news from here on: what waits is dropped, and the thread ends once
     /// the notification that it is sending has returned. To be called before
     /// the requests stop being answered.
@@ -176,11 +185,12 @@ impl NewsQueue {
             if self.closed.load(Ordering::Relaxed) {
                 break;
             }
-            let fresh = match message {
+            let (fresh, done) = match message {
                 Message::News(news) if !is_stale(&news.change, news.at.elapsed(), ttl) => {
-                    Some(news.change)
+                    (Some(news.change), None)
                 }
-                Message::News(_) | Message::Wake => None,
+                Message::Told(done) => (None, Some(done)),
+                Message::News(_) | Message::Wake => (None, None),
             };
             let overflow = std::mem::take(&mut *self.overflow.lock());
             if !fresh
@@ -189,6 +199,10 @@ impl NewsQueue {
                 .all(|change| is_told(kernel, root, &change))
             {
                 break;
+            }
+            if let Some(done) = done {
+                // Who asked may have gone away.
+                let _ = done.send(());
             }
         }
         self.closed.store(true, Ordering::Relaxed);
@@ -275,6 +289,23 @@ mod tests {
         }
     }
 
+    /// Waits with everything until it is heard.
+    struct Slow(mpsc::SyncSender<()>);
+
+    impl Kernel for Slow {
+        fn entry(&self, _: INodeNo, _: &OsStr) -> io::Result<()> {
+            self.0.send(()).map_err(io::Error::other)
+        }
+
+        fn gone(&self, _: INodeNo, _: INodeNo, _: &OsStr) -> io::Result<()> {
+            self.0.send(()).map_err(io::Error::other)
+        }
+
+        fn inode(&self, _: INodeNo, _: i64) -> io::Result<()> {
+            self.0.send(()).map_err(io::Error::other)
+        }
+    }
+
     /// What the kernel hears of `changes`, with folder 7 mounted.
     fn heard(changes: Vec<Change>) -> Vec<String> {
         let (notifier, queue) = notifier();
@@ -323,6 +354,28 @@ mod tests {
     fn nothing_is_sent_once_the_mount_is_gone() {
         let changes = vec![Change::Attributes(Ino(99)), Change::Attributes(Ino(10))];
         assert!(heard(changes).is_empty());
+    }
+
+    #[test]
+    fn who_waits_hears_once_the_kernel_was_told_what_came_before() {
+        let (notifier, queue) = notifier();
+        let (done, mut told) = oneshot::channel();
+        notifier.tell(Change::Content(Ino(5)));
+        notifier.when_told(done);
+        // The listener has room for nothing: the thread stays with it until it is heard.
+        let (tell, hear) = mpsc::sync_channel(0);
+        let thread = queue
+            .start(Slow(tell), RootMap::new(Ino(7)), Ttl::default())
+            .unwrap();
+        assert_eq!(told.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        hear.recv().unwrap();
+        assert_eq!(told.blocking_recv(), Ok(()));
+
+        notifier.close();
+        thread.join().unwrap();
+        let (done, told) = oneshot::channel();
+        notifier.when_told(done);
+        assert!(told.blocking_recv().is_err(), "nobody is told any more");
     }
 
     #[test]

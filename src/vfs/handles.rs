@@ -73,6 +73,11 @@ impl Handles {
         self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Whether nothing is open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.read().is_empty() && self.folders.read().is_empty()
+    }
+
     /// Takes in a file handle.
     pub(super) fn add_file(&self, handle: FileHandle) -> Fh {
         let fh = Fh(self.next());

@@ -93,7 +93,7 @@ fn gone() -> ApiError {
 }
 
 /// The permission for one call. Dropped without a report, it counts as a call
-/// whose answer nobody saw.
+/// that was given up.
 #[must_use]
 pub(super) struct Permit {
     pace: Pace,
@@ -133,7 +133,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let unknown = Report {
-            verdict: Verdict::Nothing,
+            verdict: Verdict::GivenUp,
             status: None,
         };
         self.tell(unknown, None);

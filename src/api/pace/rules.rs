@@ -82,6 +82,8 @@ pub(in crate::api) enum Verdict {
     KeyRefused,
     /// No answer that tells anything.
     Nothing,
+    /// The answer was not waited for: the call may get there yet.
+    GivenUp,
     /// No connection came about: the service knows nothing of the call.
     NotSent,
 }
@@ -93,6 +95,16 @@ pub(in crate::api) struct Report {
     pub verdict: Verdict,
     /// Its HTTP status, if there was one.
     pub status: Option<u16>,
+}
+
+impl Report {
+    /// The call did not leave.
+    pub(super) fn not_sent() -> Report {
+        Report {
+            verdict: Verdict::NotSent,
+            status: None,
+        }
+    }
 }
 
 fn micros(duration: Duration) -> Micros {
@@ -336,7 +348,7 @@ pub(super) fn report(
     if !is_lock && matches!(report.status, Some(401 | 403 | 404 | 410)) {
         state.failing.push(now);
     }
-    arrived(state, call, sent, report.verdict);
+    arrived(state, limits, call, sent, report.verdict);
     let kind_name = call.script.kind();
     match report.verdict {
         Verdict::Answered => {
@@ -357,7 +369,7 @@ pub(super) fn report(
                 kind.lock = None;
             }
         }
-        Verdict::Nothing | Verdict::NotSent => {
+        Verdict::Nothing | Verdict::GivenUp | Verdict::NotSent => {
             // The trial told nothing: another may follow.
             let kind = state.kinds.get_mut(&kind_name);
             let kind_lock = kind.and_then(|kind| kind.lock.as_mut());
@@ -391,17 +403,22 @@ pub(super) fn report(
 }
 
 /// Lets the gaps run from the answer, for nobody knows when between the two the
-/// service counted the call; and not at all if it never got there.
-fn arrived(state: &mut State, call: &Call, sent: Micros, verdict: Verdict) {
+/// service counted the call; and not at all if it never got there. One that was given up may
+/// get there as long as that of a process that was killed (see [`grant`]).
+fn arrived(state: &mut State, limits: &Limits, call: &Call, sent: Micros, verdict: Verdict) {
     let now = state.seen;
+    let there = match verdict {
+        Verdict::GivenUp => now.max(sent + micros(limits.under_way)),
+        _ => now,
+    };
     let mut under_way = state.recent.iter_mut();
     if let Some(recent) = under_way.find(|call| call.sent == sent && call.answered.is_none()) {
-        recent.answered = Some(now);
+        recent.answered = Some(there);
     }
-    let counted = (verdict != Verdict::NotSent).then_some(now);
+    let counted = (verdict != Verdict::NotSent).then_some(there);
     match (call.subject, counted) {
-        (Subject::Folder(_) | Subject::OthersRoot | Subject::Public(_), Some(now)) => {
-            state.folders.insert(number(call.subject), now);
+        (Subject::Folder(_) | Subject::OthersRoot | Subject::Public(_), Some(there)) => {
+            state.folders.insert(number(call.subject), there);
         }
         (Subject::Folder(_) | Subject::OthersRoot | Subject::Public(_), None) => {
             state.folders.remove(&number(call.subject));

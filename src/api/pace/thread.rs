@@ -152,7 +152,10 @@ impl Worker {
         self.unsaved = saved.is_err();
         // Only now may they leave: whoever is killed after that has them on record.
         for waiter in granted {
-            let _ = waiter.reply.send(Ok(waiter.permit));
+            if let Err(Ok(mut permit)) = waiter.reply.send(Ok(waiter.permit)) {
+                // Nobody waits for it any more.
+                permit.tell(rules::Report::not_sent(), None);
+            }
         }
         for reply in noted {
             let _ = reply.send(());

@@ -50,11 +50,18 @@ impl World {
     }
 
     fn answer(&mut self, call: Call, sent: Micros, verdict: Verdict, status: u16) {
+        let status = Some(status);
+        self.report(call, sent, Report { verdict, status });
+    }
+
+    /// Nobody waits for the answer any more.
+    fn give_up(&mut self, call: Call, sent: Micros) {
+        let (verdict, status) = (Verdict::GivenUp, None);
+        self.report(call, sent, Report { verdict, status });
+    }
+
+    fn report(&mut self, call: Call, sent: Micros, told: Report) {
         advance(&mut self.state, &self.limits, self.now);
-        let told = Report {
-            verdict,
-            status: Some(status),
-        };
         report(
             &mut self.state,
             &self.limits,
@@ -139,6 +146,29 @@ fn a_call_whose_answer_nobody_lived_to_see_may_have_arrived_late() {
     assert_eq!(world.waits(folder(7)), Some((34 * SECOND, Why::SameFolder)));
     let gap = 10 * MINUTE + 4 * SECOND;
     assert_eq!(world.waits(account), Some((gap, Why::Account)));
+}
+
+#[test]
+fn a_call_that_was_given_up_may_get_there_yet() {
+    let mut world = World::new();
+    let sent = world.wait(HOUR).call(folder(7));
+    world.wait(SECOND);
+    world.give_up(folder(7), sent);
+    assert_eq!(world.waits(folder(7)), Some((34 * SECOND, Why::SameFolder)));
+    // So that of a burst only two are left.
+    for _ in 0..2 {
+        let sent = world.wait(SECOND).call(token());
+        world.answer(token(), sent, Verdict::Answered, 200);
+    }
+    world.wait(1_100_000).call(token());
+    world.call(token());
+    assert!(matches!(world.waits(token()), Some((_, Why::Rate))));
+    // One that was waited for longer got there or never will.
+    let mut world = World::new();
+    let sent = world.wait(HOUR).call(folder(7));
+    world.wait(10 * SECOND);
+    world.give_up(folder(7), sent);
+    assert_eq!(world.waits(folder(7)), Some((30 * SECOND, Why::SameFolder)));
 }
 
 #[test]
