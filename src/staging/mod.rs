@@ -280,6 +280,12 @@ impl Staging {
         self.home.room.going.lock().insert(file, bytes);
     }
 
+    /// This file of the service of so many bytes goes now, whatever it was to wait for.
+    pub fn goes(&self, file: &FileId, bytes: u64) {
+        self.home.room.going.lock().remove(file);
+        self.shrinks(bytes);
+    }
+
     /// This file of the service went.
     pub fn went(&self, file: &FileId) {
         let bytes = self.home.room.going.lock().remove(file);

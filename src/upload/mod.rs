@@ -40,7 +40,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::Api;
 use crate::content::Content;
-use crate::ids::{Ino, Time};
+use crate::ids::{FolderId, Ino, Time};
 use crate::staging::{Staging, StagingError, Version};
 use crate::store::{Store, StoreError, setting};
 use crate::throttle::Throttle;
@@ -162,6 +162,10 @@ struct Context {
     /// Rows of removals that may have been made, or not: looked for before they are asked for
     /// again.
     unclear: Refusals<i64>,
+    /// From when on listings tell of those.
+    looked_for_from: Mutex<HashMap<i64, Time>>,
+    /// Folders whose last answer was empty, and lacked what it should have had.
+    seen_empty: Mutex<HashSet<FolderId>>,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
@@ -205,6 +209,8 @@ impl Uploader {
             refusals: Refusals::default(),
             kept: Refusals::default(),
             unclear: Refusals::default(),
+            looked_for_from: Mutex::default(),
+            seen_empty: Mutex::default(),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
         });

@@ -301,10 +301,29 @@ impl Context {
                 self.stays(removal, e)?;
                 continue;
             }
+            self.looked_for_from.lock().insert(removal.id, shown);
             let later = self.later(removal.attempts + 1).max(shown);
             self.tree.postpone_removal(removal, later, &e.to_string())?;
         }
         Ok(())
+    }
+
+    /// Of what may have been removed, what can be looked for by now; the rest waits, whoever
+    /// hurries.
+    fn to_be_looked_for(&self, removals: Vec<Removal>) -> Result<Vec<Removal>, UploadError> {
+        let now = Time::now();
+        let mut due = Vec::new();
+        for removal in removals {
+            let from = self.looked_for_from.lock().get(&removal.id).copied();
+            match from.filter(|from| *from > now) {
+                None => due.push(removal),
+                Some(from) => {
+                    let why = "not all of several was removed, so it is looked for first";
+                    self.tree.postpone_removal(&removal, from, why)?;
+                }
+            }
+        }
+        Ok(due)
     }
 
     /// These without those that may have been removed before and that their folders do not show
@@ -314,7 +333,7 @@ impl Context {
             .into_iter()
             .partition(|removal| self.unclear.has(removal.id));
         let mut folders: HashMap<FolderId, Vec<Removal>> = HashMap::new();
-        for removal in unclear {
+        for removal in self.to_be_looked_for(unclear)? {
             folders
                 .entry(removal.place.folder)
                 .or_default()
@@ -334,8 +353,21 @@ impl Context {
                 }
             };
             let shown: HashSet<String> = listing.files.iter().map(|f| f.id.to_string()).collect();
-            // That nothing is there goes with what was said of them.
-            let told = !listing.truncated && (!listing.lacks_files || shown.is_empty());
+            let mut told = !listing.truncated && !listing.lacks_files;
+            // That nothing is there, in an answer that says less than it should, is believed the
+            // second time.
+            if listing.lacks_files && shown.is_empty() {
+                told = !self.seen_empty.lock().insert(folder);
+                if !told {
+                    let later = Time::now().after(self.api.limits().folder_gap);
+                    for removal in &removals {
+                        let why = "the folder's listing is not clear";
+                        self.tree.postpone_removal(removal, later, why)?;
+                    }
+                    continue;
+                }
+            }
+            self.seen_empty.lock().remove(&folder);
             let (there, gone): (Vec<_>, Vec<_>) = removals
                 .into_iter()
                 .partition(|removal| shown.contains(&removal.rid) || !told);
@@ -406,6 +438,7 @@ impl Context {
     fn forget_refusals(&self, removal: &Removal) {
         self.kept.forget([removal.id]);
         self.unclear.forget([removal.id]);
+        self.looked_for_from.lock().remove(&removal.id);
     }
 
     /// Removals lag behind each other (API notes 2.7), so a folder that is said

@@ -244,7 +244,7 @@ impl Context {
                     body: self.paced(
                         part.stream(
                             self.transfers.begin(part.sending.ino, part.content.size()),
-                            self.stop(part, alone),
+                            self.stop(part, alone.then(|| (flow.clone(), left.clone()))),
                         ),
                         left.clone(),
                         flow.clone(),
@@ -258,7 +258,7 @@ impl Context {
         drop(at_work);
         let over = self.uplink.is_over(&flow);
         if sent.is_ok() {
-            self.uplink.measured(bytes, flow.age());
+            self.uplink.ended(&flow);
         }
         block_in_place(|| self.keep_rate());
         let ticket = match sent {
@@ -347,21 +347,24 @@ impl Context {
     }
 
     /// Says when a file that is sent `alone` is not to be sent on: it is not wanted any more,
-    /// or the line is known now and cannot carry it. Where others travel with it, it is small,
+    /// or the line is known now and cannot carry the rest of it. Where others travel with it, it is small,
     /// and they shall arrive.
-    fn stop(&self, part: &Part, alone: bool) -> impl Fn() -> Option<Withheld> + Send + 'static {
+    fn stop(
+        &self,
+        part: &Part,
+        alone: Option<(Arc<Flow>, Arc<AtomicU64>)>,
+    ) -> impl Fn() -> Option<Withheld> + Send + 'static {
         let tree = self.tree.clone();
         let abandoned = self.abandoned.clone();
         let uplink = self.uplink.clone();
-        let (ino, size, anyway) = (part.sending.ino, part.content.size(), part.anyway);
+        let (ino, anyway) = (part.sending.ino, part.anyway);
         move || {
-            if !alone {
-                return None;
-            }
+            let (flow, left) = alone.as_ref()?;
             if abandoned.lock().contains(&ino) || matches!(tree.is_wanted(ino), Ok(false)) {
                 return Some(Withheld::Unwanted);
             }
-            let time = uplink.too_long(size).filter(|_| !anyway)?;
+            let left = left.load(Ordering::Relaxed);
+            let time = uplink.cannot_end(flow, left).filter(|_| !anyway)?;
             Some(Withheld::TooSlow(time))
         }
     }

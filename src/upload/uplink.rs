@@ -7,7 +7,7 @@
 //! What the line gives is seen while requests run, over spans in which nothing on our side held
 //! them back: what all of them together move then.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -26,6 +26,9 @@ const WARM_UP: u32 = 960;
 /// The part of it over which a running request is looked at: 5 min of 4 h.
 const SPAN: u32 = 48;
 
+/// So many looks at the line tell what it cannot carry: one may have fallen into bad minutes.
+const LOOKS: u32 = 3;
+
 /// The way up.
 pub(super) struct Uplink {
     throttle: Throttle,
@@ -33,6 +36,8 @@ pub(super) struct Uplink {
     longest: Duration,
     /// The best rate that there was, in bytes a second; 0 before the first.
     best: AtomicU64,
+    /// How often this process saw what the line gives.
+    looks: AtomicU32,
     /// Bytes that all requests have moved.
     passed: AtomicU64,
 }
@@ -40,7 +45,18 @@ pub(super) struct Uplink {
 /// One request on its way.
 pub(super) struct Flow {
     began: Instant,
-    span: Mutex<Span>,
+    /// What all requests had moved then.
+    passed: u64,
+    course: Mutex<Course>,
+}
+
+/// What became of a request so far.
+struct Course {
+    span: Span,
+    /// Our own limit held it back at some time.
+    held: bool,
+    /// How long there was nothing to send, in all.
+    waited: Duration,
 }
 
 /// The time in which a request is looked at.
@@ -73,23 +89,34 @@ impl Flow {
 
     /// There was nothing to send for so long.
     pub fn waited(&self, time: Duration) {
-        self.span.lock().waited += time;
+        let mut course = self.course.lock();
+        course.waited += time;
+        course.span.waited += time;
     }
 
-    /// Something held it back.
+    /// Our own limit held it back.
     fn restart(&self, passed: u64) {
-        *self.span.lock() = Span::new(passed, false);
+        let mut course = self.course.lock();
+        course.held = true;
+        course.span = Span::new(passed, false);
+    }
+
+    /// What the line gave while it ran to its end, if nothing on our side held it back.
+    fn whole(&self, passed: u64) -> Option<(u64, Duration)> {
+        let (time, course) = (self.age(), self.course.lock());
+        let busy = !course.held && course.waited < time / 10;
+        busy.then(|| (passed.saturating_sub(self.passed), time))
     }
 
     /// What the line gave during the span that ends now, if one does.
     fn seen(&self, passed: u64, longest: Duration) -> Option<(u64, Duration)> {
-        let mut span = self.span.lock();
-        let time = span.since.elapsed();
-        let needed = longest / if span.warm { SPAN } else { WARM_UP };
+        let mut course = self.course.lock();
+        let time = course.span.since.elapsed();
+        let needed = longest / if course.span.warm { SPAN } else { WARM_UP };
         if time < needed {
             return None;
         }
-        let span = std::mem::replace(&mut *span, Span::new(passed, true));
+        let span = std::mem::replace(&mut course.span, Span::new(passed, true));
         let busy = span.waited < time / 10;
         (span.warm && busy).then(|| (passed.saturating_sub(span.passed), time))
     }
@@ -102,6 +129,7 @@ impl Uplink {
             throttle,
             longest,
             best: AtomicU64::new(best),
+            looks: AtomicU32::new(0),
             passed: AtomicU64::new(0),
         }
     }
@@ -111,7 +139,12 @@ impl Uplink {
         let passed = self.passed.load(Ordering::Relaxed);
         Flow {
             began: Instant::now(),
-            span: Mutex::new(Span::new(passed, false)),
+            passed,
+            course: Mutex::new(Course {
+                span: Span::new(passed, false),
+                held: false,
+                waited: Duration::ZERO,
+            }),
         }
     }
 
@@ -125,12 +158,19 @@ impl Uplink {
         flow.age() >= self.longest
     }
 
-    /// A request that the node took to its end moved so many bytes. A short one tells nothing
-    /// of the line, and one that we held back ourselves neither.
-    pub fn measured(&self, bytes: u64, time: Duration) {
-        let telling = bytes >= TELLING && time >= self.longest / WARM_UP;
-        if telling && self.throttle.rate().is_none() {
+    /// The node took a request to its end. A short one tells nothing of the line, and one that
+    /// we held back ourselves neither.
+    pub fn ended(&self, flow: &Flow) {
+        if let Some((bytes, time)) = flow.whole(self.passed.load(Ordering::Relaxed)) {
+            self.measured(bytes, time);
+        }
+    }
+
+    fn measured(&self, bytes: u64, time: Duration) {
+        if bytes >= TELLING && time >= self.longest / WARM_UP {
             self.learn(bytes, time);
+            // All of it came there: nothing is estimated.
+            self.looks.fetch_max(LOOKS, Ordering::Relaxed);
         }
     }
 
@@ -139,9 +179,20 @@ impl Uplink {
         self.best.fetch_max(rate.max(1), Ordering::Relaxed);
     }
 
-    /// How long `bytes` would take, if that is longer than an upload may last.
+    /// How long `bytes` would take, if that is longer than an upload may last. Before this
+    /// process has seen the line often enough, that is not known.
     pub fn too_long(&self, bytes: u64) -> Option<Duration> {
-        let time = time_for(bytes, self.best())?;
+        self.beyond(Duration::ZERO, bytes)
+    }
+
+    /// How long a request would have taken at its end, if that is longer than it may last.
+    pub fn cannot_end(&self, flow: &Flow, left: u64) -> Option<Duration> {
+        self.beyond(flow.age(), left)
+    }
+
+    fn beyond(&self, age: Duration, left: u64) -> Option<Duration> {
+        let known = self.looks.load(Ordering::Relaxed) >= LOOKS;
+        let time = age + time_for(left, self.best()).filter(|_| known)?;
         (time > self.longest).then_some(time)
     }
 
@@ -168,8 +219,11 @@ impl Uplink {
         let passed = self.passed.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if held {
             flow.restart(passed);
-        } else if let Some((bytes, time)) = flow.seen(passed, self.longest) {
+        } else if let Some((bytes, time)) = flow.seen(passed, self.longest)
+            && bytes >= TELLING
+        {
             self.learn(bytes, time);
+            self.looks.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -211,10 +265,40 @@ mod tests {
     }
 
     #[test]
-    fn our_own_limit_tells_nothing_of_the_line() {
-        let uplink = uplink("100kB");
-        uplink.measured(6_000_000, Duration::from_secs(60));
-        assert_eq!(uplink.too_long(u64::MAX), None);
+    fn what_held_a_request_back_on_our_side_tells_nothing_of_the_line() {
+        let uplink = uplink("");
+        let flow = uplink.begin();
+        flow.restart(0);
+        assert_eq!(flow.whole(1000), None, "our limit");
+        let flow = uplink.begin();
+        flow.waited(HOURS);
+        assert_eq!(flow.whole(1000), None, "there was nothing to send");
+        // What goes beside it is the line's too.
+        uplink.passed.store(500, Ordering::Relaxed);
+        let flow = uplink.begin();
+        assert_eq!(flow.whole(1500).unwrap().0, 1000);
+    }
+
+    #[test]
+    fn a_request_that_can_end_in_time_is_not_broken_off_and_one_look_is_not_believed() {
+        let uplink = uplink("");
+        let flow = uplink.begin();
+        uplink.learn(60_000_000, Duration::from_secs(60));
+        uplink.looks.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(uplink.cannot_end(&flow, u64::MAX), None, "one look");
+        uplink.looks.fetch_add(2, Ordering::Relaxed);
+        assert!(uplink.too_long(28_800_000_000).is_some());
+        assert_eq!(
+            uplink.cannot_end(&flow, 1_000_000_000),
+            None,
+            "most is sent"
+        );
+        assert!(uplink.cannot_end(&flow, 28_800_000_000).is_some());
+        // What an earlier process saw says nothing of what this line cannot do.
+        let table = Timetable::read("").unwrap();
+        let kept = Uplink::new(Throttle::new(table), HOURS, 1);
+        assert_eq!(kept.too_long(u64::MAX), None);
+        assert_eq!(kept.shared(1 << 30), 900);
     }
 
     #[test]

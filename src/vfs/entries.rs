@@ -243,7 +243,7 @@ impl Vfs {
 
     pub(super) fn lost_its_name(&self, node: &Node) {
         if let Some(file) = node.remote_file() {
-            self.staging().shrinks(file.size);
+            self.staging().goes(&file.id, file.size);
         }
         self.let_go_of(node);
     }
