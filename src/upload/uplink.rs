@@ -192,7 +192,7 @@ impl Uplink {
 
     fn beyond(&self, age: Duration, left: u64) -> Option<Duration> {
         let known = self.looks.load(Ordering::Relaxed) >= LOOKS;
-        let time = age + time_for(left, self.best()).filter(|_| known)?;
+        let time = age.saturating_add(time_for(left, self.best()).filter(|_| known)?);
         (time > self.longest).then_some(time)
     }
 
@@ -236,7 +236,8 @@ fn is_late(left: u64, rate: u64, time: Duration) -> bool {
 
 /// How long `bytes` take at `rate`; `None` where no rate is known.
 fn time_for(bytes: u64, rate: u64) -> Option<Duration> {
-    (rate > 0).then(|| Duration::from_secs_f64(bytes as f64 / rate as f64))
+    (rate > 0)
+        .then(|| Duration::try_from_secs_f64(bytes as f64 / rate as f64).unwrap_or(Duration::MAX))
 }
 
 #[cfg(test)]
