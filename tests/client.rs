@@ -268,7 +268,7 @@ async fn at_the_observed_limits_one_lock_teaches_the_pace() {
     })
     .await;
     let tree = SyntheticTree {
-        folders: 60,
+        folders: vec![60],
         files: 1,
         size: 10,
         seed: 1,

@@ -74,7 +74,7 @@ pub use completing::{CutOff, Progress};
 pub use error::TreeError;
 pub use events::Change;
 pub use node::{
-    Access, FolderEntry, Kind, Known, Looks, Lookup, Node, Place, ROOT, Remote, RemoteFile,
+    Access, FolderEntry, Kind, Known, Looks, Lookup, Names, Node, Place, ROOT, Remote, RemoteFile,
     RemotePlace,
 };
 pub use state::FileState;
@@ -184,6 +184,24 @@ impl Tree {
     ) -> Result<(), TreeError> {
         self.store
             .read(|c| Ok(rows::read_folder(c, parent, after, show)?))
+    }
+
+    /// What the names in a folder are, to be compared with what they were or will be.
+    ///
+    /// # Errors
+    /// When the database fails, or has no such node.
+    pub fn names(&self, folder: Ino) -> Result<Names, TreeError> {
+        self.store.read(|c| Ok(rows::names(c, folder)?))
+    }
+
+    /// The bytes of the names in a folder, and for each of them so many more; no more are looked at
+    /// than it takes to be over `limit`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn names_size(&self, folder: Ino, each: u64, limit: u64) -> Result<u64, TreeError> {
+        self.store
+            .read(|c| Ok(rows::names_size(c, folder, each, limit)?))
     }
 
     /// The sub-folders of a folder that the service has.

@@ -9,6 +9,7 @@ use tokio::task::block_in_place;
 use super::apart::Apart;
 use super::failure::{Failure, judge};
 use super::plan::Batch;
+use super::settle::ASKED_ABOUT;
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class};
 use crate::ids::{FileId, FolderId, Ino, Time};
@@ -149,14 +150,53 @@ impl Context {
             }
             listed.insert(folder, asked);
         }
+        // Others are asked about next time.
+        let mut asked = 0;
         for &ino in inos {
             if let Some(shown) = self.tree.looked_for(ino, &listed)? {
+                let late = |folder| listed.get(&folder).is_some_and(|asked| *asked > shown);
+                let all_listed = self.tree.may_be_in(ino)?.into_iter().all(late);
+                if all_listed && asked < ASKED_ABOUT && self.is_told_where(ino, &mut asked).await? {
+                    continue;
+                }
                 let later = self.later(self.attempts(ino)? + 1).max(shown);
                 let why = "the service did not answer, so it is looked for first";
                 self.tree.postpone(ino, later, why)?;
             }
         }
         Ok(())
+    }
+
+    /// Asks where a file is of which no listing tells, since the folder is too large. Whether that
+    /// is known now; counts the files that were `asked` about.
+    async fn is_told_where(&self, ino: Ino, asked: &mut usize) -> Result<bool, UploadError> {
+        let Some(node) = self.tree.node(ino)? else {
+            return Ok(true);
+        };
+        let Some(file) = node.remote_file() else {
+            return Ok(false);
+        };
+        *asked += 1;
+        match self.api.file_info(&file.id, Class::Upload).await {
+            Ok(info) => {
+                let Some(folder) = info.folder else {
+                    return Ok(false);
+                };
+                let name = info.name;
+                let there = RemotePlace { folder, name };
+                self.tree.found_at(ino, there, Time::now())?;
+                Ok(true)
+            }
+            // Not asked for again: it is gone, and was so for longer than any answer lags.
+            Err(ApiError::NotFound(_)) => {
+                self.tell(self.tree.vanished(ino)?);
+                Ok(true)
+            }
+            Err(e) => {
+                tracing::debug!(path = %self.path(ino), "where it is was not told: {e}");
+                Ok(false)
+            }
+        }
     }
 
     /// Whether it was listed.
@@ -395,12 +435,23 @@ impl Context {
         removal.queued_at.after(self.api.limits().listing_lag)
     }
 
-    /// Whether the folder that this one was in surely does not show it any more.
+    /// Whether the folders that this one may be in surely do not show it any more.
     async fn is_removed(&self, removal: &Removal) -> bool {
         if Time::now() < self.listed_by(removal) {
             return false;
         }
-        let above = removal.place.folder;
+        for above in [Some(removal.place.folder), removal.may_be_in]
+            .into_iter()
+            .flatten()
+        {
+            if !self.has_left(removal, above).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn has_left(&self, removal: &Removal, above: FolderId) -> bool {
         let Ok(listing) = self.refresher.look_into(above, Class::Upload).await else {
             return false;
         };

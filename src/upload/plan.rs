@@ -414,6 +414,7 @@ mod tests {
             kind,
             rid: format!("file{id}"),
             place: at(0, "x"),
+            may_be_in: None,
             after: None,
             attempts: 0,
             queued_at: Time(id),

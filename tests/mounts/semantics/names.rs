@@ -314,6 +314,51 @@ fn what_others_change_shows_within_the_cache_time_or_once_a_refresh_returned() {
 }
 
 #[test]
+fn a_folder_that_is_read_from_the_kernels_memory_shows_every_change() {
+    let world = World::new();
+    let account = world.account();
+    account.add_file("d/a", b"1").unwrap();
+    let mounted = world.mount_with("a", &["--dir-cache-time", "1h"]);
+    let folder = mounted.join("d");
+    for _ in 0..3 {
+        assert_eq!(names(&folder), ["a"]);
+    }
+    // Open all the time, and read from its beginning each time.
+    let opened = fs::File::open(&folder).unwrap();
+    let mut held = rustix::fs::Dir::new(opened).unwrap();
+    let mut read = || {
+        held.rewind();
+        let mut names = Vec::new();
+        while let Some(entry) = held.read() {
+            names.push(entry.unwrap().file_name().to_str().unwrap().to_owned());
+        }
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        names
+    };
+    assert_eq!(read(), ["a"]);
+    fs::write(folder.join("b"), "2").unwrap();
+    assert_eq!((read(), names(&folder)), (named("ab"), named("ab")));
+    fs::rename(folder.join("a"), folder.join("c")).unwrap();
+    assert_eq!((read(), names(&folder)), (named("bc"), named("bc")));
+    fs::rename(folder.join("c"), mounted.join("c")).unwrap();
+    assert_eq!((read(), names(&folder)), (named("b"), named("b")));
+    assert_eq!(read(), named("b"));
+    account.add_file("d/e", b"3").unwrap();
+    let refreshed = mounted.verb(&["refresh", "-r"]);
+    assert!(refreshed.status.success(), "{}", shell::show(&refreshed));
+    eventually("the new name for who has it open", || read() == named("be"));
+    assert_eq!(names(&folder), named("be"));
+    drop(held);
+    mounted.unmount();
+}
+
+/// Names of one letter.
+fn named(letters: &str) -> Vec<String> {
+    letters.chars().map(String::from).collect()
+}
+
+#[test]
 fn a_refresh_of_a_whole_tree_shows_what_others_changed_below() {
     let world = World::new();
     let account = world.account();
