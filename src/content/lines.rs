@@ -3,8 +3,8 @@
 //! The service grants 30 to an account (API notes 4.4). Reading ahead may take all of
 //! them, so that one reader can fill the line; who reads ahead hands its
 //! connection over as soon as a reader waits for one, or a file has two fewer
-//! ([`Line::hand_over`]). Whatever comes free goes to readers first, and then to the file
-//! that has the fewest, at its first place.
+//! ([`Line::hand_over`]). Whatever comes free goes to readers first, as they came, and then
+//! to the file that has the fewest, at its first place.
 //!
 //! Where other programs have the rest of the 30, what we ask for beyond is refused
 //! ([`Lines::refused`]). Then only as many are used as were served, and one more is tried from
@@ -248,33 +248,35 @@ impl Queue {
         self.held.get(&file).copied().unwrap_or(0)
     }
 
-    /// Who is to have the next connection: a reader before all others.
+    /// Who is to have the next connection: readers as they came, then those who read ahead.
     fn next(&mut self) -> Option<Waiting> {
-        self.next_of(|queue| &mut queue.urgent)
-            .or_else(|| self.next_of(|queue| &mut queue.ahead))
+        std::iter::from_fn(|| self.urgent.pop_front())
+            .find(|reader| !reader.grant.is_closed())
+            .or_else(|| self.next_ahead())
     }
 
     /// Of the file with the fewest connections, the one for its first place.
-    fn next_of(&mut self, of: impl Fn(&mut Queue) -> &mut VecDeque<Waiting>) -> Option<Waiting> {
-        of(self).retain(|waiting| !waiting.grant.is_closed());
-        let wishes: Vec<Wish> = of(self).iter().map(|waiting| waiting.wish).collect();
-        let poorest = wishes.iter().min_by_key(|wish| self.held(wish.file))?.file;
-        let first = wishes
-            .iter()
+    fn next_ahead(&mut self) -> Option<Waiting> {
+        self.ahead.retain(|waiting| !waiting.grant.is_closed());
+        let wishes = || self.ahead.iter().map(|waiting| waiting.wish);
+        let poorest = wishes().min_by_key(|wish| self.held(wish.file))?.file;
+        let (first, _) = wishes()
             .enumerate()
             .filter(|(_, wish)| wish.file == poorest)
-            .min_by_key(|(_, wish)| wish.at)?
-            .0;
-        of(self).remove(first)
+            .min_by_key(|(_, wish)| wish.at)?;
+        self.ahead.remove(first)
     }
 
     /// Whether one of `heirs` waits for a connection of `file`.
     fn is_due(&self, file: u64, heirs: Heirs) -> bool {
         let waits = |waiting: &&Waiting| !waiting.grant.is_closed();
+        // A host that is at its limit may still count the old connection when it refuses the
+        // new one: then only who waits is worth it.
+        let may_be_poorer = heirs == Heirs::Poorer && self.rested.is_none();
         let held = self.held(file);
         let is_poorer = |waiting: &Waiting| self.held(waiting.wish.file) + 2 <= held;
         self.urgent.iter().any(|waiting| waits(&waiting))
-            || heirs == Heirs::Poorer && self.ahead.iter().filter(waits).any(is_poorer)
+            || may_be_poorer && self.ahead.iter().filter(waits).any(is_poorer)
     }
 }
 
@@ -510,5 +512,49 @@ mod tests {
         drop(held);
         let _more = more.now_or_never().unwrap();
         assert_eq!(lines.in_use(), 3);
+    }
+
+    #[tokio::test]
+    async fn readers_get_connections_as_they_came_wherever_they_read() {
+        let lines = Lines::new(2);
+        let (_sender, somebody) = watch::channel(1);
+        let wanted = |file, at| {
+            let (lines, mut somebody) = (lines.clone(), somebody.clone());
+            async move { lines.acquire(Wish { file, at }, &mut somebody).await }
+        };
+        let held = [wanted(1, 0).await, wanted(2, 0).await];
+        let mut far = Box::pin(wanted(1, 900));
+        let mut near = Box::pin(wanted(1, 1));
+        let mut other = Box::pin(wanted(3, 0));
+        for waiting in [&mut far, &mut near, &mut other] {
+            assert!(waiting.as_mut().now_or_never().is_none());
+        }
+        let [first, second] = held;
+        drop(second);
+        let _far = far.now_or_never().unwrap();
+        drop(first);
+        let _near = near.now_or_never().unwrap();
+        assert!(other.now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn at_the_limit_of_the_host_only_who_waits_is_handed_a_connection() {
+        let lines = Lines::new(4);
+        let (_sender, nobody) = watch::channel(0);
+        let mut held = Vec::new();
+        for at in 0..4 {
+            let wish = Wish { file: 1, at };
+            held.push(lines.acquire(wish, &mut nobody.clone()).await);
+        }
+        lines.refused();
+        let mut nobody = nobody.clone();
+        let mut other = Box::pin(lines.acquire(Wish { file: 2, at: 0 }, &mut nobody));
+        assert!((&mut other).now_or_never().is_none());
+        assert!(!held[0].hand_over(Heirs::Poorer));
+        let (_sender, mut somebody) = watch::channel(1);
+        let mut reader = Box::pin(lines.acquire(Wish { file: 3, at: 0 }, &mut somebody));
+        assert!((&mut reader).now_or_never().is_none());
+        assert!(held[0].hand_over(Heirs::Poorer));
+        let _reader = reader.now_or_never().unwrap();
     }
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::blocks::Block;
+use super::blocks::{BLOCK_SIZE, Block};
 
 /// How long a block stays that nobody reads.
 const IDLE: Duration = Duration::from_secs(30);
@@ -39,7 +39,8 @@ impl MemoryTier {
     pub(super) fn new(capacity: u64) -> MemoryTier {
         let blocks = Cache::builder()
             .max_capacity(capacity)
-            .weigher(|_, held: &Arc<Held>| u32::try_from(held.bytes.len()).unwrap_or(u32::MAX))
+            // A short block has a whole buffer.
+            .weigher(|_, _| BLOCK_SIZE as u32)
             // A block that has just come in is about to be read: the default
             // policy could refuse it in favour of often used ones.
             .eviction_policy(EvictionPolicy::lru())
@@ -105,11 +106,11 @@ mod tests {
 
     #[test]
     fn it_stays_within_its_bytes_and_keeps_what_came_last() {
-        let tier = MemoryTier::new(1000);
+        let tier = MemoryTier::new(10 * BLOCK_SIZE);
         for block in 0..100 {
             tier.insert(1, block, Bytes::from(vec![block as u8; 100]));
         }
-        assert!(tier.bytes() <= 1000);
+        assert!(tier.bytes() <= 10 * BLOCK_SIZE);
         assert_eq!(tier.get(1, 99).as_deref(), Some([99; 100].as_slice()));
         assert!(tier.get(2, 99).is_none());
         tier.pass(1, 99, false);
