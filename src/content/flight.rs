@@ -186,7 +186,8 @@ impl Flights {
             while next < run.end {
                 if let Some(flight) = self.covering(next) {
                     let remaining = flight.remaining();
-                    if next - remaining.start <= REACH {
+                    // It may have landed since.
+                    if next.saturating_sub(remaining.start) <= REACH {
                         plan.wait.push(Waiter::new(flight));
                         next = remaining.end;
                         continue;
