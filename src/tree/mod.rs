@@ -70,7 +70,7 @@ use rusqlite::Transaction;
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::store::Store;
 
-pub use completing::Progress;
+pub use completing::{CutOff, Progress};
 pub use error::TreeError;
 pub use events::Change;
 pub use node::{
@@ -236,6 +236,11 @@ impl Tree {
             .store
             .read(|c| -> Result<_, TreeError> { Ok(rows::totals(c)?) })?;
         Ok(Totals { files, bytes })
+    }
+
+    /// Folders whose listing was cut off, `limit` at most.
+    pub fn cut_off(&self, limit: usize) -> Result<Vec<Ino>, TreeError> {
+        self.store.read(|c| Ok(rows::cut_off(c, limit)?))
     }
 
     /// How fresh the listings of all folders are.

@@ -250,6 +250,16 @@ pub(super) fn totals(c: &Connection) -> Result<(u64, u64)> {
         .query_row([], |row| Ok((uint(row.get(0)?), uint(row.get(1)?))))
 }
 
+/// Folders whose listing was cut off.
+pub(super) fn cut_off(c: &Connection, limit: usize) -> Result<Vec<Ino>> {
+    c.prepare_cached(
+        "SELECT ino FROM node WHERE kind = 1 AND listing = 1 AND rid IS NOT NULL
+             AND (parent IS NOT NULL OR ino = 1) LIMIT ?1",
+    )?
+    .query_map([limit as i64], |row| ino(row, 0))?
+    .collect()
+}
+
 /// How fresh the listings of all folders of the service are.
 pub(super) fn freshness(c: &Connection) -> Result<super::Freshness> {
     c.prepare_cached(

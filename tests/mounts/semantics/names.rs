@@ -245,6 +245,37 @@ fn in_a_folder_of_very_many_files_new_names_can_be_made_once_it_was_seen_whole()
     world.assert_well_behaved();
 }
 
+/// No question of dates tells files of one second apart.
+#[test]
+fn a_folder_that_the_service_does_not_show_whole_is_named_with_the_reason() {
+    let world = World::new();
+    let date: jiff::Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+    let files = (0..5_050).map(|n| (format!("file-{n:04}"), date));
+    world.account().add_dated("scans/big", files).unwrap();
+    let mounted = world.mount();
+    assert_eq!(names(mounted.join("scans")), ["big"]);
+    assert_eq!(names(mounted.join("scans/big")).len(), 5_000);
+    let status = || {
+        let out = mounted.verb(&["status", "--json"]).stdout;
+        serde_json::from_slice::<serde_json::Value>(&out).unwrap()
+    };
+    let told = || {
+        let status = status();
+        let daemon = status.get(0).unwrap_or(&status).clone();
+        daemon["freshness"]["not_whole"][0].clone()
+    };
+    assert_eq!(told()["path"], "scans/big");
+    eventually("the last question", || told()["coming"] == false);
+    let told = told();
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.contains("more files of one second"), "{told}");
+    let screen = mounted.verb(&["status"]).stdout;
+    let screen = String::from_utf8(screen).unwrap();
+    assert!(screen.contains("not whole: /scans/big: "), "{screen}");
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
 #[test]
 fn what_others_change_shows_within_the_cache_time_or_once_a_refresh_returned() {
     for (time, refreshes) in [("2s", false), ("1h", true)] {
