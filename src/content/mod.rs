@@ -71,6 +71,7 @@ use crate::api::ApiError;
 use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
 use crate::throttle::Throttle;
+use crate::vain::Vain;
 use buffers::Buffers;
 use cursor::{Met, Window};
 use file::{CacheFile, Found};
@@ -181,6 +182,8 @@ struct Core {
     pins: Pins,
     counters: Arc<Counters>,
     checks: Checks,
+    /// Ranges of files.
+    vain: Vain<(FileId, Range<u64>)>,
 }
 
 impl Content {
@@ -242,6 +245,7 @@ impl Content {
             links: Links::new(life, origin, remembered, Arc::clone(&counters)),
             lines: Lines::new(options.connections.min(MOST_CONNECTIONS)),
             pins: Pins::default(),
+            vain: Vain::default(),
             counters,
             options,
             runtime,
@@ -285,8 +289,9 @@ impl Content {
     /// Dropping the future ends the wish.
     ///
     /// # Errors
-    /// [`ContentError::Timeout`] after the data deadline; the bytes may still
-    /// come and be there for the next read. Any other error at once.
+    /// [`ContentError::Timeout`] after the data deadline, and at once where somebody has just
+    /// waited so long for some of them; the bytes may still come and be there for the next
+    /// read. Any other error at once.
     pub async fn read(
         &self,
         file: &RemoteFile,
@@ -299,14 +304,25 @@ impl Content {
         self.core.checks.admit(&file.id)?;
         self.core.checks.may_check(file);
         let patience = self.core.options.data_deadline;
-        let fetched = timeout_at(
-            Instant::now() + patience,
-            self.core.fetch(file, clip(file, offset, len)),
-        )
-        .await
-        .unwrap_or(Err(ContentError::Timeout(patience)));
+        let range = clip(file, offset, len);
+        let same = |(id, waited): &(FileId, Range<u64>)| {
+            *id == file.id && waited.start < range.end && range.start < waited.end
+        };
+        if self.core.vain.lately(same) {
+            self.core.counters.failed_reads.add(1);
+            return Err(ContentError::Timeout(patience));
+        }
+        let deadline = Instant::now() + patience;
+        let key = (file.id.clone(), range.clone());
+        let wait = self.core.vain.wait(key, deadline.into_std());
+        let fetched = timeout_at(deadline, self.core.fetch(file, range))
+            .await
+            .unwrap_or(Err(ContentError::Timeout(patience)));
         match &fetched {
-            Ok(bytes) => self.core.counters.miss_bytes.add(bytes.len() as u64),
+            Ok(bytes) => {
+                wait.over();
+                self.core.counters.miss_bytes.add(bytes.len() as u64);
+            }
             Err(_) => self.core.counters.failed_reads.add(1),
         }
         fetched
