@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::blocks::{BLOCK_SIZE, Block};
-use super::cursor::{Met, Price, Room, Terms, Window};
 use super::file::{CacheFile, Found};
+use super::window::{Met, Price, Room, Terms, Window};
 use super::{Core, LONGEST_WINDOW, MOST_AHEAD, fetch};
 
 /// Bounds on what comes from the disk ahead of one reader: enough that the disk has something

@@ -33,13 +33,14 @@ use tokio::time::Instant;
 use super::ahead::FROM_DISK;
 use super::assemble::Arrived;
 use super::blocks::{self, BLOCK_SIZE, Block, BlockMap};
-use super::cursor::{self, Cursors, Met, Price, Room, Terms, Window};
+use super::cursors::Cursors;
 use super::disk::Disk;
 use super::error::ContentError;
 use super::flight::{Flight, Flights, Plan, Progress};
 use super::memory::MemoryTier;
 use super::rows::{self, Row};
 use super::sums::Sums;
+use super::window::{self, Met, Price, Room, Terms, Window};
 use crate::ids::FileId;
 use crate::store::Store;
 
@@ -205,7 +206,7 @@ impl CacheFile {
             .map
             .missing(&(0..self.map.blocks()))
             .into_iter()
-            .flat_map(|run| cursor::split(run, longest * BLOCK_SIZE))
+            .flat_map(|run| window::split(run, longest * BLOCK_SIZE))
             .collect();
         let mut flights = Vec::new();
         for run in missing {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::blocks::BLOCK_SIZE;
-use super::cursor::Price;
 use super::error::{ContentError, Reason};
 use super::file::CacheFile;
+use super::window::Price;
 use super::{Content, LONGEST_RUN, RemoteFile, fetch};
 use crate::ids::FileId;
 

@@ -25,6 +25,7 @@ mod assemble;
 mod blocks;
 mod buffers;
 mod cursor;
+mod cursors;
 mod disk;
 mod edges;
 mod error;
@@ -48,6 +49,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod window;
 
 use std::ops::Range;
 use std::path::Path;
@@ -73,7 +75,6 @@ use crate::store::Store;
 use crate::throttle::Throttle;
 use crate::vain::Vain;
 use buffers::Buffers;
-use cursor::{Met, Window};
 use file::{CacheFile, Found};
 use lines::Lines;
 use links::{LinkLife, Links};
@@ -84,6 +85,7 @@ use pins::Pins;
 use shelf::{Keep, Shelf};
 use stats::Counters;
 use verify::Checks;
+use window::{Met, Window};
 
 /// Most bytes of one range request: long enough that the wait for its first byte
 /// is a small part of it.

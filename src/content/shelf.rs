@@ -31,12 +31,12 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use super::RemoteFile;
-use super::cursor::Window;
 use super::error::ContentError;
 use super::file::{CacheFile, now_ns};
 use super::rows;
 use super::stats::Counters;
 use super::sums;
+use super::window::Window;
 use crate::ids::FileId;
 use crate::store::Store;
 

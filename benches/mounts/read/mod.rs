@@ -26,7 +26,7 @@ pub const ROWS: Family = Family {
         },
         Row {
             name: "four-readers",
-            work: "Four readers of four files of 256 MiB, cold, over shape L.",
+            work: "Four readers of four files of 256 MiB, cold, three seconds after mounting, over shape L.",
             run: streams::four_readers,
         },
         Row {

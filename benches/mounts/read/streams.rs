@@ -15,6 +15,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// After mounting: a program whose pace saves up calls has then as many as it ever has.
+const REST: Duration = Duration::from_secs(3);
+
 pub fn cold_line(bench: &Bench) -> Result<Outcome> {
     let size = bench.size(1 << 30, 64 << 20);
     let service = bench.service(&Plan::new(Shape::Line, [file("film", size)]))?;
@@ -118,6 +121,7 @@ pub fn four_readers(bench: &Bench) -> Result<Outcome> {
     let service = bench.service(&Plan::new(Shape::Line, files))?;
     let mut fairness = Vec::new();
     let series = bench.compare(&service, &all(), 3, |stage| {
+        std::thread::sleep(REST);
         let start = Instant::now();
         let times = side_by_side(READERS, |n| {
             read_through(&stage.mount.path(&format!("film-{n}")), PATIENCE)?;

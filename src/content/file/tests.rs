@@ -2,8 +2,8 @@
 
 use super::super::blocks::BLOCK_SIZE;
 use super::super::buffers::Buffers;
-use super::super::cursor::{Price, Room, Terms};
 use super::super::parts::Parts;
+use super::super::window::{Price, Room, Terms};
 use super::*;
 use bytes::Bytes;
 

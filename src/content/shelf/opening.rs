@@ -275,7 +275,7 @@ fn make(path: &Path, len: u64) -> io::Result<File> {
 mod tests {
     use super::super::Keep;
     use super::*;
-    use crate::content::cursor::Window;
+    use crate::content::window::Window;
     use crate::store::Store;
     use std::time::Duration;
 

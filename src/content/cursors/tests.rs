@@ -1,0 +1,265 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::super::blocks::BLOCK_SIZE;
+use super::super::cursor::{AMPLE_WINDOW, EASY_WINDOW};
+use super::super::window::{Price, Room};
+use super::*;
+
+const MIB: u64 = 1024 * 1024;
+const FREE: Terms = Terms {
+    room: Room::UpTo(u64::MAX),
+    price: Price::Free,
+    lines: 8,
+};
+const LIMITS: Window = Window {
+    run: 8 * MIB,
+    ahead: 64 * MIB,
+    attention: Duration::from_secs(5),
+};
+
+fn read_on(cursors: &mut Cursors, from: u64, reads: u64, met: Met) -> Vec<Range<Block>> {
+    read_on_terms(cursors, from, reads, met, FREE)
+}
+
+fn read_on_terms(
+    cursors: &mut Cursors,
+    from: u64,
+    reads: u64,
+    met: Met,
+    terms: Terms,
+) -> Vec<Range<Block>> {
+    let now = Instant::now();
+    (0..reads)
+        .flat_map(|i| {
+            let start = from + i * BLOCK_SIZE;
+            cursors.on_read(&(start..start + BLOCK_SIZE), met, terms, now)
+        })
+        .collect()
+}
+
+#[test]
+fn where_each_run_costs_a_link_there_are_few_and_long_ones() {
+    let reads = 1000 * MIB / BLOCK_SIZE;
+    let dear = Terms {
+        price: Price::Link,
+        ..FREE
+    };
+    let limits = Window {
+        run: 32 * MIB,
+        ahead: 384 * MIB,
+        ..LIMITS
+    };
+    let mut cursors = Cursors::new(1000 * MIB, limits);
+    let runs = read_on_terms(&mut cursors, 0, reads, Met::Waited, dear);
+    assert!(runs.windows(2).all(|pair| pair[0].end == pair[1].start));
+    assert_eq!(runs.last().unwrap().end, reads);
+    assert!(runs.len() < 40, "{} links", runs.len());
+    let mut cursors = Cursors::new(1000 * MIB, limits);
+    let cheap = read_on(&mut cursors, 0, reads, Met::Waited);
+    assert!(cheap.len() > runs.len());
+    // In a small cache it stays within its bounds.
+    let mut cursors = Cursors::new(
+        1000 * MIB,
+        Window {
+            run: MIB,
+            ahead: 4 * MIB,
+            ..LIMITS
+        },
+    );
+    for at in 0..reads {
+        let range = at * BLOCK_SIZE..(at + 1) * BLOCK_SIZE;
+        for run in cursors.on_read(&range, Met::Waited, dear, Instant::now()) {
+            assert!(run.end * BLOCK_SIZE <= range.end + 4 * MIB + BLOCK_SIZE);
+        }
+    }
+}
+
+#[test]
+fn a_first_read_and_a_jump_fetch_nothing_ahead() {
+    let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+    assert!(read_on(&mut cursors, 0, 1, Met::Waited).is_empty());
+    for jump in [17, 34, 16, 500] {
+        assert!(read_on(&mut cursors, jump * MIB, 1, Met::Waited).is_empty());
+    }
+}
+
+#[test]
+fn a_sequential_reader_gets_runs_that_grow_to_the_limit_and_leave_no_gap() {
+    let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+    let runs = read_on(&mut cursors, 0, 2000, Met::Waited);
+    assert_eq!(runs[0], 2..4, "two blocks ahead of the second read");
+    assert!(runs.windows(2).all(|pair| pair[0].end == pair[1].start));
+    let longest = runs.iter().map(|run| run.end - run.start).max().unwrap();
+    // A run for each of the eight connections, and two that wait.
+    assert_eq!(longest, LIMITS.ahead / 10 / BLOCK_SIZE);
+}
+
+#[test]
+fn the_window_stays_small_for_a_reader_that_never_waits() {
+    let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+    let runs = read_on(&mut cursors, 0, 1000, Met::AtHand);
+    let end = runs.last().unwrap().end * BLOCK_SIZE;
+    assert!(end <= 1000 * BLOCK_SIZE + EASY_WINDOW);
+}
+
+#[test]
+fn who_read_a_megabyte_at_two_places_is_expected_to_do_so_at_the_third() {
+    let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+    let now = Instant::now();
+    for place in [100 * MIB, 500 * MIB] {
+        assert_eq!(cursors.expected(&(place..place + 10)), place..place + 10);
+        read_on(&mut cursors, place, 8, Met::Waited);
+    }
+    let at = 700 * MIB;
+    assert_eq!(cursors.expected(&(at..at + BLOCK_SIZE)), at..at + MIB);
+    assert!(read_on(&mut cursors, at, 8, Met::Waited).is_empty());
+    assert!(cursors.want(&blocks::covering(&(at..at + MIB)), now));
+    let on = read_on(&mut cursors, at + MIB, 1, Met::Waited);
+    assert_eq!(on[0].start * BLOCK_SIZE, at + MIB + BLOCK_SIZE);
+    assert_eq!(cursors.expected(&(5..6)).start, 5);
+}
+
+#[test]
+fn a_window_halves_where_others_have_much_asked_ahead() {
+    let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+    read_on(&mut cursors, 0, 1000, Met::Waited);
+    let ahead = |cursors: &mut Cursors, room| {
+        let mut end = 0;
+        for i in 1000..2000 {
+            let start = i * BLOCK_SIZE;
+            let runs = cursors.on_read(
+                &(start..start + BLOCK_SIZE),
+                Met::Waited,
+                Terms { room, ..FREE },
+                Instant::now(),
+            );
+            end = runs.last().map_or(end, |run| run.end * BLOCK_SIZE - start);
+        }
+        end
+    };
+    assert!(ahead(&mut cursors, Room::Short) <= 4 * BLOCK_SIZE);
+}
+
+#[test]
+fn a_reader_that_is_slower_than_the_line_gets_what_memory_holds() {
+    let limits = Window {
+        run: 32 * MIB,
+        ahead: 320 * MIB,
+        ..LIMITS
+    };
+    let mut cursors = Cursors::new(4000 * MIB, limits);
+    let mut asked = 0;
+    for i in 0..16_000 {
+        let range = i * BLOCK_SIZE..(i + 1) * BLOCK_SIZE;
+        let met = match asked > range.end + 96 * MIB {
+            true => Met::Late,
+            false => Met::Waited,
+        };
+        let runs = cursors.on_read(&range, met, FREE, Instant::now());
+        asked = runs.last().map_or(asked, |run| run.end * BLOCK_SIZE);
+        if i > 8_000 {
+            assert!(asked <= range.end + 192 * MIB, "{}", asked - range.end);
+        }
+    }
+    assert!(asked > 16_000 * BLOCK_SIZE + 16 * MIB);
+}
+
+#[test]
+fn a_reader_that_had_to_wait_keeps_its_window_though_others_came_early() {
+    let limits = Window {
+        run: 32 * MIB,
+        ahead: 320 * MIB,
+        ..LIMITS
+    };
+    let mut cursors = Cursors::new(4000 * MIB, limits);
+    let runs = read_on(&mut cursors, 0, 1000, Met::Waited);
+    let asked = runs.last().unwrap().end;
+    assert!(asked > 1000 + 2 * AMPLE_WINDOW / BLOCK_SIZE);
+    // The rest of what several connections bring is there before what it waited for.
+    let mut ahead = 0;
+    for at in 1000..asked {
+        let start = at * BLOCK_SIZE;
+        let range = start..start + BLOCK_SIZE;
+        let runs = cursors.on_read(&range, Met::Late, FREE, Instant::now());
+        ahead = runs.last().map_or(ahead, |run| run.end - at);
+    }
+    assert!(ahead > 2 * AMPLE_WINDOW / BLOCK_SIZE, "{ahead}");
+    // What was asked for after that comes early as well: the line is faster.
+    let runs = read_on(&mut cursors, asked * BLOCK_SIZE, 4000, Met::Late);
+    let end = runs.last().unwrap().end;
+    assert!(end <= asked + 4000 + AMPLE_WINDOW / BLOCK_SIZE, "{end}");
+}
+
+#[test]
+fn a_reader_with_few_connections_has_few_long_runs_and_none_is_a_rest() {
+    let reads = 256 * MIB / BLOCK_SIZE;
+    let runs = |lines| {
+        let mut cursors = Cursors::new(
+            256 * MIB,
+            Window {
+                run: 32 * MIB,
+                ahead: 160 * MIB,
+                ..LIMITS
+            },
+        );
+        read_on_terms(&mut cursors, 0, reads, Met::Waited, Terms { lines, ..FREE })
+    };
+    let (few, many) = (runs(2), runs(8));
+    assert!(few.len() < many.len(), "{} {}", few.len(), many.len());
+    assert!(few.len() <= 24, "{}", few.len());
+    for runs in [&few, &many] {
+        assert!(runs.windows(2).all(|pair| pair[0].end == pair[1].start));
+        let inner = &runs[..runs.len() - 1];
+        let grown = inner.iter().skip_while(|run| run.end - run.start < 8);
+        let shortest = grown.map(|run| run.end - run.start).min();
+        assert!(shortest >= Some(8), "{runs:?}");
+    }
+}
+
+#[test]
+fn two_interleaved_readers_are_both_sequential() {
+    let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+    let mut ahead = [0, 0];
+    for i in 0..100 {
+        for (reader, base) in [0, 600 * MIB].into_iter().enumerate() {
+            let runs = read_on(&mut cursors, base + i * BLOCK_SIZE, 1, Met::Waited);
+            ahead[reader] += runs.len();
+        }
+    }
+    assert!(ahead.iter().all(|&runs| runs > 5), "{ahead:?}");
+}
+
+#[test]
+fn what_was_asked_ahead_is_wanted_until_attention_ends() {
+    let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+    let runs = read_on(&mut cursors, 0, 3, Met::Waited);
+    let last = runs.last().unwrap();
+    let now = Instant::now();
+    assert!(cursors.want(last, now));
+    assert!(!cursors.want(&(last.end..last.end + 1), now));
+    assert!(!cursors.want(last, now + LIMITS.attention * 2));
+}
+
+proptest! {
+    #[test]
+    fn runs_stay_within_the_file_and_the_limits(
+        size in 1u64..200 * MIB,
+        reads in prop::collection::vec((0u64..200 * MIB, 1u64..2 * MIB, any::<bool>()), 1..100),
+    ) {
+        let mut cursors = Cursors::new(size, LIMITS);
+        let now = Instant::now();
+        let mut last_end = 0;
+        for (start, len, sequential) in reads {
+            let start = if sequential { last_end } else { start }.min(size - 1);
+            let range = start..(start + len).min(size);
+            last_end = range.end;
+            for run in cursors.on_read(&range, Met::Waited, FREE, now) {
+                prop_assert!(run.start < run.end && run.end <= blocks::count(size));
+                prop_assert!((run.end - run.start) * BLOCK_SIZE <= LIMITS.run);
+                prop_assert!(run.end * BLOCK_SIZE <= range.end + LIMITS.ahead + 2 * BLOCK_SIZE);
+            }
+        }
+    }
+}
