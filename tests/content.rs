@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fichierfs::api::{AddressFamily, Api, ApiConfig, Endpoints, Limits, Pace};
+use fichierfs::api::{AddressFamily, Api, ApiConfig, Class, Endpoints, Limits, Pace};
 use fichierfs::config::{ApiKey, KeyStore};
 use fichierfs::content::{Content, ContentError, ContentOptions, RemoteFile};
-use fichierfs::sim::{self, Fault, FaultKind, SimConfig, Simulator, synthetic_bytes};
+use fichierfs::sim::{
+    self, Fault, FaultKind, LimitTable, Report, SimConfig, Simulator, synthetic_bytes,
+};
 use fichierfs::store::Store;
 use proptest::prelude::*;
 
@@ -18,6 +20,7 @@ const SCALE: f64 = 20.0;
 struct World {
     dir: tempfile::TempDir,
     sim: Simulator,
+    api: Api,
     content: Content,
 }
 
@@ -28,12 +31,18 @@ impl World {
 
     /// A world whose clock runs `scale` times as fast.
     async fn at_scale(scale: f64, options: ContentOptions) -> World {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let dir = tempfile::tempdir().unwrap();
         let config = SimConfig {
             time_scale: scale,
             ..SimConfig::default()
         };
+        World::with(config, options).await
+    }
+
+    /// A world whose service is like this.
+    async fn with(config: SimConfig, options: ContentOptions) -> World {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir().unwrap();
+        let scale = config.time_scale;
         let sim = Simulator::start(config).await.unwrap();
         let limits = Limits::scaled(scale);
         let api = Api::new(ApiConfig {
@@ -47,14 +56,19 @@ impl World {
         })
         .unwrap();
         let content = Content::open(
-            api,
+            api.clone(),
             Store::open(&dir.path().join("db")).unwrap(),
             &dir.path().join("cache"),
             options,
             tokio::runtime::Handle::current(),
         )
         .unwrap();
-        World { dir, sim, content }
+        World {
+            dir,
+            sim,
+            api,
+            content,
+        }
     }
 
     fn film(&self, seed: u64, size: u64) -> RemoteFile {
@@ -159,6 +173,81 @@ async fn a_reader_outlasts_the_lives_of_several_links() {
     assert!(world.links() >= 3);
     let report = world.sim.report();
     assert_eq!(report.violation_count(), 0, "{:?}", report.violations);
+}
+
+/// Somebody else has all the connections that the service gives to an account.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_others_have_are_waited_for_and_nothing_is_made_of_it() {
+    let table = LimitTable {
+        connections: Some(2),
+        ..LimitTable::documented()
+    };
+    let config = SimConfig {
+        time_scale: SCALE,
+        limits: sim::Limits::Custom(Box::new(table)),
+        ..SimConfig::default()
+    };
+    let world = World::with(config, options()).await;
+    let big = world.film(1, 200 * MIB);
+    let film = world.film(2, 200 * MIB);
+    let link = world
+        .api
+        .download_token(&big.id, Class::Interactive)
+        .await
+        .unwrap();
+    for round in 0..4 {
+        let at = round * 40 * MIB;
+        let before = world.read(&film, at..at + 10).await;
+        assert!(before.unwrap() == expect(2, at..at + 10));
+        let mut others = Vec::new();
+        for _ in 0..2 {
+            let taken = loop {
+                match world.api.open_range(&link, 0..big.size, big.size).await {
+                    Ok(taken) => break taken,
+                    // Our own has only just ended.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            };
+            others.push(taken);
+        }
+        let (content, wanted) = (world.content.clone(), film.clone());
+        let at = at + 20 * MIB;
+        let reading = tokio::spawn(async move { content.read(&wanted, at, 10).await });
+        let refused = |report: &Report| report.violation_counts.get("transfers").copied();
+        let before = refused(&world.sim.report());
+        while refused(&world.sim.report()).unwrap_or(0) < before.unwrap_or(0) + 4 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        drop(others);
+        let read = reading.await.unwrap();
+        assert!(read.unwrap() == expect(2, at..at + 10));
+    }
+    // One for the others, one for the film, and one each time that it was refused.
+    assert!(world.links() <= 6, "{}", world.links());
+    let links = world.links();
+    for at in (5..195).step_by(10).map(|mib| mib * MIB) {
+        let read = world.read(&film, at..at + 10).await;
+        assert!(read.unwrap() == expect(2, at..at + 10));
+    }
+    assert!(world.links() <= links + 1, "each request gets a link");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_gone_and_nobody_waits_for_leave_a_reader_his_failing_calls() {
+    let world = World::at_scale(1.0, options()).await;
+    let film = world.film(0, MIB);
+    let gone: Vec<RemoteFile> = (1..7).map(|seed| world.film(seed, MIB)).collect();
+    for seed in 1..7 {
+        let name = format!("film-{seed}.bin");
+        world.sim.account().delete(&name).unwrap();
+    }
+    for file in &gone {
+        assert!(world.content.fill(file).await.is_err());
+    }
+    let report = world.sim.report();
+    assert_eq!(report.failing.get(&404), Some(&3));
+    let read = world.read(&film, 0..10).await;
+    assert!(read.unwrap() == expect(0, 0..10));
 }
 
 #[tokio::test(flavor = "multi_thread")]

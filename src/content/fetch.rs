@@ -26,18 +26,17 @@ use super::blocks::{self, BLOCK_SIZE};
 use super::error::{ContentError, Reason};
 use super::file::{CacheFile, Stored};
 use super::flight::{Flight, Progress};
-use super::hedge::Hedged;
+use super::hedge::{Hedged, Second};
 use super::lines::Line;
 use super::links::{Issued, Refused};
-use super::origin::{Chunks, Fault};
+use super::origin::{Chunks, Fault, Need};
 use crate::throttle::Turn;
 
 /// How often a flight looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Fresh links tried without a byte coming. Each costs a call of the API, so
-/// the reader's patience is not the limit.
-const MOST_LINKS: u32 = 2;
+/// How long a link that nobody waits for may be on its way: its call lets all others pass.
+const NO_HURRY: Duration = Duration::from_secs(300);
 
 /// Longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
@@ -60,6 +59,7 @@ pub(super) fn launch(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight
         file: Arc::clone(file),
         outstanding: blocks::len_of(&flight.run(), file.size),
         flight,
+        kept: None,
         over: None,
     };
     core.counters.flights.add(1);
@@ -95,6 +95,8 @@ struct Pilot {
     writing: Option<JoinHandle<()>>,
     /// Bytes of the run as it was launched that have not come.
     outstanding: u64,
+    /// A link that was refused though it does not seem to be its fault: it is used again.
+    kept: Option<Arc<Issued>>,
     over: Option<Progress>,
 }
 
@@ -102,8 +104,7 @@ impl Pilot {
     async fn fly(mut self) {
         let patience = self.core.options.data_deadline;
         let mut pauses = self.pauses();
-        let mut links = 1;
-        let mut since = Instant::now();
+        let mut failing_since = None;
         loop {
             let before = self.assembler.position();
             let attempt = self.attempt().await;
@@ -119,24 +120,18 @@ impl Pilot {
             };
             if self.assembler.position() > before {
                 pauses = self.pauses();
-                links = 1;
-                since = Instant::now();
+                failing_since = None;
             }
             let reason = match fault {
                 Fault::Final(error) => {
                     self.over = Some(Progress::Failed(error));
                     return;
                 }
-                Fault::BadLink(reason) if links >= MOST_LINKS => {
-                    self.over = Some(Progress::Failed(ContentError::Unavailable(reason)));
-                    return;
-                }
-                Fault::BadLink(reason) => {
-                    links += 1;
-                    reason
-                }
-                Fault::Again(reason) => reason,
+                // How many links that may cost, the links see to.
+                Fault::BadLink(reason) | Fault::Again(reason) => reason,
             };
+            // Not from its start: a link that nobody waits for may take its time.
+            let since = *failing_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= patience {
                 self.over = Some(Progress::Failed(ContentError::Unavailable(reason)));
                 return;
@@ -171,13 +166,9 @@ impl Pilot {
             return Ok(());
         }
         let core = Arc::clone(&self.core);
-        let id = self.file.id.clone();
-        let deadline = Instant::now() + core.options.data_deadline;
         // The link first: it may have to wait for its turn among the calls of
         // the API, and a connection must not be held meanwhile.
-        let link = self
-            .unless_given_up(core.links.get(&id, deadline))
-            .await??;
+        let link = self.link().await?;
         let mut waiters = self.waiters.clone();
         let mut line = self
             .unless_given_up(core.lines.acquire(&mut waiters))
@@ -187,13 +178,37 @@ impl Pilot {
         let streamed = self.take_in(range, chunks, (&link, nth), &mut line).await;
         match streamed {
             Err(Stop::Fault(Fault::BadLink(reason))) => {
-                Err(match core.links.refused(&id, &link, nth).await {
-                    Refused::Fresh => Fault::BadLink(reason),
-                    Refused::Used => Fault::Again(reason),
+                let refused = core.links.refused(&self.file.id, &link, nth).await;
+                if refused == Refused::NoFault {
+                    core.lines.refused();
+                    self.kept = Some(link);
                 }
-                .into())
+                Err(Fault::BadLink(reason).into())
             }
             other => other,
+        }
+    }
+
+    /// A link, asked for as urgently as the run is needed, also where that changes
+    /// meanwhile.
+    async fn link(&mut self) -> Result<Arc<Issued>, Stop> {
+        let links = &self.core.links;
+        if let Some(kept) = self.kept.take().filter(|kept| links.is_usable(kept)) {
+            return Ok(kept);
+        }
+        let mut waiters = self.waiters.clone();
+        loop {
+            let need = self.flight.need();
+            let patience = match need {
+                Need::Reader | Need::Upload => self.core.options.data_deadline,
+                Need::Nobody => NO_HURRY,
+            };
+            let link = links.get(&self.file.id, need, Instant::now() + patience);
+            tokio::select! {
+                link = self.unless_given_up(link) => return Ok(link??),
+                // The sender is in the flight, which we hold.
+                Ok(_) = waiters.wait_for(|_| self.flight.need() < need) => {}
+            }
         }
     }
 
@@ -204,16 +219,21 @@ impl Pilot {
         stream::once(opened).try_flatten().boxed()
     }
 
-    /// The rest of the run on another connection, where somebody waits for it and a
-    /// connection is free.
-    fn second_request(&self, link: &Issued) -> Option<(Chunks, Line)> {
-        if *self.waiters.borrow() == 0 || self.core.links.are_single() {
-            return None;
+    /// The rest of the run on another connection, where somebody waits for it, a
+    /// connection is free and the link good for it.
+    fn second_request(&self, link: &Issued) -> Second {
+        if *self.waiters.borrow() == 0 {
+            return Second::Unwanted;
         }
-        let line = self.core.lines.try_acquire()?;
+        if self.core.links.are_single() {
+            return Second::NotNow;
+        }
+        let Some(line) = self.core.lines.try_acquire() else {
+            return Second::NotNow;
+        };
         tracing::debug!(file = %self.file.id, "a download stands still and is asked for once more");
         link.open();
-        Some((self.request(link, self.left()), line))
+        Second::Stream(self.request(link, self.left()), line)
     }
 
     async fn take_in(
@@ -233,7 +253,7 @@ impl Pilot {
                 return Err(Fault::Again(reason).into());
             };
             let chunk = chunk?;
-            self.core.links.gave(link, nth);
+            self.core.links.gave(&self.file.id, link, nth);
             if self.assembler.position() + chunk.len() as u64 > range.end {
                 let reason = Reason::new(
                     &"the answer is longer than the range",

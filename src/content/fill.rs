@@ -55,6 +55,7 @@ impl Content {
     /// cache has no room for the file.
     pub async fn fill(&self, file: &RemoteFile) -> Result<(), ContentError> {
         let core = &self.core;
+        core.checks.may_check(file);
         let cached = core.find(file).await?;
         let _filling = Filling::new(&cached);
         loop {

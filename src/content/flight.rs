@@ -6,12 +6,13 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
 use super::blocks::{BLOCK_SIZE, Block};
 use super::error::ContentError;
+use super::origin::Need;
 
 /// How far before a wanted block a flight may be for a reader to wait for it;
 /// further off, a request of its own is sooner there.
@@ -34,6 +35,8 @@ pub(super) struct Flight {
     end: AtomicU64,
     progress: watch::Sender<Progress>,
     waiters: watch::Sender<usize>,
+    /// How many of these are uploads.
+    uploads: AtomicUsize,
 }
 
 impl Flight {
@@ -43,6 +46,7 @@ impl Flight {
             end: AtomicU64::new(run.end),
             progress: watch::Sender::new(Progress::Until(run.start)),
             waiters: watch::Sender::new(0),
+            uploads: AtomicUsize::new(0),
         })
     }
 
@@ -68,6 +72,16 @@ impl Flight {
     /// How many readers wait for it, to be watched.
     pub(super) fn waiters(&self) -> watch::Receiver<usize> {
         self.waiters.subscribe()
+    }
+
+    /// Who needs its bytes most.
+    pub(super) fn need(&self) -> Need {
+        let waiters = *self.waiters.borrow();
+        match self.uploads.load(Ordering::SeqCst) {
+            _ if waiters == 0 => Need::Nobody,
+            uploads if uploads < waiters => Need::Reader,
+            _ => Need::Upload,
+        }
     }
 
     /// Waits for the end, without the interest of a reader.
@@ -99,6 +113,7 @@ impl Flight {
 pub(super) struct Waiter {
     flight: Arc<Flight>,
     progress: watch::Receiver<Progress>,
+    need: Need,
 }
 
 impl Waiter {
@@ -107,6 +122,15 @@ impl Waiter {
         Waiter {
             flight: Arc::clone(flight),
             progress: flight.progress.subscribe(),
+            need: Need::Reader,
+        }
+    }
+
+    /// It is an upload that waits, which makes way for readers.
+    pub(super) fn for_upload(&mut self) {
+        if self.need == Need::Reader {
+            self.need = Need::Upload;
+            self.flight.uploads.fetch_add(1, Ordering::SeqCst);
         }
     }
 
@@ -127,6 +151,9 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         self.flight.waiters.send_modify(|count| *count -= 1);
+        if self.need == Need::Upload {
+            self.flight.uploads.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -280,6 +307,22 @@ mod tests {
             plan.wait[0].wait(3).await,
             Err(ContentError::Timeout(_))
         ));
+    }
+
+    #[test]
+    fn a_flight_is_needed_as_much_as_by_the_most_urgent_who_waits_for_it() {
+        let mut flights = Flights::default();
+        let flight = flights.plan_ahead(&[0..4]).remove(0);
+        assert_eq!(flight.need(), Need::Nobody);
+        let mut upload = flights.plan(&[0..1], LONGEST);
+        upload.wait[0].for_upload();
+        assert_eq!(flight.need(), Need::Upload);
+        let reader = flights.plan(&[0..1], LONGEST);
+        assert_eq!(flight.need(), Need::Reader);
+        drop(upload);
+        assert_eq!(flight.need(), Need::Reader);
+        drop(reader);
+        assert_eq!(flight.need(), Need::Nobody);
     }
 
     #[test]

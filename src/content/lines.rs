@@ -4,12 +4,27 @@
 //! them, so that one reader can fill the line; who reads ahead hands its
 //! connection over as soon as a reader waits for one ([`Line::hand_over`]), and whatever
 //! comes free goes to readers first.
+//!
+//! Where other programs have the rest of the 30, what we ask for beyond is refused
+//! ([`Lines::refused`]). Then only as many are used as were served, and one more is tried from
+//! time to time: refusals in great number count against the account (API notes 1.5).
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+/// How long it takes at least until one more connection is tried after a refusal.
+const SHORTEST_REST: Duration = Duration::from_millis(500);
+
+/// And at most, while others are served; it doubles while the one more is refused.
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
+/// And at most, while none is: readers wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// The pool.
 #[derive(Clone)]
@@ -19,7 +34,16 @@ pub(super) struct Lines {
 }
 
 struct Queue {
-    free: usize,
+    total: usize,
+    /// In use.
+    used: usize,
+    /// So many may be: fewer than there are for a while after a refusal.
+    most: usize,
+    /// When one more may be tried, while there are fewer.
+    rested: Option<Instant>,
+    rest: Duration,
+    /// Whether one more was tried since the last refusal.
+    tried: bool,
     /// Somebody waits for the bytes.
     urgent: VecDeque<oneshot::Sender<Line>>,
     /// Nobody does yet.
@@ -45,7 +69,12 @@ impl Lines {
         let total = total.max(1);
         Lines {
             queue: Arc::new(Mutex::new(Queue {
-                free: total,
+                total,
+                used: 0,
+                most: total,
+                rested: None,
+                rest: SHORTEST_REST,
+                tried: false,
                 urgent: VecDeque::new(),
                 ahead: VecDeque::new(),
             })),
@@ -92,10 +121,25 @@ impl Lines {
     }
 
     fn free(&self, queue: &mut Queue) -> Option<Line> {
-        queue.free = queue.free.checked_sub(1)?;
+        if queue.used >= queue.most {
+            return None;
+        }
+        queue.used += 1;
         Some(Line {
             queue: Some(Arc::clone(&self.queue)),
         })
+    }
+
+    /// The host refused one of the connections in use, and it was not its link's fault.
+    pub(super) fn refused(&self) {
+        let mut queue = self.queue.lock();
+        let is_known = queue.rested.is_some();
+        queue.refused(Instant::now());
+        drop(queue);
+        if !is_known {
+            tracing::debug!("the service grants fewer connections than we may use");
+            tokio::spawn(recover(Arc::downgrade(&self.queue)));
+        }
     }
 
     /// Connections in all.
@@ -105,7 +149,70 @@ impl Lines {
 
     /// Connections in use.
     pub(super) fn in_use(&self) -> usize {
-        self.total - self.queue.lock().free
+        self.queue.lock().used
+    }
+}
+
+impl Queue {
+    fn refused(&mut self, now: Instant) {
+        self.most = self.most.min(self.used.saturating_sub(1));
+        let longest = match self.most {
+            0 => LONGEST_WAIT,
+            _ => LONGEST_REST,
+        };
+        // Several that were begun together are refused together: that is one refusal.
+        if std::mem::take(&mut self.tried) {
+            self.rest *= 2;
+        }
+        self.rest = self.rest.min(longest);
+        self.rested = Some(now + self.rest);
+    }
+
+    /// Admits one more, if it is time; says until when to rest then, while there are fewer
+    /// than there could be.
+    fn raise(&mut self, now: Instant) -> Option<Instant> {
+        if self.rested.is_some_and(|at| at <= now) {
+            self.most += 1;
+            if std::mem::replace(&mut self.tried, true) {
+                self.rest = (self.rest / 2).max(SHORTEST_REST);
+            }
+            self.rested = Some(now + self.rest);
+            if self.most >= self.total {
+                (self.rested, self.rest, self.tried) = (None, SHORTEST_REST, false);
+            }
+        }
+        self.rested
+    }
+
+    /// Those who get a connection now.
+    fn heirs(&mut self) -> Vec<oneshot::Sender<Line>> {
+        let mut heirs = Vec::new();
+        while self.used < self.most {
+            let Some(heir) = next(&mut self.urgent).or_else(|| next(&mut self.ahead)) else {
+                break;
+            };
+            self.used += 1;
+            heirs.push(heir);
+        }
+        heirs
+    }
+}
+
+/// Admits one connection after another again, until all are.
+async fn recover(queue: Weak<Mutex<Queue>>) {
+    while let Some(queue) = queue.upgrade() {
+        let (until, heirs) = {
+            let mut queue = queue.lock();
+            (queue.raise(Instant::now()), queue.heirs())
+        };
+        for heir in heirs {
+            give(heir, Some(Arc::clone(&queue)));
+        }
+        let Some(until) = until else {
+            return;
+        };
+        drop(queue);
+        tokio::time::sleep_until(until).await;
     }
 }
 
@@ -129,16 +236,13 @@ impl Drop for Line {
         let Some(queue) = self.queue.take() else {
             return;
         };
-        let heir = {
+        let heirs = {
             let mut queue = queue.lock();
-            let heir = next(&mut queue.urgent).or_else(|| next(&mut queue.ahead));
-            if heir.is_none() {
-                queue.free += 1;
-            }
-            heir
+            queue.used -= 1;
+            queue.heirs()
         };
-        if let Some(heir) = heir {
-            give(heir, Some(queue));
+        for heir in heirs {
+            give(heir, Some(Arc::clone(&queue)));
         }
     }
 }
@@ -218,6 +322,61 @@ mod tests {
         assert!(held.hand_over());
         let _line = run.await;
         assert_eq!(lines.in_use(), 1);
+    }
+
+    #[tokio::test]
+    async fn after_refusals_only_what_is_served_is_used_and_more_is_tried_seldom() {
+        let lines = Lines::new(4);
+        let mut queue = lines.queue.lock();
+        let mut now = Instant::now();
+        queue.used = 4;
+        // Two of the four are refused, at the same time.
+        for _ in 0..2 {
+            queue.refused(now);
+            queue.used -= 1;
+        }
+        assert_eq!(queue.most, 2);
+        let begun = now;
+        let mut refusals = 0;
+        while now - begun < Duration::from_secs(600) {
+            now = queue.rested.unwrap();
+            queue.raise(now);
+            assert_eq!(queue.most, 3);
+            queue.used = 3;
+            queue.refused(now);
+            queue.used = 2;
+            refusals += 1;
+        }
+        assert!((15..40).contains(&refusals), "{refusals}");
+        // Nobody else has any more: within a minute or so all are used again.
+        let begun = now;
+        while let Some(rested) = queue.rested {
+            now = rested;
+            queue.raise(now);
+        }
+        assert_eq!(queue.most, 4);
+        assert!(now - begun < Duration::from_secs(90));
+    }
+
+    #[tokio::test]
+    async fn where_none_is_served_the_first_in_the_queue_tries_next() {
+        let lines = Lines::new(8);
+        let (_sender, mut waiters) = watch::channel(1);
+        let line = lines.acquire(&mut waiters).await;
+        lines.refused();
+        drop(line);
+        let mut other = waiters.clone();
+        let mut first = Box::pin(lines.acquire(&mut waiters));
+        let mut second = Box::pin(lines.acquire(&mut other));
+        assert!((&mut first).now_or_never().is_none());
+        assert!((&mut second).now_or_never().is_none());
+        let line = first.await;
+        assert_eq!(lines.in_use(), 1);
+        lines.refused();
+        drop(line);
+        assert!((&mut second).now_or_never().is_none());
+        drop(second.await);
+        assert_eq!(lines.in_use(), 0);
     }
 
     #[tokio::test]

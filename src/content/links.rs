@@ -5,10 +5,18 @@
 //! given bytes, asked for further ranges for thirty (API notes 4.2). We stop
 //! a little before either.
 //!
+//! A refusal says little: the link is dead, or the account has all the connections that it
+//! may have (API notes 4.4), and nobody knows the status of either. So a link that gave bytes
+//! is asked once more before it is replaced, and where the one in its place is refused
+//! as well, it was not the link's fault: that one is used on until it is served, and
+//! no further call is spent.
+//!
 //! Should the service grant links for one request only, whatever is asked of it, that
-//! shows: every link gives bytes once and is refused the second time, though it is young. After a few
-//! of these in a row each request gets a link of its own.
+//! shows: link after link gives bytes to its first request and to no other, though it is young,
+//! while the next one is served at once. After a few of these in a row each request gets a
+//! link of its own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -71,8 +79,14 @@ pub(super) struct Issued {
     pub(super) link: Arc<dyn Link>,
     at: Instant,
     proven: AtomicBool,
+    /// Whether another request than the first got bytes.
+    reused: AtomicBool,
     /// Requests made with it.
     opened: AtomicU32,
+    /// How many of these had been made when it was refused; 0 while it is not in doubt.
+    doubted: AtomicU32,
+    /// How the one ended in whose place it is.
+    follows: Option<Ended>,
     /// Whether its successor was asked for.
     renewed: AtomicBool,
 }
@@ -80,10 +94,21 @@ pub(super) struct Issued {
 /// What the refusal of a link says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Refused {
-    /// It never gave anything.
-    Fresh,
-    /// It was used before, by this or another request.
-    Used,
+    /// It gave bytes before: it is asked once more.
+    InDoubt,
+    /// It is of no more use: the next request gets another.
+    Replaced,
+    /// It replaced one that was refused, and was refused as well: it is not the link.
+    NoFault,
+}
+
+/// How a link ended that was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ended {
+    /// Its first request got bytes, and no other.
+    AfterOneRequest,
+    /// In any other way.
+    Otherwise,
 }
 
 impl Issued {
@@ -92,9 +117,21 @@ impl Issued {
         self.opened.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// It has given bytes: it may be resumed.
-    fn prove(&self) {
-        self.proven.store(true, Ordering::Relaxed);
+    /// Whether it was refused once already, before its `nth` request was made.
+    fn is_doubted(&self, nth: u32) -> bool {
+        let now = self.opened.load(Ordering::Relaxed);
+        let before = self
+            .doubted
+            .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        before.is_err_and(|since| nth > since)
+    }
+
+    fn ended(&self, life: LinkLife) -> Ended {
+        let once = self.proven.load(Ordering::Relaxed) && !self.reused.load(Ordering::Relaxed);
+        match once && self.at.elapsed() < life.to_open {
+            true => Ended::AfterOneRequest,
+            false => Ended::Otherwise,
+        }
     }
 
     fn is_usable(&self, life: LinkLife) -> bool {
@@ -117,8 +154,8 @@ impl Issued {
 /// What is known of how long links last.
 #[derive(Default)]
 struct Worn {
-    /// Links in a row that were refused at their second request; none was
-    /// good for two in between.
+    /// Links in a row that were good for one request, while the next was served at once;
+    /// none was good for two in between.
     links: u32,
     /// Since when each request gets a link of its own.
     single: Option<Instant>,
@@ -132,6 +169,11 @@ pub(super) struct Links {
     counters: Arc<Counters>,
     worn: Arc<Mutex<Worn>>,
     links: Cache<FileId, Arc<Issued>>,
+    /// Those on their way that no reader waits for. A reader does not wait for these, whose
+    /// calls let all others pass.
+    on_their_way: Cache<FileId, Arc<Issued>>,
+    /// Files whose link was refused lately, until one gives bytes.
+    refused: Arc<Mutex<HashMap<FileId, (Instant, Ended)>>>,
     /// Remembers files of which the service gives no link.
     store: Store,
 }
@@ -149,31 +191,51 @@ impl Links {
             counters,
             worn: Arc::default(),
             links: Cache::new(MOST_LINKS),
+            on_their_way: Cache::new(MOST_LINKS),
+            refused: Arc::default(),
             store,
         }
     }
 
-    /// The link of a file, a fresh one if there is none to use. All who ask
-    /// meanwhile share one call.
+    /// The link of a file, a fresh one if there is none to use. All readers who ask
+    /// meanwhile share one call, and so do all others.
     ///
     /// # Errors
     /// What the call for a link ended with.
-    pub(super) async fn get(&self, id: &FileId, deadline: Instant) -> Result<Arc<Issued>, Fault> {
+    pub(super) async fn get(
+        &self,
+        id: &FileId,
+        need: Need,
+        deadline: Instant,
+    ) -> Result<Arc<Issued>, Fault> {
         if let Some(known) = self.links.get(id).await {
-            if !known.is_usable(self.life) {
-                self.discard(id, &known).await;
-            } else if known.is_due(self.life) {
-                tokio::spawn(self.clone().renew(id.clone(), known));
+            if known.is_usable(self.life) {
+                if known.is_due(self.life) {
+                    tokio::spawn(self.clone().renew(id.clone(), Arc::clone(&known)));
+                }
+                return Ok(known);
             }
+            self.discard(id, &known).await;
         }
-        let issue = self.issue(id, Need::Now, deadline);
+        let issue = self.issue(id, need, deadline);
         if self.are_single() {
             return issue.await;
         }
-        self.links
+        let asked = match need {
+            Need::Reader => &self.links,
+            Need::Upload | Need::Nobody => &self.on_their_way,
+        };
+        let link = asked
             .try_get_with_by_ref(id, issue)
             .await
-            .map_err(|fault: Arc<Fault>| (*fault).clone())
+            .map_err(|fault: Arc<Fault>| (*fault).clone())?;
+        if need == Need::Reader {
+            return Ok(link);
+        }
+        // The one that a reader got meanwhile goes before it.
+        let entry = self.links.entry_by_ref(id).or_insert(link).await;
+        self.on_their_way.invalidate(id).await;
+        Ok(entry.into_value())
     }
 
     /// Asks for a link: one call of the API.
@@ -193,7 +255,10 @@ impl Links {
             link,
             at,
             proven: AtomicBool::new(false),
+            reused: AtomicBool::new(false),
             opened: AtomicU32::new(0),
+            doubted: AtomicU32::new(0),
+            follows: self.refused_lately(id),
             renewed: AtomicBool::new(false),
         }))
     }
@@ -235,7 +300,7 @@ impl Links {
     /// reads on after the end asks for it.
     async fn renew(self, id: FileId, old: Arc<Issued>) {
         let end = old.at + self.life.to_resume;
-        match self.issue(&id, Need::Soon, end).await {
+        match self.issue(&id, Need::Nobody, end).await {
             Ok(new) => {
                 let replace = |entry: Option<Entry<FileId, Arc<Issued>>>| {
                     let op = match entry {
@@ -268,31 +333,63 @@ impl Links {
     }
 
     /// A request, the `nth` of its link, gave bytes.
-    pub(super) fn gave(&self, link: &Issued, nth: u32) {
-        link.prove();
-        if nth > 1 && !self.are_single() {
+    pub(super) fn gave(&self, id: &FileId, link: &Issued, nth: u32) {
+        if !link.proven.swap(true, Ordering::Relaxed) {
+            self.refused.lock().remove(id);
+            if nth == 1 && link.follows == Some(Ended::AfterOneRequest) && !self.are_single() {
+                self.note_worn();
+            }
+        }
+        if nth > 1 && !link.reused.swap(true, Ordering::Relaxed) && !self.are_single() {
             self.worn.lock().links = 0;
+        }
+        // A request that was made before the refusal says nothing.
+        if nth > link.doubted.load(Ordering::Relaxed) {
+            link.doubted.store(0, Ordering::Relaxed);
         }
     }
 
-    /// A request, the `nth` of its link, was refused: the link is forgotten.
+    /// One more link was good for one request.
+    fn note_worn(&self) {
+        let mut worn = self.worn.lock();
+        worn.links += 1;
+        if worn.links >= WORN && worn.single.is_none() {
+            worn.single = Some(Instant::now());
+            tracing::warn!(
+                "download links are good for one request only: each request gets its own from now on"
+            );
+        }
+    }
+
+    /// A request, the `nth` of its link, was refused.
     pub(super) async fn refused(&self, id: &FileId, link: &Arc<Issued>, nth: u32) -> Refused {
-        let forgotten = self.discard(id, link).await;
-        if nth == 1 || self.are_single() {
-            return Refused::Fresh;
+        if link.proven.load(Ordering::Relaxed) {
+            if !link.is_doubted(nth) {
+                return Refused::InDoubt;
+            }
+        } else if link.follows.is_some() {
+            return Refused::NoFault;
         }
         // One link counts once, however many requests it failed.
-        if forgotten && link.at.elapsed() < self.life.to_open {
-            let mut worn = self.worn.lock();
-            worn.links += 1;
-            if worn.links >= WORN && worn.single.is_none() {
-                worn.single = Some(Instant::now());
-                tracing::warn!(
-                    "download links are good for one request only: each request gets its own from now on"
-                );
-            }
+        if self.discard(id, link).await || self.are_single() {
+            let now = Instant::now();
+            let mut refused = self.refused.lock();
+            refused.retain(|_, (at, _)| now.duration_since(*at) < self.life.to_open);
+            refused.insert(id.clone(), (now, link.ended(self.life)));
         }
-        Refused::Used
+        Refused::Replaced
+    }
+
+    /// How the last link of a file ended, if it was refused lately and none gave bytes since.
+    fn refused_lately(&self, id: &FileId) -> Option<Ended> {
+        let refused = self.refused.lock();
+        let (at, ended) = refused.get(id)?;
+        (at.elapsed() < self.life.to_open).then_some(*ended)
+    }
+
+    /// Whether a link may be used for a further request.
+    pub(super) fn is_usable(&self, link: &Issued) -> bool {
+        link.is_usable(self.life)
     }
 
     /// Forgets a link that failed, unless another has taken its place already:
@@ -355,13 +452,13 @@ mod tests {
             _: StdInstant,
         ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
             let count = match need {
-                Need::Now => &self.now,
-                Need::Soon => &self.soon,
+                Need::Reader => &self.now,
+                Need::Upload | Need::Nobody => &self.soon,
             };
             count.fetch_add(1, Ordering::SeqCst);
             let (go, refuses) = (Arc::clone(&self.go), self.refuses.load(Ordering::SeqCst));
             async move {
-                if need == Need::Soon {
+                if need != Need::Reader {
                     // Never closed.
                     go.acquire().await.unwrap().forget();
                 }
@@ -410,15 +507,28 @@ mod tests {
 
         /// Makes a request that gives bytes, and tells with which link.
         async fn read(&self) -> Arc<Issued> {
-            let link = self.links.get(&self.id, Instant::now() + HOUR).await;
-            let link = link.unwrap_or_else(|fault| panic!("{fault:?}"));
+            let link = self.get().await;
             let nth = link.open();
-            self.links.gave(&link, nth);
+            self.links.gave(&self.id, &link, nth);
             // What was begun meanwhile comes to where it waits.
             for _ in 0..10 {
                 tokio::task::yield_now().await;
             }
             link
+        }
+
+        /// The link that a reader gets.
+        async fn get(&self) -> Arc<Issued> {
+            let deadline = Instant::now() + HOUR;
+            let link = self.links.get(&self.id, Need::Reader, deadline).await;
+            link.unwrap_or_else(|fault| panic!("{fault:?}"))
+        }
+
+        /// A request with the reader's link is refused.
+        async fn refuse(&self) -> Refused {
+            let link = self.get().await;
+            let nth = link.open();
+            self.links.refused(&self.id, &link, nth).await
         }
 
         /// Links asked for by who needed one now, and by who will need one.
@@ -471,7 +581,7 @@ mod tests {
         assert!(
             house
                 .links
-                .get(&house.id, Instant::now() + HOUR)
+                .get(&house.id, Need::Reader, Instant::now() + HOUR)
                 .await
                 .is_err()
         );
@@ -490,11 +600,82 @@ mod tests {
         let first = house.read().await;
         house.read().await;
         // Its renewal is under way, and it fails.
-        house.links.refused(&house.id, &first, 2).await;
+        assert_eq!(house.refuse().await, Refused::InDoubt);
+        assert!(Arc::ptr_eq(&house.get().await, &first));
+        assert_eq!(house.refuse().await, Refused::Replaced);
         let second = house.read().await;
         house.giver.go.add_permits(1);
         assert!(Arc::ptr_eq(&house.read().await, &second));
         assert!(Arc::ptr_eq(&house.read().await, &second));
+    }
+
+    /// A life that nothing of these tests outlasts.
+    fn young() -> LinkLife {
+        LinkLife::new(HOUR, HOUR, HOUR)
+    }
+
+    #[tokio::test]
+    async fn a_refusal_that_the_next_link_meets_too_costs_no_third_and_teaches_nothing() {
+        let house = House::new(young());
+        // All connections are taken, again and again, and free in between.
+        for round in 0..8 {
+            house.read().await;
+            house.read().await;
+            assert_eq!(house.refuse().await, Refused::InDoubt);
+            assert_eq!(house.refuse().await, Refused::Replaced);
+            for _ in 0..5 {
+                assert_eq!(house.refuse().await, Refused::NoFault);
+            }
+            assert_eq!(house.asked(), (round + 2, 0));
+            house.read().await;
+            assert!(!house.links.are_single());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_that_was_refused_once_and_gives_bytes_again_is_kept() {
+        let house = House::new(young());
+        for _ in 0..5 {
+            house.read().await;
+            assert_eq!(house.refuse().await, Refused::InDoubt);
+        }
+        assert_eq!(house.asked(), (1, 0));
+        assert!(!house.links.are_single());
+    }
+
+    #[tokio::test]
+    async fn links_that_give_bytes_to_their_first_request_alone_are_found_out() {
+        let house = House::new(young());
+        for _ in 0..WORN {
+            assert!(!house.links.are_single());
+            house.read().await;
+            assert_eq!(house.refuse().await, Refused::InDoubt);
+            assert_eq!(house.refuse().await, Refused::Replaced);
+        }
+        house.read().await;
+        assert!(house.links.are_single());
+    }
+
+    #[tokio::test]
+    async fn a_reader_does_not_wait_for_a_link_that_nobody_waits_for() {
+        let house = House::new(young());
+        let get = |need| house.links.get(&house.id, need, Instant::now() + HOUR);
+        let mut later = [Box::pin(get(Need::Nobody)), Box::pin(get(Need::Upload))];
+        for asked in &mut later {
+            assert!(asked.now_or_never().is_none());
+        }
+        let first = house.read().await;
+        assert_eq!(
+            house.asked(),
+            (1, 1),
+            "one call for all who are in no hurry"
+        );
+        house.giver.go.add_permits(1);
+        for asked in later {
+            let link = asked.await.unwrap_or_else(|fault| panic!("{fault:?}"));
+            assert!(Arc::ptr_eq(&link, &first));
+        }
+        assert_eq!(house.asked(), (1, 1));
     }
 
     /// Says of every file that it is gone.
@@ -525,7 +706,8 @@ mod tests {
             // A process for each.
             let links = Links::new(OLD, empty.clone(), store.clone(), Arc::default());
             let id = id.parse().unwrap();
-            let outcome = links.get(&id, Instant::now() + HOUR).await;
+            let deadline = Instant::now() + HOUR;
+            let outcome = links.get(&id, Need::Reader, deadline).await;
             let gone = matches!(outcome, Err(Fault::Final(ContentError::Gone(_))));
             assert!(gone);
         }
@@ -536,8 +718,7 @@ mod tests {
     async fn a_link_that_nobody_used_is_not_renewed() {
         let house = House::new(OLD);
         for _ in 0..3 {
-            let link = house.links.get(&house.id, Instant::now() + HOUR).await;
-            assert!(link.is_ok());
+            house.get().await;
         }
         tokio::task::yield_now().await;
         assert_eq!(house.asked(), (1, 0));

@@ -76,6 +76,7 @@ use crate::throttle::Throttle;
 use crate::vain::Vain;
 use buffers::Buffers;
 use file::{CacheFile, Found};
+use flight::Waiter;
 use lines::Lines;
 use links::{LinkLife, Links};
 use memory::MemoryTier;
@@ -117,6 +118,15 @@ pub struct RemoteFile {
     pub size: u64,
     /// The service's checksum of it, where known.
     pub whirlpool: Option<Whirlpool>,
+}
+
+/// For whom bytes are read: it says which of the service's calls go first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Who {
+    /// A program, in a system call.
+    Reader,
+    /// An upload, which sends them on.
+    Upload,
 }
 
 /// How the room is to behave.
@@ -300,6 +310,20 @@ impl Content {
         offset: u64,
         len: usize,
     ) -> Result<Bytes, ContentError> {
+        self.read_for(Who::Reader, file, offset, len).await
+    }
+
+    /// The same, for a program that reads or for an upload.
+    ///
+    /// # Errors
+    /// Those of [`Content::read`].
+    pub async fn read_for(
+        &self,
+        who: Who,
+        file: &RemoteFile,
+        offset: u64,
+        len: usize,
+    ) -> Result<Bytes, ContentError> {
         if let Some(bytes) = self.try_read(file, offset, len) {
             return Ok(bytes);
         }
@@ -317,7 +341,7 @@ impl Content {
         let deadline = Instant::now() + patience;
         let key = (file.id.clone(), range.clone());
         let wait = self.core.vain.wait(key, deadline.into_std());
-        let fetched = timeout_at(deadline, self.core.fetch(file, range))
+        let fetched = timeout_at(deadline, self.core.fetch(who, file, range))
             .await
             .unwrap_or(Err(ContentError::Timeout(patience)));
         match &fetched {
@@ -430,6 +454,7 @@ impl Core {
     /// Gathers `range`, fetching what is absent, for as long as it takes.
     async fn fetch(
         self: &Arc<Self>,
+        who: Who,
         file: &RemoteFile,
         range: Range<u64>,
     ) -> Result<Bytes, ContentError> {
@@ -465,6 +490,10 @@ impl Core {
                 LONGEST_RUN / BLOCK_SIZE,
                 Instant::now(),
             )?;
+            if who == Who::Upload {
+                plan.wait.iter_mut().for_each(Waiter::for_upload);
+            }
+            let others = plan.start.is_empty();
             for flight in plan.start.drain(..) {
                 fetch::launch(self, &cached, flight);
             }
@@ -474,7 +503,11 @@ impl Core {
                 noted = true;
             }
             match plan.wait.first_mut() {
-                Some(waiter) => waiter.wait(blocks::of(at)).await?,
+                Some(waiter) => match waiter.wait(blocks::of(at)).await {
+                    // Its patience was that of who began it.
+                    Err(ContentError::Unavailable(_)) if others => {}
+                    waited => waited?,
+                },
                 // At hand after all, or the cache file was dropped under us.
                 None => cached = self.find(file).await?,
             }

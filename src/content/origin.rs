@@ -30,13 +30,15 @@ pub(super) enum Fault {
 /// The bytes of a range, in chunks.
 pub(super) type Chunks = BoxStream<'static, Result<Bytes, Fault>>;
 
-/// How soon a link is needed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Who needs a link: the first goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Need {
-    /// Bytes are wanted now.
-    Now,
-    /// Another link still serves.
-    Soon,
+    /// A reader, who waits.
+    Reader,
+    /// An upload that sends bytes of another file on.
+    Upload,
+    /// Nobody yet: what is read ahead, kept at hand, checked, or renewed in time.
+    Nobody,
 }
 
 /// Gives links.

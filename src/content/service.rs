@@ -126,8 +126,9 @@ impl Origin for Service {
         let id = id.clone();
         let address = self.reach.address(&id, deadline);
         let class = match need {
-            Need::Now => Class::Interactive,
-            Need::Soon => Class::Background,
+            Need::Reader => Class::Interactive,
+            Need::Upload => Class::Upload,
+            Need::Nobody => Class::Background,
         };
         async move {
             let address = address.await.map_err(fault_of_way)?;

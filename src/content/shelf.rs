@@ -209,6 +209,15 @@ impl Shelf {
         self.index.read().keys().cloned().collect()
     }
 
+    /// The files of which all is cached.
+    pub(super) fn whole(&self) -> Vec<FileId> {
+        let index = self.index.read();
+        let whole = index
+            .iter()
+            .filter(|(_, entry)| entry.cached() == entry.size);
+        whole.map(|(id, _)| id.clone()).collect()
+    }
+
     /// Where the cache files are.
     pub(super) fn dir(&self) -> &Path {
         &self.dir

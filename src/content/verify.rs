@@ -122,6 +122,12 @@ impl Checks {
         })
     }
 
+    /// Whether nothing was found out about a file yet.
+    fn is_open(&self, id: &FileId) -> bool {
+        let state = self.state.lock();
+        !state.sound.contains(id) && !state.damaged.contains(id)
+    }
+
     /// A file is about to be fetched: once it is whole, it can be checked.
     pub(super) fn may_check(&self, file: &RemoteFile) {
         let mut state = self.state.lock();
@@ -235,6 +241,19 @@ impl Content {
     /// The file cannot be fetched, or the database failed.
     pub async fn verify(&self, file: &RemoteFile) -> Result<Verdict, ContentError> {
         self.core.verify(file, Hurry::Now).await
+    }
+
+    /// Files that are cached whole and were never compared with their checksums, by
+    /// this process or an earlier one.
+    pub fn unchecked(&self) -> Vec<FileId> {
+        let mut ids = self.core.shelf.whole();
+        ids.retain(|id| self.core.checks.is_open(id));
+        ids
+    }
+
+    /// Compares a file with its checksum when nothing else goes on, once it is whole.
+    pub fn may_check(&self, file: &RemoteFile) {
+        self.core.checks.may_check(file);
     }
 
     /// Whether a file is known to be damaged: reading it fails.

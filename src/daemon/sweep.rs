@@ -1,9 +1,11 @@
-//! What is kept of files that are gone does not stay for ever.
+//! What is kept of files is looked after: of those that are gone it does not stay for ever, and
+//! what earlier processes fetched whole is compared with its checksum.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::parts::Below;
+use super::pins::remote;
 use crate::content::ContentError;
 use crate::ids::FileId;
 use crate::tree::TreeError;
@@ -22,6 +24,12 @@ enum SweepError {
 /// Works until it is aborted.
 pub(super) async fn keep(below: Arc<Below>) {
     loop {
+        let known = below.clone();
+        match tokio::task::spawn_blocking(move || remind(&known)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "cached files are not compared for now"),
+            Err(error) => tracing::error!("looking for unchecked files broke off: {error}"),
+        }
         tokio::time::sleep(EVERY).await;
         let below = below.clone();
         let swept = tokio::task::spawn_blocking(move || sweep(&below)).await;
@@ -32,6 +40,16 @@ pub(super) async fn keep(below: Arc<Below>) {
             Err(error) => tracing::error!("looking for files that are gone broke off: {error}"),
         }
     }
+}
+
+/// Tells the content room of the checksums of what it has whole and never compared.
+fn remind(below: &Below) -> Result<(), SweepError> {
+    for id in below.content.unchecked() {
+        if let Some(file) = below.tree.by_file_id(&id)?.as_ref().and_then(remote) {
+            below.content.may_check(&file);
+        }
+    }
+    Ok(())
 }
 
 fn sweep(below: &Below) -> Result<usize, SweepError> {

@@ -11,7 +11,7 @@ use std::path::Path;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::content::{Content, ContentError, RemoteFile};
+use crate::content::{Content, ContentError, RemoteFile, Who};
 use crate::ids::FileId;
 
 /// As long as it lives, the file of the service that it stands for is not
@@ -26,6 +26,7 @@ pub trait Base: Send + Sync + 'static {
     /// Bytes, short only at the end of the file.
     fn read(
         &self,
+        who: Who,
         file: &RemoteFile,
         offset: u64,
         len: usize,
@@ -53,12 +54,13 @@ impl Base for Content {
 
     fn read(
         &self,
+        who: Who,
         file: &RemoteFile,
         offset: u64,
         len: usize,
     ) -> BoxFuture<'static, Result<Bytes, ContentError>> {
         let (content, file) = (self.clone(), file.clone());
-        Box::pin(async move { Content::read(&content, &file, offset, len).await })
+        Box::pin(async move { content.read_for(who, &file, offset, len).await })
     }
 
     fn pin(&self, id: &FileId) -> Pin {

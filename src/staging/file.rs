@@ -25,7 +25,7 @@ use super::read::{self, Read};
 use super::room::Room;
 use super::rows::{self, Row};
 use super::slots::Slots;
-use crate::content::RemoteFile;
+use crate::content::{RemoteFile, Who};
 use crate::ids::{FileId, Ino};
 
 /// What an inode's content is now, shared by all its handles.
@@ -218,7 +218,7 @@ impl StagedFile {
             let range = offset..offset.saturating_add(len as u64);
             (state.map.slice(range), state.data.clone())
         };
-        read::read(&extents, data.as_deref(), &self.room.base)
+        read::read(Who::Reader, &extents, data.as_deref(), &self.room.base)
     }
 
     /// The first position at or after `offset` that is not in a hole. `None`

@@ -11,7 +11,7 @@ use super::StagingError;
 use super::base::Base;
 use super::data_file::DataFile;
 use super::extents::{Extent, Source};
-use crate::content::RemoteFile;
+use crate::content::{RemoteFile, Who};
 
 /// The answer to a read.
 pub enum Read {
@@ -42,10 +42,15 @@ struct Missing {
     offset: u64,
 }
 
-/// Reads `extents`, which follow one another. Staged bytes are read before it
+/// Reads `extents`, which follow one another, for somebody. Staged bytes are read before it
 /// returns, so the caller's locks and holds need not outlast the call; those of
 /// the service never change.
-pub(super) fn read(extents: &[Extent], data: Option<&DataFile>, base: &Arc<dyn Base>) -> Read {
+pub(super) fn read(
+    who: Who,
+    extents: &[Extent],
+    data: Option<&DataFile>,
+    base: &Arc<dyn Base>,
+) -> Read {
     if let [
         Extent {
             range,
@@ -53,24 +58,33 @@ pub(super) fn read(extents: &[Extent], data: Option<&DataFile>, base: &Arc<dyn B
         },
     ] = extents
     {
-        return read_remote(file, *offset, (range.end - range.start) as usize, base);
+        let len = (range.end - range.start) as usize;
+        return read_remote(who, file, *offset, len, base);
     }
     match gather(extents, data, base) {
         Err(error) => Read::Now(Err(error)),
         Ok((buffer, missing)) if missing.is_empty() => Read::Now(Ok(buffer.freeze())),
-        Ok((buffer, missing)) => Read::Later(Box::pin(complete(buffer, missing, Arc::clone(base)))),
+        Ok((buffer, missing)) => {
+            Read::Later(Box::pin(complete(who, buffer, missing, Arc::clone(base))))
+        }
     }
 }
 
 /// Reads bytes of one file of the service, which are given as they come: most reads are
 /// like that, and none of their bytes is copied here.
-fn read_remote(file: &Arc<RemoteFile>, offset: u64, len: usize, base: &Arc<dyn Base>) -> Read {
+fn read_remote(
+    who: Who,
+    file: &Arc<RemoteFile>,
+    offset: u64,
+    len: usize,
+    base: &Arc<dyn Base>,
+) -> Read {
     if let Some(bytes) = base.try_read(file, offset, len) {
         return Read::Now(whole(file, bytes, len));
     }
     // The map may change while we wait; its base must not go.
     let pin = base.pin(&file.id);
-    let (reading, file) = (base.read(file, offset, len), Arc::clone(file));
+    let (reading, file) = (base.read(who, file, offset, len), Arc::clone(file));
     Read::Later(Box::pin(async move {
         let bytes = reading.await?;
         drop(pin);
@@ -114,6 +128,7 @@ fn gather(
 }
 
 async fn complete(
+    who: Who,
     mut buffer: BytesMut,
     missing: Vec<Missing>,
     base: Arc<dyn Base>,
@@ -121,7 +136,7 @@ async fn complete(
     // The map may change while we wait; its bases must not go.
     let _pins: Vec<_> = missing.iter().map(|m| base.pin(&m.file.id)).collect();
     let parts = try_join_all(missing.into_iter().map(|missing| {
-        let reading = base.read(&missing.file, missing.offset, missing.at.len());
+        let reading = base.read(who, &missing.file, missing.offset, missing.at.len());
         async move {
             let bytes = whole(&missing.file, reading.await?, missing.at.len())?;
             Ok::<_, StagingError>((missing.at, bytes))

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::{Base, Pin, Read, Staging, StagingOptions, Survive};
 use super::{StagedFile, Version};
-use crate::content::{ContentError, RemoteFile};
+use crate::content::{ContentError, RemoteFile, Who};
 use crate::ids::{FileId, Ino};
 use crate::store::{Store, StoreError};
 
@@ -80,6 +80,7 @@ impl Base for Service {
 
     fn read(
         &self,
+        _: Who,
         file: &RemoteFile,
         offset: u64,
         len: usize,
@@ -97,6 +98,8 @@ impl Base for Service {
 
     fn adopt(&self, file: &RemoteFile, mut data: File, path: &Path) -> Result<(), ContentError> {
         let mut content = Vec::new();
+        // Whoever looked for its holes left the position somewhere.
+        data.rewind().unwrap();
         data.read_to_end(&mut content).unwrap();
         assert_eq!(content, self.files.lock()[&file.id], "adopted other bytes");
         std::fs::remove_file(path).unwrap();

@@ -12,6 +12,7 @@ use super::closed::Closed;
 use super::extents::ExtentMap;
 use super::file::StagedFile;
 use super::read::{self, Read};
+use crate::content::Who;
 use crate::ids::{FileId, Ino};
 
 /// How much [`Version::read_stream`] gives at once, in bytes.
@@ -105,7 +106,7 @@ impl Version {
     fn read_now(&self, offset: u64, len: u64) -> Read {
         let extents = self.closed.map.slice(offset..offset.saturating_add(len));
         let data = self.closed.hold.as_ref().map(|hold| &**hold.data());
-        read::read(&extents, data, self.file.base())
+        read::read(Who::Upload, &extents, data, self.file.base())
     }
 
     /// The whole content, in order.

@@ -83,6 +83,25 @@ fn what_was_read_whole_is_compared_without_being_asked() {
 }
 
 #[test]
+fn what_was_pinned_and_what_was_read_before_a_restart_is_compared_too() {
+    let world = World::new();
+    let account = world.account();
+    account.add_synthetic("pinned.mkv", 1, 2 * MIB).unwrap();
+    account.add_synthetic("read.mkv", 2, 3 * MIB).unwrap();
+    let mounted = world.mount();
+    let pinned = shell::output(world.fichierfs().arg("pin").arg(mounted.join("pinned.mkv")));
+    assert!(pinned.status.success(), "{}", shell::show(&pinned));
+    eventually("the check", || status(&mounted)["sound_files"] == 1);
+    let read = fs::read(mounted.join("read.mkv")).unwrap();
+    assert_eq!(read.len() as u64, 3 * MIB);
+    mounted.unmount();
+    let mounted = world.mount();
+    eventually("the check", || status(&mounted)["sound_files"] == 2);
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+#[test]
 fn wrong_bytes_that_were_read_are_not_read_again_once_they_were_found_out() {
     let world = World::new();
     let account = world.account();

@@ -304,6 +304,28 @@ fn an_upload_is_no_faster_than_the_limit() {
     mounted.unmount();
 }
 
+#[test]
+fn no_more_uploads_are_under_way_than_were_asked_for() {
+    let peak = |uploads: &str| {
+        let world = World::with(slow(4 * MIB as u64));
+        let flags = ["--write-back", "0s", "--uploads", uploads];
+        let mounted = world.mount_with("a", &flags);
+        // What lies in one folder may go in one request.
+        for folder in ["a", "b", "c", "d"] {
+            fs::create_dir(mounted.join(folder)).unwrap();
+            let file = mounted.join(folder).join("file");
+            fs::write(file, sample::bytes(1, 4 * MIB)).unwrap();
+        }
+        mounted.drain();
+        mounted.unmount();
+        world.assert_well_behaved();
+        assert_eq!(world.account().file_paths().len(), 4);
+        world.report().transfers.peak
+    };
+    assert_eq!(peak("1"), 1);
+    assert!((2..=3).contains(&peak("3")));
+}
+
 /// At our own limit it would take twice the time that the service allows.
 #[test]
 fn an_upload_that_the_limit_would_make_miss_its_end_arrives() {

@@ -149,6 +149,38 @@ fn a_file_that_was_read_whole_is_checked_when_nothing_else_goes_on() {
 }
 
 #[test]
+fn a_file_that_was_fetched_to_be_at_hand_is_checked_when_nothing_else_goes_on() {
+    let mut house = House::new();
+    house.options.check_every = Duration::from_millis(10);
+    let content = house.open();
+    let film = with_checksum("film0", MIB);
+    house.runtime.block_on(content.fill(&film)).unwrap();
+    until_sound(&house, &content);
+    assert_eq!(house.requests().len(), 1);
+}
+
+#[test]
+fn what_an_earlier_process_fetched_whole_is_known_to_be_unchecked() {
+    let mut house = House::new();
+    house.options.check_every = Duration::from_secs(3600);
+    let content = house.open();
+    let [whole, part] = ["film0", "film1"].map(|id| with_checksum(id, MIB));
+    house.read(&content, &whole, 0..MIB).unwrap();
+    house.read(&content, &part, 0..10).unwrap();
+    house.settle(&content);
+    content.save();
+    drop(content);
+    house.options.check_every = Duration::from_millis(10);
+    let content = house.open();
+    assert_eq!(content.unchecked(), std::slice::from_ref(&whole.id));
+    content.may_check(&whole);
+    until_sound(&house, &content);
+    assert_eq!(content.unchecked(), []);
+    drop(content);
+    assert_eq!(house.open().unchecked(), []);
+}
+
+#[test]
 fn checks_that_nobody_waits_for_rest_while_others_are_at_work() {
     let mut house = House::new();
     house.options.check_every = Duration::from_millis(10);

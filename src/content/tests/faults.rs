@@ -23,18 +23,110 @@ fn a_broken_connection_goes_on_where_it_broke() {
 
 #[test]
 fn a_dead_link_is_replaced_and_links_are_not_asked_for_without_end() {
-    let house = House::new();
+    let mut house = House::new();
+    // Longer than the longest wait for a connection after refusals.
+    house.options.data_deadline = Duration::from_secs(5);
     let content = house.open();
     let film = file("film0", MIB);
     *house.fake.state.troubles.lock() = [Trouble::DeadLink].into();
     assert!(house.read(&content, &film, 0..10).unwrap() == expect(&film, 0..10));
     assert_eq!(house.links(), 2);
     *house.fake.state.always.lock() = Some(Trouble::DeadLink);
-    let failed = house.read(&content, &film, MIB - 10..MIB).unwrap_err();
-    assert!(matches!(failed, ContentError::Unavailable(_)), "{failed}");
-    assert_eq!(house.links(), 4);
+    for _ in 0..2 {
+        assert!(house.read(&content, &film, MIB - 10..MIB).is_err());
+        assert_eq!(
+            house.links(),
+            3,
+            "the third was refused as well: it is not the link"
+        );
+    }
     *house.fake.state.always.lock() = None;
     assert!(house.read(&content, &film, MIB - 10..MIB).unwrap() == expect(&film, MIB - 10..MIB));
+    assert_eq!(house.links(), 3);
+}
+
+#[test]
+fn connections_that_are_refused_for_a_while_are_waited_for_and_links_are_used_on() {
+    let house = House::new();
+    let content = house.open();
+    let film = file("film0", 64 * MIB);
+    for round in 0..4 {
+        let at = round * 8 * MIB;
+        assert!(house.read(&content, &film, at..at + 10).unwrap() == expect(&film, at..at + 10));
+        *house.fake.state.always.lock() = Some(Trouble::DeadLink);
+        let (other, state) = (content.clone(), Arc::clone(&house.fake.state));
+        let wanted = film.clone();
+        let reading = house
+            .runtime
+            .spawn(async move { other.read(&wanted, at + 4 * MIB, 10).await });
+        let before = house.requests().len();
+        while house.requests().len() < before + 4 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        *state.always.lock() = None;
+        let read = house.runtime.block_on(reading).unwrap().unwrap();
+        assert!(read == expect(&film, at + 4 * MIB..at + 4 * MIB + 10));
+        house.settle(&content);
+        assert!(house.links() <= round as usize + 2, "{}", house.links());
+        assert!(!content.core.links.are_single());
+    }
+    assert_eq!(content.stats().failed_reads, 0);
+}
+
+#[test]
+fn who_joins_a_download_that_fails_soon_has_all_of_his_patience() {
+    let mut house = House::new();
+    house.options.data_deadline = Duration::from_secs(3);
+    let content = house.open();
+    let film = file("film0", MIB);
+    *house.fake.state.always.lock() = Some(Trouble::Down);
+    let read = || {
+        let (content, film) = (content.clone(), film.clone());
+        house
+            .runtime
+            .spawn(async move { content.read(&film, 0, 10).await })
+    };
+    let first = read();
+    std::thread::sleep(Duration::from_millis(2900));
+    let second = read();
+    assert!(house.runtime.block_on(first).unwrap().is_err());
+    // The download that both waited for has failed since.
+    let failed = house.runtime.block_on(second).unwrap().unwrap_err();
+    assert!(matches!(failed, ContentError::Timeout(_)), "{failed}");
+}
+
+#[test]
+fn a_download_that_stands_still_is_broken_off_where_there_is_no_second_connection() {
+    let mut house = House::new();
+    house.options.hedge_after = Duration::from_millis(20);
+    house.options.connections = 1;
+    let content = house.open();
+    let film = file("film0", MIB);
+    *house.fake.state.troubles.lock() = [Trouble::Stall(300_000), Trouble::Stall(0)].into();
+    assert!(house.read(&content, &film, 0..MIB).unwrap() == expect(&film, 0..MIB));
+    assert_eq!(house.requests(), [0..MIB, 300_000..MIB, 300_000..MIB]);
+    assert_eq!((house.links(), content.stats().retries), (1, 2));
+}
+
+#[test]
+fn where_links_are_good_for_one_request_a_download_that_stands_still_gets_another() {
+    let mut house = House::new();
+    house.options.hedge_after = Duration::from_millis(20);
+    house.fake.state.single.store(true, Ordering::SeqCst);
+    let content = house.open();
+    let film = file("film0", 200 * MIB);
+    let mut at = 0;
+    while !content.core.links.are_single() {
+        house.read(&content, &film, at..at + 10).unwrap();
+        at += 4 * MIB;
+    }
+    house.settle(&content);
+    let other = file("film1", MIB);
+    let links = house.links();
+    *house.fake.state.troubles.lock() = [Trouble::Stall(300_000)].into();
+    assert!(house.read(&content, &other, 0..MIB).unwrap() == expect(&other, 0..MIB));
+    assert_eq!(house.links() - links, 2);
+    assert_eq!(content.stats().failed_reads, 0);
 }
 
 #[test]

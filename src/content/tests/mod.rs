@@ -57,6 +57,8 @@ struct Fake {
 #[derive(Default)]
 struct State {
     links: AtomicUsize,
+    /// Who needed them.
+    needs: Mutex<Vec<Need>>,
     open: Arc<AtomicUsize>,
     requests: Mutex<Vec<Range<u64>>>,
     troubles: Mutex<VecDeque<Trouble>>,
@@ -70,9 +72,10 @@ impl Origin for Fake {
     fn link(
         &self,
         id: &FileId,
-        _: Need,
+        need: Need,
         _: StdInstant,
     ) -> BoxFuture<'static, Result<Arc<dyn Link>, Fault>> {
+        self.state.needs.lock().push(need);
         self.state.links.fetch_add(1, Ordering::SeqCst);
         let answer = match &*self.state.refusal.lock() {
             Some(fault) => Err(fault.clone()),

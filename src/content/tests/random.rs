@@ -51,7 +51,7 @@ proptest! {
     ) {
         let mut house = House::new();
         house.options.hedge_after = Duration::from_millis(5);
-        // Where every link is for one request, nothing but its end helps who stands still.
+        // Not all of this is repaired so soon.
         house.options.data_deadline = Duration::from_millis(300);
         house.fake.state.single.store(single, Ordering::SeqCst);
         house.options.cache_size = cache_mib * MIB;

@@ -17,6 +17,28 @@ fn a_small_first_read_fetches_one_block_and_a_second_one_nothing() {
 }
 
 #[test]
+fn links_are_asked_for_as_urgently_as_somebody_needs_them() {
+    let house = House::new();
+    let content = house.open();
+    let [read, kept, sent] = ["film0", "film1", "film2"].map(|id| file(id, MIB));
+    house.read(&content, &read, 0..10).unwrap();
+    house.runtime.block_on(content.fill(&kept)).unwrap();
+    let upload = content.read_for(Who::Upload, &sent, 0, 10);
+    assert!(house.runtime.block_on(upload).unwrap() == expect(&sent, 0..10));
+    let needs = [Need::Reader, Need::Nobody, Need::Upload];
+    assert_eq!(*house.fake.state.needs.lock(), needs);
+}
+
+#[test]
+fn no_more_connections_are_used_than_the_service_allows() {
+    let mut house = House::new();
+    for (asked, used) in [(1, 1), (30, 30), (99, 30)] {
+        house.options.connections = asked;
+        assert_eq!(house.open().core.lines.total(), used);
+    }
+}
+
+#[test]
 fn reads_end_at_the_end_of_the_file() {
     let house = House::new();
     let content = house.open();
