@@ -202,6 +202,13 @@ impl Sample {
         self.report.api_calls + more
     }
 
+    /// All requests, by what was asked for, in words.
+    pub fn calls_by_kind(&self) -> String {
+        let kinds = self.report.calls.iter();
+        let kinds: Vec<String> = kinds.map(|(kind, n)| format!("{n} {kind}")).collect();
+        kinds.join(", ")
+    }
+
     /// Download links asked for.
     pub fn tokens(&self) -> u64 {
         self.report.calls_of("download/get_token")

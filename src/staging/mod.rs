@@ -188,6 +188,13 @@ impl Staging {
         })
     }
 
+    /// The content of an inode that is being made, empty: for who makes it, before anybody else
+    /// can know of it. Nothing is stored of it yet, as inodes never come again.
+    pub fn made(&self, ino: Ino) -> Arc<StagedFile> {
+        let Home { slots, .. } = &self.home;
+        slots.get_or(ino, || StagedFile::clean(ino, self.home.clone(), None))
+    }
+
     /// `ino` as an empty file, for who begins it anew where what is stored of it is lost
     /// ([`StagingError::is_lost`]). Until the next version is stored the row stays what it
     /// is, so that after a crash the loss is still told; then its data file is an

@@ -2,6 +2,7 @@
 //! keeps.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -40,6 +41,14 @@ impl<T> Slots<T> {
         let loaded = Arc::new(load()?);
         *slot = Arc::downgrade(&loaded);
         Ok(loaded)
+    }
+
+    /// The same, where nothing can go wrong.
+    pub fn get_or(&self, ino: Ino, make: impl FnOnce() -> T) -> Arc<T> {
+        match self.get_or_load(ino, || Ok::<_, Infallible>(make())) {
+            Ok(found) => found,
+            Err(never) => match never {},
+        }
     }
 
     /// What is in memory.

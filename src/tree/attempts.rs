@@ -23,6 +23,13 @@ pub fn content_due(tx: &Transaction<'_>, ino: Ino, not_before: Time) -> rusqlite
     Ok(())
 }
 
+/// The last writer of a file is gone: what waited for that is sent after `not_before`.
+pub fn content_closed(tx: &Transaction<'_>, ino: Ino, not_before: Time) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE attempt SET not_before = ?2 WHERE ino = ?1 AND not_before = ?3")?
+        .execute(params![int(ino.0), not_before.0, WHILE_OPEN.0])?;
+    Ok(())
+}
+
 /// Whether a file of the service may be the result of an upload under way. One to a folder that
 /// is gone is stored in the root (API notes 3.2).
 pub(super) fn is_being_sent(c: &Connection, file: &RemoteFile) -> rusqlite::Result<bool> {

@@ -53,20 +53,22 @@ pub struct Renamed {
 }
 
 impl Tree {
-    /// Makes an entry.
+    /// Makes an entry, whose owner is told by its folder. `made` is called before anybody else
+    /// can know of the inode; it runs within a door of the store, so it must not come back here.
     ///
     /// # Errors
     /// [`TreeError::Exists`], [`TreeError::NameTooLong`], [`TreeError::NotFound`]
     /// when there is no such folder, [`TreeError::Unlisted`] when the folder has not
     /// been seen whole and the name may exist.
-    pub fn create(
+    pub fn create<T>(
         &self,
         parent: Ino,
         name: &OsStr,
         new: &NewNode,
-        owner: Ownership,
+        owner: impl FnOnce(&Node) -> Ownership,
         now: Time,
-    ) -> Result<Node> {
+        made: impl FnOnce(Ino) -> T,
+    ) -> Result<(Node, T)> {
         let kind = match new {
             NewNode::Folder => Kind::Folder,
             NewNode::File => Kind::File,
@@ -85,6 +87,7 @@ impl Tree {
                 NewNode::Symlink(target) => Some(target.clone()),
                 _ => None,
             };
+            let owner = owner(&folder);
             let mut node = Node {
                 ino: Ino(0),
                 place: Some(Place {
@@ -121,7 +124,8 @@ impl Tree {
             };
             node.ino = rows::insert(tx, &node)?;
             rows::touch(tx, parent, now)?;
-            Ok(node)
+            let made = made(node.ino);
+            Ok((node, made))
         })
     }
 

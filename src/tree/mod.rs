@@ -62,7 +62,10 @@ mod wanted;
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use rusqlite::Transaction;
 
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::store::Store;
@@ -81,6 +84,14 @@ pub use state::FileState;
 pub struct Tree {
     store: Store,
     listing_lag: Duration,
+}
+
+/// The path of a node as it is in this transaction, as [`Tree::path`] tells it.
+///
+/// # Errors
+/// That of the database.
+pub fn path_in(tx: &Transaction<'_>, ino: Ino) -> rusqlite::Result<Option<PathBuf>> {
+    rows::path(tx, ino)
 }
 
 /// Totals over everything known.
@@ -119,29 +130,37 @@ impl Tree {
         self.store.read(|c| Ok(rows::by_ino(c, ino)?))
     }
 
-    /// The entry `name` of folder `parent`.
+    /// The entry `name` of folder `parent`, and the folder.
     ///
     /// # Errors
     /// [`TreeError::NotFound`] when there is no such folder,
     /// [`TreeError::NameTooLong`] for a name that the service cannot have.
-    pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<Lookup, TreeError> {
+    pub fn look_into(&self, parent: Ino, name: &OsStr) -> Result<(Node, Lookup), TreeError> {
         self.store.read(|c| {
-            if let Some(node) = rows::by_name(c, parent, name)? {
-                return Ok(Lookup::Exists(Box::new(node)));
-            }
             let folder = rows::by_ino(c, parent)?.ok_or(TreeError::NotFound)?;
+            if let Some(node) = rows::by_name(c, parent, name)? {
+                return Ok((folder, Lookup::Exists(Box::new(node))));
+            }
             if folder.kind != Kind::Folder {
                 return Err(TreeError::NotFolder);
             }
             if names::encode(name).is_err() {
                 return Err(TreeError::NameTooLong);
             }
-            Ok(if folder.known.is_complete() {
-                Lookup::Gone
-            } else {
-                Lookup::Unknown
-            })
+            let lookup = match folder.known.is_complete() {
+                true => Lookup::Gone,
+                false => Lookup::Unknown,
+            };
+            Ok((folder, lookup))
         })
+    }
+
+    /// The same, for who does not need the folder.
+    ///
+    /// # Errors
+    /// Those of [`Tree::look_into`].
+    pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<Lookup, TreeError> {
+        Ok(self.look_into(parent, name)?.1)
     }
 
     /// Up to `limit` entries of a folder in inode order, after inode `after`
@@ -188,7 +207,7 @@ impl Tree {
     }
 
     /// The path of a node from the root, for people; `None` when it is detached.
-    pub fn path(&self, ino: Ino) -> Result<Option<std::path::PathBuf>, TreeError> {
+    pub fn path(&self, ino: Ino) -> Result<Option<PathBuf>, TreeError> {
         self.store
             .read(|c| -> Result<_, TreeError> { Ok(rows::path(c, ino)?) })
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Vfs;
 use super::attr::SET_GID;
 use super::error::{Error, ErrorKind};
+use super::handles::Hold;
 use super::links::MAX_TARGET;
 use super::types::{Answer, Caller, Entry, OpenAccess, OpenFlags, Opened, RenameMode};
 use super::wait::Fault;
@@ -32,10 +33,9 @@ impl Vfs {
             b".." => return Ok(self.node(self.parent_of(parent)?)?),
             _ => {}
         }
-        if let Some(folder) = self.tree().node(parent)? {
-            self.refresher().touch(&folder);
-        }
-        match self.tree().lookup(parent, name)? {
+        let (folder, lookup) = self.tree().look_into(parent, name)?;
+        self.refresher().touch(&folder);
+        match lookup {
             Lookup::Exists(node) => Ok(*node),
             Lookup::Gone => Err(ErrorKind::NotFound.into()),
             Lookup::Unknown => Err(Fault::Unlisted(parent)),
@@ -91,30 +91,34 @@ impl Vfs {
     ) -> Answer<Entry> {
         let name = name.to_owned();
         self.listing(move |vfs| {
-            let node = vfs.make_node(parent, &name, &new, perm, caller)?;
+            let (node, ()) = vfs.make_node(parent, &name, &new, perm, caller, |_| ())?;
             Ok(vfs.entry(&node)?)
         })
     }
 
-    fn make_node(
+    /// Makes a node; `made` is called before anybody else can know of it.
+    fn make_node<T>(
         &self,
         parent: Ino,
         name: &OsStr,
         new: &NewNode,
         perm: u16,
         caller: Caller,
-    ) -> Result<Node, Fault> {
+        made: impl FnOnce(Ino) -> T,
+    ) -> Result<(Node, T), Fault> {
         self.check_writable()?;
         if !matches!(new, NewNode::Folder) {
             self.check_account(1)?;
         }
-        let folder = self.tree().node(parent)?.ok_or(ErrorKind::NotFound)?;
-        let owner = ownership(&folder, new, perm, caller, self.options().gid);
-        let node = self.tree().create(parent, name, new, owner, Time::now())?;
+        let gid = self.options().gid;
+        let owner = |folder: &Node| ownership(folder, new, perm, caller, gid);
+        let made = self
+            .tree()
+            .create(parent, name, new, owner, Time::now(), made)?;
         if !matches!(new, NewNode::File) {
             self.wake();
         }
-        Ok(node)
+        Ok(made)
     }
 
     /// Opens a file, and makes it if the name is free.
@@ -128,7 +132,8 @@ impl Vfs {
     ) -> Answer<(Entry, Opened)> {
         let name = name.to_owned();
         self.listing(move |vfs| {
-            let made = vfs.make_node(parent, &name, &NewNode::File, perm, caller);
+            let content = |ino| vfs.staging().made(ino);
+            let made = vfs.make_node(parent, &name, &NewNode::File, perm, caller, content);
             match made {
                 Err(Fault::Failed(e)) if e.kind() == ErrorKind::Exists && !flags.exclusive => {
                     let found = vfs.find(parent, &name)?;
@@ -138,13 +143,9 @@ impl Vfs {
                     Ok((vfs.entry(&node)?, opened))
                 }
                 made => {
-                    let node = made?;
-                    // There is nothing to cut.
-                    let flags = OpenFlags {
-                        truncate: false,
-                        ..flags
-                    };
-                    let opened = vfs.open_node(&node, flags)?;
+                    let (node, content) = made?;
+                    let hold = Hold::new(vfs, node.ino, content, flags.access);
+                    let opened = vfs.opened(&node, hold, flags);
                     Ok((vfs.entry(&node)?, opened))
                 }
             }

@@ -63,6 +63,11 @@ impl Vfs {
             (true, access) => self.hold_emptied(node, access)?,
             (false, access) => self.hold(node, access)?,
         };
+        Ok(self.opened(node, hold, flags))
+    }
+
+    /// A handle on content that is held.
+    pub(super) fn opened(&self, node: &Node, hold: Hold, flags: OpenFlags) -> Opened {
         // An inode's content changes only through this mount, hence through
         // these pages: somebody else's version is another inode.
         let keep_cache = !hold.content.is_damaged();
@@ -74,11 +79,11 @@ impl Vfs {
             hold,
             sync: flags.sync,
         });
-        Ok(Opened {
+        Opened {
             fh,
             keep_cache,
             access,
-        })
+        }
     }
 
     /// Holds the content of a file, which was this node a moment ago.

@@ -68,6 +68,7 @@ impl Vfs {
         };
         let vfs = self.clone();
         let stored = self.blocking(move || {
+            vfs.queue_closed();
             vfs.tree().hurry_folder(folder)?;
             vfs.store().sync()?;
             vfs.wake();

@@ -28,6 +28,7 @@
 
 mod attr;
 mod cancel;
+mod closed;
 mod entries;
 mod error;
 mod files;
@@ -150,6 +151,7 @@ struct Inner {
     options: VfsOptions,
     inodes: Inodes,
     saving: save::Turns,
+    closed: closed::Closed,
     handles: Handles,
     stall: pressure::Stall,
     account: RwLock<Option<quota::Told>>,
@@ -171,6 +173,7 @@ impl Vfs {
                 options,
                 inodes: Inodes::default(),
                 saving: save::Turns::default(),
+                closed: closed::Closed::default(),
                 handles: Handles::default(),
                 stall: pressure::Stall::default(),
                 account: RwLock::default(),
@@ -252,12 +255,7 @@ impl Vfs {
     fn settle(&self, ino: Ino, left: Left) {
         match left {
             Left::Nothing => {}
-            Left::Due => {
-                if let Err(e) = self.queue(ino) {
-                    self.inner.inodes.still_held_back(ino);
-                    tracing::error!(%ino, error = ?e, "closed file not queued, tried again later");
-                }
-            }
+            Left::Due => self.queue(ino),
             Left::Orphan => self.clear(ino),
         }
     }

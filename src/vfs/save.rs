@@ -5,6 +5,7 @@
 //! transaction. After that the process may be killed. For `fsync` the bytes go to the
 //! disk first and the transaction is one that survives a power cut.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -17,7 +18,7 @@ use super::types::{Answer, Fh};
 use crate::content::ContentError;
 use crate::ids::{Ino, Time};
 use crate::staging::{StagedFile, StagingError, Survive};
-use crate::tree::{FileState, TreeError, attributes, journal};
+use crate::tree::{self, FileState, TreeError, attributes, journal};
 
 /// What can fail inside the transaction of a save.
 pub(super) enum SaveError {
@@ -160,6 +161,7 @@ impl Vfs {
     /// The last failure; the other files were saved all the same.
     pub fn save_all(&self) -> Result<(), Error> {
         let mut outcome = Ok(());
+        self.queue_closed();
         for (ino, content) in self.inner.inodes.open_files() {
             if let Err(e) = self.save_content(ino, &content, Survive::Kill) {
                 tracing::error!(%ino, error = ?e, "file not saved");
@@ -179,6 +181,7 @@ impl Vfs {
                 None => self.settle(ino, self.inner.inodes.let_go(ino)),
             }
         }
+        self.queue_closed();
     }
 
     /// Stores what was written since the last save, so that it survives the
@@ -225,19 +228,19 @@ impl Vfs {
             now.after(self.options().write_back)
         };
         let durable = sealing.must_be_durable();
-        let store = |tx: &Transaction<'_>| -> Result<(), SaveError> {
+        let store = |tx: &Transaction<'_>| -> Result<Option<PathBuf>, SaveError> {
             sealing.store(tx)?;
             // The times that `stat` showed before the close are those it shows after.
             let changed = stamp.ctime.unwrap_or(now);
             attributes::content_closed(tx, ino, sealing.size(), stamp.mtime, changed)?;
-            Ok(journal::content_due(tx, ino, due)?)
+            journal::content_due(tx, ino, due)?;
+            Ok(tree::path_in(tx, ino)?)
         };
-        if durable {
-            self.store().write_durable(store)?;
-        } else {
-            self.store().write(store)?;
-        }
-        if let Ok(Some(path)) = self.tree().path(ino) {
+        let path = match durable {
+            true => self.store().write_durable(store)?,
+            false => self.store().write(store)?,
+        };
+        if let Some(path) = path {
             sealing.label(&path);
         }
         sealing.committed();
@@ -246,19 +249,6 @@ impl Vfs {
         self.settle(ino, left);
         self.wake();
         Ok(Saved::Version)
-    }
-
-    /// The last writer of a file is gone: its version is sent after the delay.
-    pub(super) fn queue(&self, ino: Ino) -> Result<(), Error> {
-        let _turn = self.inner.saving.of(ino);
-        if self.inner.inodes.hold_back(ino) {
-            return Ok(()); // Opened again meanwhile.
-        }
-        let due = Time::now().after(self.options().write_back);
-        self.store()
-            .write(|tx| journal::content_due(tx, ino, due).map_err(TreeError::from))?;
-        self.wake();
-        Ok(())
     }
 }
 
@@ -280,12 +270,17 @@ enum Saved {
 /// inode table is taken within.
 #[derive(Default)]
 pub(super) struct Turns {
-    turns: [Mutex<()>; 16],
+    turns: [Mutex<()>; TURNS],
 }
 
 impl Turns {
     fn of(&self, ino: Ino) -> MutexGuard<'_, ()> {
         self.turn(ino).lock()
+    }
+
+    /// All for which nobody has to be waited for.
+    pub(super) fn all_free(&self) -> FreeTurns<'_> {
+        FreeTurns(self.turns.each_ref().map(Mutex::try_lock))
     }
 
     /// The same, if nobody has to be waited for.
@@ -294,10 +289,25 @@ impl Turns {
     }
 
     fn turn(&self, ino: Ino) -> &Mutex<()> {
-        let index = ino.0 as usize % self.turns.len();
         // Below the length by construction.
         #[allow(clippy::indexing_slicing)]
-        &self.turns[index]
+        &self.turns[turn_of(ino)]
+    }
+}
+
+const TURNS: usize = 16;
+
+fn turn_of(ino: Ino) -> usize {
+    ino.0 as usize % TURNS
+}
+
+/// The turns that nobody had.
+pub(super) struct FreeTurns<'a>([Option<MutexGuard<'a, ()>>; TURNS]);
+
+impl FreeTurns<'_> {
+    /// Whether that of a file is among them.
+    pub(super) fn has(&self, ino: Ino) -> bool {
+        matches!(self.0.get(turn_of(ino)), Some(Some(_)))
     }
 }
 

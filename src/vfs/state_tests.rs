@@ -179,6 +179,7 @@ fn state_of(house: &House, ino: Ino) -> Option<String> {
 
 /// What the queue does about the file when all delays are over.
 fn next(house: &House) -> String {
+    house.vfs.queue_closed();
     let later = Time::now().after(std::time::Duration::from_secs(3600));
     let tasks = house.tree.ready(later, 10, &|_| false).unwrap();
     let words: Vec<&str> = tasks

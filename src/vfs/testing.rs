@@ -243,6 +243,7 @@ impl House {
     pub fn close(&self, fh: Fh) {
         self.ok(self.vfs.flush(fh));
         self.ok(self.vfs.release(fh));
+        self.vfs.queue_closed();
     }
 
     /// Makes a file with this content.

@@ -36,7 +36,7 @@ mod uploads;
 use super::Tree;
 use super::TreeError;
 
-pub use super::attempts::{WHILE_OPEN, content_due};
+pub use super::attempts::{WHILE_OPEN, content_closed, content_due};
 pub use backlog::{Backlog, Queued};
 pub use detour::{Detour, Who};
 pub use leaving::Leaving;

@@ -115,10 +115,12 @@ impl Bench {
                 parent,
                 OsStr::new(name),
                 new,
-                Ownership::default(),
+                |_| Ownership::default(),
                 self.now,
+                |_| (),
             )
             .unwrap()
+            .0
     }
 
     /// Creates a file and closes a version of `size` bytes.

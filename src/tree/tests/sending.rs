@@ -97,8 +97,9 @@ fn a_file_that_vanished_while_it_was_written_is_back_when_it_is_closed() {
         s,
         OsStr::new("x"),
         &NewNode::File,
-        Ownership::default(),
+        |_| Ownership::default(),
         bench.now,
+        |_| (),
     );
     assert!(matches!(refused, Err(TreeError::NotFound)));
     // Somebody takes the name meanwhile.

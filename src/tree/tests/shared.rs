@@ -90,8 +90,9 @@ fn a_right_to_changes_that_is_withdrawn_is_withdrawn_below_too() {
             deeper,
             OsStr::new(name),
             &NewNode::Folder,
-            Ownership::default(),
+            |_| Ownership::default(),
             bench.now,
+            |_| (),
         );
         made.map(|_| ())
     };
