@@ -73,7 +73,7 @@ use crate::api::ApiError;
 use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
 use crate::throttle::Throttle;
-use crate::vain::Vain;
+use crate::vain::{Vain, Wait};
 use buffers::Buffers;
 use file::{CacheFile, Found};
 use flight::Waiter;
@@ -334,19 +334,23 @@ impl Content {
         let same = |(id, waited): &(FileId, Range<u64>)| {
             *id == file.id && waited.start < range.end && range.start < waited.end
         };
-        if self.core.vain.lately(same) {
+        // An upload has a wait of its own: it would be broken off, and its turn comes later.
+        let is_reader = who == Who::Reader;
+        if is_reader && self.core.vain.lately(same) {
             self.core.counters.failed_reads.add(1);
             return Err(ContentError::Timeout(patience));
         }
         let deadline = Instant::now() + patience;
-        let key = (file.id.clone(), range.clone());
-        let wait = self.core.vain.wait(key, deadline.into_std());
+        let wait = is_reader.then(|| {
+            let key = (file.id.clone(), range.clone());
+            self.core.vain.wait(key, deadline.into_std())
+        });
         let fetched = timeout_at(deadline, self.core.fetch(who, file, range))
             .await
             .unwrap_or(Err(ContentError::Timeout(patience)));
         match &fetched {
             Ok(bytes) => {
-                wait.over();
+                wait.map(Wait::over);
                 self.core.counters.miss_bytes.add(bytes.len() as u64);
             }
             Err(_) => self.core.counters.failed_reads.add(1),

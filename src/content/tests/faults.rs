@@ -200,6 +200,8 @@ fn a_stalled_read_ends_at_its_deadline_and_leaves_nothing_behind() {
         matches!(again, Some(Err(ContentError::Timeout(_)))),
         "{again:?}"
     );
+    let upload = content.read_for(Who::Upload, &film, 5, 10).now_or_never();
+    assert!(upload.is_none(), "{upload:?}");
     let elsewhere = content.read(&film, MIB / 2, 10).now_or_never();
     assert!(elsewhere.is_none(), "{elsewhere:?}");
     house.settle(&content);

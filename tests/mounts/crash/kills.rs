@@ -180,7 +180,8 @@ fn a_folder_call_that_a_kill_interrupts_is_carried_out_once() {
         ("carried out", FaultKind::LoseAnswer),
         ("on its way", FaultKind::Delay { seconds: 600.0 }),
     ];
-    let acts: [(&str, &str, fn(&Path)); 3] = [
+    type Act = (&'static str, &'static str, fn(&Path));
+    let acts: [Act; 3] = [
         ("folder/mkdir", "new", |root| {
             fs::create_dir(root.join("new")).unwrap();
         }),
