@@ -143,7 +143,7 @@ async fn a_path_never_seen_is_listed_on_the_way_and_once() {
     let gone = world.lookup("a/b/other.txt").await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound);
     let folder = world.lookup("a").await.unwrap().attr.ino;
-    let fh = wait(world.vfs.opendir(folder)).await.unwrap();
+    let fh = wait(world.vfs.opendir(folder)).await.unwrap().fh;
     let mut names = Vec::new();
     let mut sink = |entry: DirEntry<'_>| {
         names.push(entry.name.to_owned());

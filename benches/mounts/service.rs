@@ -6,8 +6,10 @@ use super::shell::{self, Running};
 use fichierfs::sim::Report;
 use serde::Deserialize;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// API latency of shape L.
@@ -48,7 +50,7 @@ pub struct Plan {
     pub limits: Limits,
     /// How many times as fast its clock runs.
     pub scale: u32,
-    /// `file=NAME:SIZE` or `tree=FOLDERSxFILES,size=SIZE`.
+    /// As `fichierfs simulate --synthetic` takes it.
     pub content: Vec<String>,
     /// More flags of `fichierfs simulate`.
     pub more: Vec<String>,
@@ -111,7 +113,50 @@ pub struct Service {
     runtime: tokio::runtime::Runtime,
 }
 
+/// Where a service was: nobody answers there any more, but who comes is noted.
+pub struct Gone {
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl Gone {
+    fn at(api_url: &str) -> Result<Gone> {
+        let address = api_url.trim_start_matches("http://");
+        let (address, _) = address.split_once('/').ok_or("an address without a path")?;
+        let listener = TcpListener::bind(address)?;
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let noted = calls.clone();
+        std::thread::spawn(move || {
+            for caller in listener.incoming().flatten() {
+                let mut line = String::new();
+                let _ = caller.set_read_timeout(Some(Duration::from_secs(1)));
+                // Whoever says nothing counts too.
+                let _ = BufReader::new(caller).read_line(&mut line);
+                noted
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(line);
+            }
+        });
+        Ok(Gone { calls })
+    }
+
+    /// The first lines of the requests that came so far, without those for the account's figures,
+    /// which are asked for now and then whatever is done.
+    pub fn calls(&self) -> Vec<String> {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let other = |line: &&String| !line.contains("/user/info.cgi");
+        calls.iter().filter(other).cloned().collect()
+    }
+}
+
 impl Service {
+    /// Ends it, and notes who still calls its plain listener.
+    pub fn gone(self) -> Result<Gone> {
+        let api_url = self.greeting.api_url.clone();
+        drop(self);
+        Gone::at(&api_url)
+    }
+
     /// Starts it; `dir` is its own.
     pub fn start(plan: &Plan, dir: &Path) -> Result<Service> {
         std::fs::create_dir_all(dir)?;

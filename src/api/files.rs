@@ -164,6 +164,22 @@ struct Counted {
     urls: Vec<String>,
 }
 
+/// Which of `ids` were removed: all, if as many were, else those that are named, unless more are
+/// named than were (API notes 2.7).
+fn removed(ids: &[FileId], done: Counted) -> Vec<FileId> {
+    let named = done.urls.len();
+    let count = done.count.and_then(|count| usize::try_from(count).ok());
+    let count = count.unwrap_or(named);
+    if count >= ids.len() {
+        return ids.to_vec();
+    }
+    let is_named = |id: &&FileId| done.urls.iter().any(|url| *url == id.link());
+    match named <= count {
+        true => ids.iter().filter(is_named).cloned().collect(),
+        false => Vec::new(),
+    }
+}
+
 #[derive(Deserialize)]
 struct RenamedList {
     #[serde(default, deserialize_with = "wire::number")]
@@ -297,22 +313,19 @@ impl Api {
             .collect()
     }
 
-    /// Removes files for ever; gives how many were. A file that is not there any more is
-    /// a failing call, so remove only what a listing has shown.
+    /// Removes files for ever; gives those that surely were, which are fewer than were where it
+    /// is not told which. A file that is not there any more is a failing call, so remove only
+    /// what a listing has shown.
     pub async fn remove_files(
         &self,
         ids: &[FileId],
         ask: impl Into<Ask>,
-    ) -> Result<usize, ApiError> {
+    ) -> Result<Vec<FileId>, ApiError> {
         let body = RemoveBody {
             files: ids.iter().map(|id| Link { url: id.link() }).collect(),
         };
         let done: Counted = self.batch(Script::FileRm, ids.len(), ask, &body).await?;
-        let count = done
-            .count
-            .and_then(|count| usize::try_from(count).ok())
-            .unwrap_or(done.urls.len());
-        Ok(count.min(ids.len()))
+        Ok(removed(ids, done))
     }
 
     /// Sets attributes of files; gives how many were changed.

@@ -27,9 +27,9 @@ pub(super) async fn run(verb: QueueVerb) -> Outcome {
             }
             Ok(Exit::Done)
         }
-        QueueVerb::Wait { timeout, mount } => {
-            let daemon = load::daemon(mount.mountpoint.as_deref()).await?;
-            wait(&daemon, timeout).await
+        QueueVerb::Wait { timeout, path } => {
+            let (daemon, inner) = target(path).await?;
+            wait(&daemon, inner, timeout).await
         }
         QueueVerb::Flush { path } => {
             let (daemon, inner) = target(path).await?;
@@ -117,15 +117,15 @@ fn refused(cancelled: &Cancelled, force: bool) -> Outcome {
     Err(Failure::new(Exit::WorkLeft, line))
 }
 
-async fn wait(daemon: &Client, timeout: Option<Duration>) -> Outcome {
+async fn wait(daemon: &Client, path: Option<PathBuf>, timeout: Option<Duration>) -> Outcome {
     // Once: again and again it would end the waits after failures too.
-    daemon.flush(None).await?;
+    daemon.flush(path.clone()).await?;
     let countdown = Countdown::new("sending what is queued");
     let until = timeout.map(|timeout| Instant::now() + timeout);
     loop {
         let now = Instant::now();
         let step = until.map_or(STEP, |until| STEP.min(until.saturating_duration_since(now)));
-        let left = daemon.wait(step).await?;
+        let left = daemon.wait_for(path.clone(), step).await?;
         countdown.left(&left);
         if left.total() == 0 {
             return Ok(Exit::Done);
@@ -166,7 +166,12 @@ fn row(item: &Item, sending: Option<&Transfer>, paint: Paint) -> String {
         (ItemState::Sending, Some(t), _) => {
             let eta = t.eta_seconds().map(|eta| format!(", {}", show::span(eta)));
             let eta = eta.unwrap_or_default();
-            format!("{}% at {}/s{eta}", percent(t), show::size(t.rate))
+            let again = match t.attempt {
+                0 | 1 => String::new(),
+                n => format!(" (try {n})"),
+            };
+            let (sent, rate) = (show::size(t.sent), show::size(t.rate));
+            format!("{}% ({sent}) at {rate}/s{eta}{again}", percent(t))
         }
         (ItemState::Open, ..) => "still open".to_owned(),
         (ItemState::Sending, None, _) => "under way".to_owned(),
@@ -234,13 +239,13 @@ mod tests {
                 sent: 1 << 19,
                 size: 1 << 20,
                 rate: 1024,
-                attempt: 1,
+                attempt: 2,
             }],
         };
         let text = listed(&queue, Paint::plain());
         for part in [
             "3 uploads (3.00 MiB); 1 failed\n",
-            "upload+move    1.00 MiB  50% at 1.00 KiB/s, 8m 32s /a/b\n",
+            "upload+move    1.00 MiB  50% (512.00 KiB) at 1.00 KiB/s, 8m 32s (try 2) /a/b\n",
             "try 2 in 1m 30s  /c\n",
             "failed           /d\\u{7}\n",
             "quota exceeded\n",

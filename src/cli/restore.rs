@@ -141,6 +141,7 @@ fn why(why: Why) -> &'static str {
     match why {
         Why::NeverClosed => "never closed or synced before its process died",
         Why::Unsaved => "written after the version that the mount shows",
+        Why::Unknown => "closed, and not known to this database",
         Why::NoDatabase => "the database cannot be read",
     }
 }

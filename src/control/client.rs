@@ -113,8 +113,14 @@ impl Client {
     /// Waits until all that can be done is done, or for `at_most`, and tells what
     /// is left.
     pub async fn wait(&self, at_most: Duration) -> Result<Backlog> {
+        self.wait_for(None, at_most).await
+    }
+
+    /// The same for what is queued of one path and below it.
+    pub async fn wait_for(&self, path: Option<PathBuf>, at_most: Duration) -> Result<Backlog> {
         let at_most_ms = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX);
-        self.post("/queue/wait", &WaitRequest { at_most_ms }).await
+        let ask = WaitRequest { at_most_ms, path };
+        self.post("/queue/wait", &ask).await
     }
 
     /// Ends delays before the next try.

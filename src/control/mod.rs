@@ -44,8 +44,12 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     fn status(&self) -> impl Future<Output = Result<Status, Refusal>> + Send;
     /// The queue, at most `limit` rows.
     fn queue(&self, limit: usize) -> impl Future<Output = Result<Queue, Refusal>> + Send;
-    /// Returns once all that can be done is done, or after `at_most`.
-    fn wait(&self, at_most: Duration) -> impl Future<Output = Result<Backlog, Refusal>> + Send;
+    /// Returns once all that can be done is done, of one path or of all, or after `at_most`.
+    fn wait(
+        &self,
+        path: Option<PathBuf>,
+        at_most: Duration,
+    ) -> impl Future<Output = Result<Backlog, Refusal>> + Send;
     /// Ends delays before the next try, of one path or of all.
     fn flush(&self, path: Option<PathBuf>) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// Takes failed work up again; returns how much.

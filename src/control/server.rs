@@ -134,7 +134,7 @@ fn router<T: Controlled>(target: T) -> Router {
 
 async fn wait<T: Controlled>(State(t): State<T>, Json(ask): Json<WaitRequest>) -> Response {
     let at_most = Duration::from_millis(ask.at_most_ms).min(LONGEST_WAIT);
-    answer(t.wait(at_most).await)
+    answer(t.wait(ask.path, at_most).await)
 }
 
 async fn flush<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {

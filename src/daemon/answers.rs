@@ -263,14 +263,26 @@ impl Controlled for Handle {
         })
     }
 
-    async fn wait(&self, at_most: Duration) -> Result<Backlog, Refusal> {
+    async fn wait(&self, path: Option<PathBuf>, at_most: Duration) -> Result<Backlog, Refusal> {
         let until = Instant::now() + at_most;
+        let node = match path {
+            None => None,
+            Some(path) => Some(self.find(&path).await?),
+        };
+        let tree = &self.shared.parts.below.tree;
         loop {
-            let left = self.backlog().map_err(Refusal::failed)?;
+            let left = match &node {
+                None => self.backlog(),
+                Some(node) => tree.backlog_within(node.ino).map(|left| backlog(&left)),
+            };
+            let left = left.map_err(Refusal::failed)?;
             if left.is_drained() || Instant::now() >= until {
                 return Ok(left);
             }
-            self.shared.parts.hurry_closed();
+            // Who waits for a part lets the rest rest; the part was hurried once.
+            if node.is_none() {
+                self.shared.parts.hurry_closed();
+            }
             tokio::time::sleep(GLANCE).await;
         }
     }

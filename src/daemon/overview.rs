@@ -7,11 +7,14 @@ use jiff::Timestamp;
 use super::account;
 use super::answers::Handle;
 use crate::api::PaceStatus;
+use crate::api::limits::LISTING_CAP;
 use crate::content::ContentStats;
 use crate::control::Controlled;
-use crate::control::protocol::{Api, Cache, Failed, Freshness, Reads, Status, Totals, Transfer};
-use crate::ids::Time;
-use crate::tree::{self, TreeError};
+use crate::control::protocol::{
+    Api, Cache, Failed, Freshness, NotWhole, Reads, Status, Totals, Transfer,
+};
+use crate::ids::{Ino, Time};
+use crate::tree::{self, CutOff, Progress, TreeError};
 
 /// How many failures of a kind are told with the rest.
 const FAILURES: usize = 10;
@@ -52,7 +55,7 @@ impl Handle {
                 files: totals.files,
                 bytes: totals.bytes,
             },
-            freshness: freshness(below.tree.freshness()?),
+            freshness: self.freshness()?,
             api: self.api().await,
         })
     }
@@ -84,6 +87,29 @@ impl Handle {
             })
         };
         parked.into_iter().map(failed).collect()
+    }
+
+    fn freshness(&self) -> Result<Freshness, TreeError> {
+        let below = &self.shared.parts.below;
+        let known = below.tree.freshness()?;
+        let folders = match known.cut_off {
+            0 => Vec::new(),
+            _ => below.refresher.cut_off(FAILURES)?,
+        };
+        let not_whole = |(folder, stands): (Ino, CutOff)| {
+            Ok(NotWhole {
+                path: self.shown(folder)?,
+                coming: matches!(stands, CutOff::Coming(_)),
+                reason: why(stands),
+            })
+        };
+        Ok(Freshness {
+            not_whole: folders
+                .into_iter()
+                .map(not_whole)
+                .collect::<Result<_, TreeError>>()?,
+            ..freshness(known)
+        })
     }
 
     /// Files whose bytes are wrong. Those that are not in the account any more are of no
@@ -173,6 +199,24 @@ fn cache(stats: &ContentStats) -> Cache {
     }
 }
 
+/// Why a folder is not known whole.
+fn why(stands: CutOff) -> String {
+    match stands {
+        CutOff::Coming(Progress { files, left }) => format!(
+            "the service lists {LISTING_CAP} at once; the others are asked for by their dates, \
+             {files} seen so far, {left} questions left, one in half a minute"
+        ),
+        CutOff::Unseen => format!(
+            "it has more than {LISTING_CAP} sub-folders, or more files of one second, and the \
+             service shows no more: a name that was not seen may be there, and cannot be used"
+        ),
+        CutOff::Failed(why) => format!("the files beyond {LISTING_CAP} were not listed: {why}"),
+        CutOff::NotAsked => format!(
+            "the service lists {LISTING_CAP} at once; more may be seen once somebody looks into it"
+        ),
+    }
+}
+
 fn freshness(known: tree::Freshness) -> Freshness {
     let text = |at: Time| {
         let at = Timestamp::from_nanosecond(i128::from(at.0)).ok()?;
@@ -182,6 +226,7 @@ fn freshness(known: tree::Freshness) -> Freshness {
         folders: known.folders,
         unlisted: known.unlisted,
         cut_off: known.cut_off,
+        not_whole: Vec::new(),
         oldest: known.oldest.and_then(text),
         newest: known.newest.and_then(text),
     }

@@ -11,6 +11,7 @@ use super::{Secrets, StartError, shown};
 use crate::api::{Api, ApiConfig, Endpoints, Pace};
 use crate::config::{ApiKey, Fsync, KeyStore, Paths, Settings};
 use crate::content::{Content, ContentOptions};
+use crate::fuse::Ttl;
 use crate::ids::{FileId, Ino};
 use crate::staging::{Staging, StagingOptions};
 use crate::store::Store;
@@ -185,6 +186,7 @@ impl Below {
                 Fsync::Local => Reach::Local,
                 Fsync::Remote => Reach::Remote,
             },
+            names_kept: Ttl::default().names_kept(),
             metadata_deadline: settings.metadata_deadline,
             data_deadline: settings.data_deadline,
         };

@@ -238,19 +238,25 @@ fn is_told(kernel: &impl Kernel, root: RootMap, change: &Change) -> bool {
 
 fn send(kernel: &impl Kernel, root: RootMap, change: &Change) -> io::Result<()> {
     match change {
-        Change::Entry { parent, name } => kernel.entry(root.to_kernel(*parent), name),
+        Change::Entry { parent, name } => {
+            let parent = root.to_kernel(*parent);
+            let told = kernel.entry(parent, name);
+            // Of a name that is new to it the kernel does not conclude that the folder changed.
+            kernel.inode(parent, 0).and(told)
+        }
         Change::Gone {
             parent,
             child,
             name,
         } => {
             let parent = root.to_kernel(*parent);
-            match kernel.gone(parent, root.to_kernel(*child), name) {
+            let told = match kernel.gone(parent, root.to_kernel(*child), name) {
                 // A folder that still has names below it, or is mounted on:
                 // forgetting the name is then what can be done.
                 Err(error) if !is_over(&error) => kernel.entry(parent, name),
                 done => done,
-            }
+            };
+            kernel.inode(parent, 0).and(told)
         }
         Change::Attributes(ino) => kernel.inode(root.to_kernel(*ino), -1),
         Change::Content(ino) => kernel.inode(root.to_kernel(*ino), 0),
@@ -336,7 +342,15 @@ mod tests {
             Change::Attributes(Ino(10)),
             Change::Content(Ino(11)),
         ];
-        let expected = ["entry 1 a", "gone 8 9 b", "inode 10 -1", "inode 11 0"];
+        // What was read of a folder goes with each name in it.
+        let expected = [
+            "entry 1 a",
+            "inode 1 0",
+            "gone 8 9 b",
+            "inode 8 0",
+            "inode 10 -1",
+            "inode 11 0",
+        ];
         assert_eq!(heard(changes), expected);
     }
 
@@ -347,7 +361,7 @@ mod tests {
             child: Ino(9),
             name: "full".into(),
         };
-        assert_eq!(heard(vec![gone]), ["entry 8 full"]);
+        assert_eq!(heard(vec![gone]), ["entry 8 full", "inode 8 0"]);
     }
 
     #[test]

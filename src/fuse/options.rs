@@ -44,6 +44,14 @@ pub struct Ttl {
     pub negative: Duration,
 }
 
+impl Ttl {
+    /// How long a folder may be read from the kernel's memory: at the end of it, there is as much time
+    /// left in which its entries need not be asked for.
+    pub fn names_kept(self) -> Duration {
+        self.entry.min(self.attr) / 2
+    }
+}
+
 impl Default for Ttl {
     fn default() -> Ttl {
         Ttl {

@@ -20,7 +20,9 @@ use tokio::runtime::Handle;
 use super::errno::errno;
 use super::options::{Deadlines, Ttl};
 use super::translate::{RootMap, no_attr};
-use crate::vfs::{Answer, Attr, DirFh, Entry, Error, ErrorKind, OpenAccess, Opened, StatFs};
+use crate::vfs::{
+    Answer, Attr, Entry, Error, ErrorKind, OpenAccess, Opened, OpenedDir, Reading, StatFs,
+};
 
 /// What every reply needs to know.
 #[derive(Clone, Copy)]
@@ -178,8 +180,8 @@ reply!(ReplyWrite, u32, |reply, written, _shape| reply
     .written(written));
 reply!(ReplyOpen, Opened, |reply, opened, shape| reply
     .opened(FileHandle(opened.fh.0), fopen_flags(&opened, shape)));
-reply!(ReplyOpen, DirFh, |reply, fh, _shape| reply
-    .opened(FileHandle(fh.0), FopenFlags::empty()));
+reply!(ReplyOpen, OpenedDir, |reply, opened, _shape| reply
+    .opened(FileHandle(opened.fh.0), folder_flags(opened.reading)));
 reply!(ReplyCreate, (Entry, Opened), |reply, made, shape| reply
     .created(
         // One time for both: fuser's reply has no other.
@@ -219,6 +221,15 @@ fn fopen_flags(opened: &Opened, shape: Shape) -> FopenFlags {
     let around = shape.writes_around_pages && opened.access == OpenAccess::Write;
     flags.set(FopenFlags::FOPEN_DIRECT_IO, around);
     flags
+}
+
+fn folder_flags(reading: Reading) -> FopenFlags {
+    match reading {
+        // What the kernel had is dropped.
+        Reading::Anew => FopenFlags::empty(),
+        Reading::Filling => FopenFlags::FOPEN_CACHE_DIR,
+        Reading::Kept => FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE,
+    }
 }
 
 /// The reply to a look-up: here alone "not found" is an answer that the kernel may keep.

@@ -62,7 +62,8 @@ pub struct SimulateArgs {
     /// Serve the files of a local directory
     #[arg(long, value_name = "DIR")]
     pub files_dir: Option<PathBuf>,
-    /// Add synthetic content: `tree=2000x20,size=4KiB` or `file=NAME:SIZE`
+    /// Add synthetic content: `tree=2000x20,size=4KiB` (2000 folders of 20 files each),
+    /// `tree=250x200x20` (each of 250 folders has 200 of 20 files) or `file=NAME:SIZE`
     #[arg(long, value_name = "SPEC", value_parser = parse_synthetic)]
     pub synthetic: Vec<Synthetic>,
     /// Keep uploaded files in this directory instead of in memory
@@ -111,7 +112,9 @@ pub enum Synthetic {
 }
 
 fn parse_synthetic(text: &str) -> Result<Synthetic, String> {
-    let bad = || format!("`{text}` is neither tree=FOLDERSxFILES,size=SIZE nor file=NAME:SIZE");
+    let bad = || {
+        format!("`{text}` is neither tree=FOLDERS[xFOLDERS...]xFILES,size=SIZE nor file=NAME:SIZE")
+    };
     if let Some(file) = text.strip_prefix("file=") {
         let (path, size) = file.rsplit_once(':').ok_or_else(bad)?;
         return Ok(Synthetic::File {
@@ -121,9 +124,10 @@ fn parse_synthetic(text: &str) -> Result<Synthetic, String> {
     }
     let tree = text.strip_prefix("tree=").ok_or_else(bad)?;
     let (shape, size) = tree.split_once(",size=").unwrap_or((tree, "4KiB"));
-    let (folders, files) = shape.split_once('x').ok_or_else(bad)?;
+    let (folders, files) = shape.rsplit_once('x').ok_or_else(bad)?;
+    let folders = folders.split('x').map(str::parse).collect::<Result<_, _>>();
     Ok(Synthetic::Tree(SyntheticTree {
-        folders: folders.parse().map_err(|_| bad())?,
+        folders: folders.map_err(|_| bad())?,
         files: files.parse().map_err(|_| bad())?,
         size: parse_size(size)?,
         seed: 1,
@@ -181,7 +185,7 @@ impl SimulateArgs {
         }
         for (number, item) in self.synthetic.iter().enumerate() {
             match item {
-                Synthetic::Tree(tree) => account.add_tree("", *tree)?,
+                Synthetic::Tree(tree) => account.add_tree("", tree.clone())?,
                 Synthetic::File { path, size } => {
                     let seed = self.seed.wrapping_add(number as u64);
                     account.add_synthetic(path, seed, *size)?;
@@ -281,8 +285,23 @@ mod tests {
     }
 
     #[test]
+    fn a_tree_has_as_many_levels_as_are_named() {
+        let args = parse("x --synthetic tree=20 --synthetic tree=3x4").err();
+        assert!(args.is_some(), "files alone are no tree");
+        let args = parse("x --synthetic tree=5x3x4,size=1KiB").unwrap();
+        let tree = SyntheticTree {
+            folders: vec![5, 3],
+            files: 4,
+            size: 1 << 10,
+            seed: 1,
+        };
+        assert_eq!(args.synthetic, [Synthetic::Tree(tree)]);
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         assert!(parse("x --synthetic forest=3").is_err());
+        assert!(parse("x --synthetic tree=3x,size=1KiB").is_err());
         assert!(parse("x --lock-length soon").is_err());
         assert!(parse("x --time-scale 0").unwrap().config().is_err());
         assert!(parse("x --quirk nonsense=1").unwrap().config().is_err());

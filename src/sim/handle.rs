@@ -48,13 +48,13 @@ pub enum EntryKind {
     File,
 }
 
-/// A tree of synthetic files: `folders` folders `dir-0000`… of `files` files
-/// `file-00000.bin`… each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A tree of synthetic files: folders `dir-0000`… in one another, and in each of the deepest
+/// `files` files `file-00000.bin`….
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntheticTree {
-    /// Number of folders.
-    pub folders: u32,
-    /// Files in each.
+    /// Number of folders in each folder, level by level.
+    pub folders: Vec<u32>,
+    /// Files in each folder of the last level.
     pub files: u32,
     /// Bytes of each file.
     pub size: u64,
@@ -116,9 +116,16 @@ impl AccountHandle {
 
     /// Adds a tree of synthetic files below a folder.
     pub fn add_tree(&self, under: &str, tree: SyntheticTree) -> Done<()> {
+        let mut paths = vec![under.to_owned()];
+        for count in tree.folders {
+            let below = |path: &String| {
+                let path = path.clone();
+                (0..count).map(move |folder| format!("{path}/dir-{folder:04}"))
+            };
+            paths = paths.iter().flat_map(below).collect();
+        }
         let mut seed = tree.seed;
-        for folder in 0..tree.folders {
-            let path = format!("{under}/dir-{folder:04}");
+        for path in paths {
             self.change(|account, when| {
                 let folder = ensure_folder(account, &path, when)?;
                 for file in 0..tree.files {

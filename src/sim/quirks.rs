@@ -38,7 +38,7 @@ pub struct Quirks {
     pub overlong_listing: Overlong,
     /// 16. Move and rename change the date.
     pub move_changes_date: bool,
-    /// 17. rm, mv and rename of an unknown link.
+    /// 17. rm, mv and rename of unknown links, also among known ones.
     pub rm_unknown: RmUnknown,
     /// 19. The upload's id at end.pl differs from the one given by get_upload_server.
     pub xid_differs: bool,
@@ -255,6 +255,8 @@ choice! {
         NotFound,
         /// OK with `removed` 0.
         Ignore,
+        /// 404, and nothing is done, if one of them is unknown.
+        Whole,
     }
 }
 choice! {

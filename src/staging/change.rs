@@ -277,6 +277,7 @@ impl StagedFile {
                 offset: placement.place,
             };
             state.change(|map| map.overlay(placement.logical.clone(), source));
+            self.recount(&mut state);
         }
         file.grew(needed, &self.room().write_back);
         Ok(())
@@ -305,6 +306,7 @@ impl StagedFile {
             let mut state = self.state.lock();
             let freed = state.map.data_places_in(range);
             state.change(change);
+            self.recount(&mut state);
             (freed, state.data.clone())
         };
         if let Some(data) = data {

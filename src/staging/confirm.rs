@@ -75,9 +75,6 @@ impl Confirming {
     /// bytes that become clean cache.
     pub fn committed(self) {
         let file = Arc::clone(&self.version.file);
-        // Relaxed: a figure.
-        let size = i64::try_from(self.remote.size).unwrap_or(i64::MAX);
-        file.room().growth.fetch_add(size, Ordering::Relaxed);
         let base = Arc::clone(file.base());
         let retired = {
             // No reader is on its way to a place that goes now.
@@ -89,6 +86,10 @@ impl Confirming {
                 freed.remove(range.clone());
             }
             let superseded = self.settle(&mut state);
+            file.recount(&mut state);
+            // Relaxed: a figure. What was unsent is there now.
+            let size = i64::try_from(self.remote.size).unwrap_or(i64::MAX);
+            file.room().growth.fetch_add(size, Ordering::Relaxed);
             let pins = pins(&state.map, &*base);
             Retired {
                 freed,

@@ -72,6 +72,8 @@ pub(super) struct State {
     pub discarded: bool,
     /// Files of the service that `map` reads from.
     pub pins: Vec<Pin>,
+    /// Bytes of it that are counted as unsent in [`Room::unsent`].
+    pub counted: u64,
 }
 
 impl StagedFile {
@@ -94,18 +96,21 @@ impl StagedFile {
             settled: 0,
             precious,
             discarded: false,
+            counted: 0,
         };
         StagedFile::with(ino, home, state)
     }
 
-    /// An empty file that is to be stored after the version `lost`.
-    pub(super) fn anew(ino: Ino, home: Home, lost: u64) -> StagedFile {
+    /// An empty file that is to be stored after a version that is lost: its number and size.
+    pub(super) fn anew(ino: Ino, home: Home, (lost, size): (u64, u64)) -> StagedFile {
         let file = StagedFile::clean(ino, home, None);
         let mut state = file.state.lock();
         state.next_version = lost + 1;
         state.settled = lost;
+        state.counted = size;
         // Also if nothing is written: that it is empty now is a change.
         state.changes = 1;
+        file.recount(&mut state);
         drop(state);
         file
     }
@@ -114,6 +119,7 @@ impl StagedFile {
     pub(super) fn stored(ino: Ino, home: Home, row: Row) -> Result<StagedFile, StagingError> {
         let room = &home.room;
         let map = Arc::new(row.map);
+        let row_size = map.size();
         let places = map.data_places();
         let data = match row.data_file {
             Some(number) => match room.open_data(number, places) {
@@ -158,6 +164,8 @@ impl StagedFile {
             settled: row.version,
             precious: true,
             discarded: false,
+            // With all stored versions, when the room was opened or as this one was stored.
+            counted: row_size,
         };
         Ok(StagedFile::with(ino, home, state))
     }
@@ -196,6 +204,19 @@ impl StagedFile {
     /// Whether there are changes since the last seal.
     pub fn is_dirty(&self) -> bool {
         self.state.lock().is_dirty()
+    }
+
+    /// By how many bytes more will have to be sent once a change makes the file `size` bytes
+    /// long: all of it if nothing else is unsent, since there is no way to send a part.
+    pub fn more_unsent(&self, size: u64) -> u64 {
+        size.saturating_sub(self.state.lock().counted)
+    }
+
+    /// Counts what is unsent of it anew, after a change of the state.
+    pub(super) fn recount(&self, state: &mut State) {
+        let now = state.unsent();
+        self.room.recount(state.counted, now);
+        state.counted = now;
     }
 
     /// Bytes that are not a hole, wherever they are: what `st_blocks` counts.
@@ -283,6 +304,12 @@ impl State {
         self.changes != self.sealed_changes
     }
 
+    /// Bytes of the file if the service does not have it as it is.
+    fn unsent(&self) -> u64 {
+        let is_unsent = !self.discarded && (self.is_dirty() || self.closed.is_some());
+        if is_unsent { self.map.size() } else { 0 }
+    }
+
     /// Copies the map first if a sealed version has it too.
     pub fn change(&mut self, change: impl FnOnce(&mut ExtentMap)) {
         change(Arc::make_mut(&mut self.map));
@@ -307,6 +334,9 @@ impl Drop for StagedFile {
     /// sealed, for `doctor`.
     fn drop(&mut self) {
         let state = self.state.get_mut();
+        // What nobody sealed is not sent.
+        let stored = state.closed.as_ref().map_or(0, |closed| closed.map.size());
+        self.room.recount(state.counted, stored);
         if let Some(data) = state.data.take() {
             let unsaved = state.is_dirty() && !state.map.data_places().is_empty();
             let stored = state.closed.as_ref();

@@ -134,9 +134,10 @@ impl Staging {
                 .and_then(|above| above.sync_all())
                 .map_err(StagingError::disk("sync the folder of"))?;
         }
-        let (used, rows, layered) = store.read(|connection| {
+        let (used, unsent, rows, layered) = store.read(|connection| {
             Ok::<_, StagingError>((
                 rows::data_bytes(connection)?,
+                rows::unsent_bytes(connection)?,
                 rows::data_files(connection)?,
                 rows::layered(connection)?,
             ))
@@ -157,6 +158,8 @@ impl Staging {
                 budget: Arc::new(Budget::new(options.budget, used)),
                 next_number: AtomicU64::new(last.map_or(0, FileNumber::get)),
                 growth: AtomicI64::new(0),
+                unsent: AtomicU64::new(unsent),
+                going: parking_lot::Mutex::default(),
                 write_back: WriteBack::start()
                     .map_err(StagingError::disk("start the thread that writes out"))?,
                 // The first write looks how full the disk is.
@@ -205,8 +208,12 @@ impl Staging {
     pub fn anew(&self, ino: Ino) -> Result<Arc<StagedFile>, StagingError> {
         let Home { room, slots } = &self.home;
         slots.get_or_load(ino, || {
-            let lost = room.store.read(|c| rows::stored_version(c, ino))?;
-            Ok(StagedFile::anew(ino, self.home.clone(), lost.unwrap_or(0)))
+            let lost = room.store.read(|c| rows::stored_version_and_size(c, ino))?;
+            Ok(StagedFile::anew(
+                ino,
+                self.home.clone(),
+                lost.unwrap_or_default(),
+            ))
         })
     }
 
@@ -260,6 +267,29 @@ impl Staging {
     /// By how many bytes the account has grown through us since the start.
     pub fn growth(&self) -> i64 {
         self.home.room.growth.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all files that the service does not have as they are now, wherever their bytes
+    /// are: what the queue will add to the account before anything of it goes.
+    pub fn unsent(&self) -> u64 {
+        self.home.room.unsent.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes of the account go once this file of the service does.
+    pub fn shrinks_with(&self, file: FileId, bytes: u64) {
+        self.home.room.going.lock().insert(file, bytes);
+    }
+
+    /// This file of the service of so many bytes goes now, whatever it was to wait for.
+    pub fn goes(&self, file: &FileId, bytes: u64) {
+        self.home.room.going.lock().remove(file);
+        self.shrinks(bytes);
+    }
+
+    /// This file of the service went.
+    pub fn went(&self, file: &FileId) {
+        let bytes = self.home.room.going.lock().remove(file);
+        self.shrinks(bytes.unwrap_or(0));
     }
 
     /// So many bytes of the account go: a version was superseded, or a file removed.

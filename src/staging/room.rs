@@ -13,7 +13,7 @@ use super::base::{Base, Pin};
 use super::budget::Budget;
 use super::data_file::{DataFile, FileNumber};
 use super::write_back::WriteBack;
-use crate::ids::Ino;
+use crate::ids::{FileId, Ino};
 use crate::store::Store;
 
 /// Bytes of the disk that are left to the database (a twentieth of a small disk).
@@ -32,6 +32,10 @@ pub(super) struct Room {
     pub next_number: AtomicU64,
     /// By how many bytes the account has grown through us.
     pub growth: AtomicI64,
+    /// Bytes of all files that the service does not have as they are now.
+    pub unsent: AtomicU64,
+    /// Bytes of files of the service that go once their successors are there.
+    pub going: Mutex<HashMap<FileId, u64>>,
     /// Bytes that were staged since somebody looked how full the disk is.
     pub unlooked: AtomicU64,
     /// Has long writes begin their way to the disk.
@@ -41,6 +45,16 @@ pub(super) struct Room {
 }
 
 impl Room {
+    /// Of what is unsent, `before` was counted and `now` is to be.
+    pub fn recount(&self, before: u64, now: u64) {
+        // Relaxed and saturating: a figure.
+        let _ = self
+            .unsent
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |unsent| {
+                Some(unsent.saturating_sub(before).saturating_add(now))
+            });
+    }
+
     /// The stored version of `ino` reads from the files that `pins` keep.
     pub fn stored(&self, ino: Ino, pins: Option<Arc<Vec<Pin>>>) {
         let mut stored = self.stored_pins.lock();

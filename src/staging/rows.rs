@@ -59,6 +59,20 @@ pub(super) fn stored_version(
         .map(|version| version as u64))
 }
 
+/// The same, with the bytes of that version.
+pub(super) fn stored_version_and_size(
+    connection: &Connection,
+    ino: Ino,
+) -> Result<Option<(u64, u64)>, StagingError> {
+    let mut statement =
+        connection.prepare_cached("SELECT version, size FROM staged WHERE ino = ?1")?;
+    Ok(statement
+        .query_row([ino.0 as i64], |row| {
+            Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64))
+        })
+        .optional()?)
+}
+
 /// The file of the service that the stored version of `ino` is a whole copy of. Looks
 /// only at those that have no byte of their own.
 pub(super) fn copy_of(
@@ -146,6 +160,15 @@ pub(super) fn data_bytes(connection: &Connection) -> Result<u64, StagingError> {
         [],
         |row| row.get(0),
     )?;
+    Ok(sum as u64)
+}
+
+/// Bytes of all files that have a stored version, wherever they are.
+pub(super) fn unsent_bytes(connection: &Connection) -> Result<u64, StagingError> {
+    let sum: i64 =
+        connection.query_row("SELECT coalesce(sum(size), 0) FROM staged", [], |row| {
+            row.get(0)
+        })?;
     Ok(sum as u64)
 }
 

@@ -38,6 +38,9 @@ pub enum Why {
     NeverClosed,
     /// The mount shows an older version, closed or on the service; these were written after it.
     Unsaved,
+    /// It was closed, and the database knows nothing of it: another one took the place of that
+    /// which did, or it went, sent or removed, as its process died.
+    Unknown,
     /// The database cannot be read: of closed files, too, only this is known.
     NoDatabase,
 }
@@ -158,6 +161,11 @@ fn look_at(
     let file = File::open(&path).map_err(StagingError::disk("open"))?;
     let facts = file.metadata().map_err(StagingError::disk("look at"))?;
     let label = Label::read(&file);
+    let was_closed = label.as_ref().is_some_and(|label| label.path.is_some());
+    let why = match why {
+        Why::NeverClosed if was_closed => Why::Unknown,
+        why => why,
+    };
     let labelled = label.as_ref().map(|label| Ino(label.ino));
     Ok(Some(Remains {
         number,
@@ -252,7 +260,7 @@ impl Remains {
             Why::NeverClosed => {
                 std::fs::remove_file(&self.data).map_err(StagingError::disk("remove"))
             }
-            Why::Unsaved | Why::NoDatabase => Err(StagingError::NoDataFile),
+            Why::Unsaved | Why::Unknown | Why::NoDatabase => Err(StagingError::NoDataFile),
         }
     }
 }

@@ -215,7 +215,9 @@ impl Discarding {
             let mut state = self.file.state.lock();
             state.discarded = true;
             let doubtful = std::mem::take(&mut state.doubtful);
-            (state.data.clone(), state.closed.take(), doubtful)
+            let closed = state.closed.take();
+            self.file.recount(&mut state);
+            (state.data.clone(), closed, doubtful)
         };
         self.file.room().stored(self.file.ino(), None);
         if let Some(data) = data {

@@ -242,8 +242,8 @@ impl Tree {
         self.store.read(|c| Ok(rows::unlinked(c)?))
     }
 
-    /// Forgets an unlinked node for good, now or, where its upload has begun, once
-    /// that is settled. Does nothing to one that hangs somewhere or that vanished
+    /// Forgets an unlinked node for good, now or, where its upload has begun or the service may
+    /// have made it, once that is settled. Does nothing to one that hangs somewhere or that vanished
     /// from the service. Returns whether it is forgotten.
     pub fn purge(&self, ino: Ino) -> Result<bool> {
         self.store.write(|tx| {
@@ -253,7 +253,9 @@ impl Tree {
                          AND gone_parent IS NULL AND ino <> 1
                          AND NOT EXISTS (SELECT 1 FROM node child WHERE child.parent = ?1)
                          AND NOT EXISTS (SELECT 1 FROM attempt
-                             WHERE attempt.ino = ?1 AND attempt.node IS NOT NULL))",
+                             WHERE attempt.ino = ?1 AND attempt.node IS NOT NULL)
+                         AND NOT (rid IS NULL AND EXISTS
+                             (SELECT 1 FROM unanswered WHERE unanswered.ino = ?1)))",
                 )?
                 .query_row([rows::int(ino.0)], |row| row.get(0))?;
             if purgeable {

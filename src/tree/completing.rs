@@ -20,6 +20,20 @@ pub struct Progress {
     pub left: usize,
 }
 
+/// Where the files of a folder stand that its listing lacked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CutOff {
+    /// They are being asked for.
+    Coming(Progress),
+    /// No question shows some of them: of more sub-folders than a listing holds, or of more
+    /// files of one second.
+    Unseen,
+    /// The service did not answer a question, and why.
+    Failed(String),
+    /// They were not asked for since the start: they are when somebody looks.
+    NotAsked,
+}
+
 #[derive(Default)]
 struct Folder {
     progress: Progress,
@@ -35,6 +49,8 @@ struct Folder {
 #[derive(Default)]
 pub(super) struct Completing {
     folders: Mutex<HashMap<Ino, Folder>>,
+    /// Those that were not seen whole, and why.
+    unseen: Mutex<HashMap<Ino, CutOff>>,
 }
 
 impl Completing {
@@ -53,9 +69,22 @@ impl Completing {
         }
     }
 
-    /// It is over, however it went.
-    pub fn end(&self, folder: Ino) {
+    /// It is over, and was seen whole unless it is told why not.
+    pub fn end(&self, folder: Ino, why: Option<CutOff>) {
+        match why {
+            Some(why) => self.unseen.lock().insert(folder, why),
+            None => self.unseen.lock().remove(&folder),
+        };
         self.folders.lock().remove(&folder);
+    }
+
+    /// Where a folder stands whose listing was cut off.
+    pub fn stands(&self, folder: Ino) -> CutOff {
+        if let Some(folder) = self.folders.lock().get(&folder) {
+            return CutOff::Coming(folder.progress);
+        }
+        let why = self.unseen.lock().get(&folder).cloned();
+        why.unwrap_or(CutOff::NotAsked)
     }
 
     /// Whether a folder is being completed.

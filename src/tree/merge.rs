@@ -306,7 +306,10 @@ impl Merge<'_> {
             Remote::File(file) if attempts::is_being_sent(self.tx, file)? => Ok(()),
             Remote::Folder(_) => match self.unmade(entry)? {
                 Some(node) => self.adopt(&node, entry),
-                None => self.insert(entry),
+                None => match unanswered::unmade_at(self.tx, &entry.place)? {
+                    Some(ino) => self.refuse(ino, entry),
+                    None => self.insert(entry),
+                },
             },
             _ => self.insert(entry),
         }
@@ -329,6 +332,11 @@ impl Merge<'_> {
         let asked = unanswered::of(self.tx, node.ino)?.map(|asked| asked.at);
         rows::set_remote(self.tx, node.ino, &entry.remote, asked)?;
         unanswered::forget(self.tx, node.ino)?;
+        // One that was removed here before may have left it: it serves this one.
+        if let Some(ino) = unanswered::unmade_at(self.tx, &entry.place)? {
+            unanswered::forget(self.tx, ino)?;
+            rows::delete_orphan(self.tx, ino)?;
+        }
         let made = Node {
             remote: entry.remote.clone(),
             pending: Pending::default(),
@@ -336,6 +344,21 @@ impl Merge<'_> {
         };
         place_seen(self.tx, &made)?;
         Ok(rows::set_known(self.tx, node.ino, Known::Never)?)
+    }
+
+    /// Made by us after all, and removed here before that was known: it goes there too, if nothing
+    /// is in it.
+    fn refuse(&mut self, ino: Ino, entry: &Entry) -> Result<()> {
+        removals::queue_object(
+            self.tx,
+            entry.kind,
+            &entry.rid,
+            &entry.place,
+            None,
+            self.now,
+        )?;
+        unanswered::forget(self.tx, ino)?;
+        Ok(rows::delete_orphan(self.tx, ino)?)
     }
 
     /// A node that we know: here as before, moved or renamed by somebody else, or
@@ -348,8 +371,15 @@ impl Merge<'_> {
         if moved && node.place.is_some() && self.is_fresh(node.ino)? {
             return Ok(()); // The listing lags behind our own move.
         }
-        if node.remote != entry.remote {
-            rows::set_remote(self.tx, node.ino, &entry.remote, None)?;
+        let asked = unanswered::of(self.tx, node.ino)?;
+        let arrived = asked.filter(|asked| asked.place == entry.place);
+        if node.remote != entry.remote || arrived.is_some() {
+            // Listings that are older than the call do not show it there yet.
+            let since = arrived.as_ref().map(|asked| asked.at);
+            rows::set_remote(self.tx, node.ino, &entry.remote, since)?;
+        }
+        if arrived.is_some() {
+            unanswered::forget(self.tx, node.ino)?;
         }
         if node.protected != entry.protected {
             rows::set_protected(self.tx, node.ino, entry.protected)?;
@@ -361,10 +391,6 @@ impl Merge<'_> {
         }
         if node.pending.place {
             // The user's own wish wins, and may have come true.
-            let asked = unanswered::of(self.tx, node.ino)?;
-            if asked.is_some_and(|asked| asked.place == entry.place) {
-                unanswered::forget(self.tx, node.ino)?;
-            }
             let node = rows::by_ino(self.tx, node.ino)?.ok_or(TreeError::NotFound)?;
             return place_seen(self.tx, &node);
         }

@@ -70,11 +70,11 @@ use rusqlite::Transaction;
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::store::Store;
 
-pub use completing::Progress;
+pub use completing::{CutOff, Progress};
 pub use error::TreeError;
 pub use events::Change;
 pub use node::{
-    Access, FolderEntry, Kind, Known, Looks, Lookup, Node, Place, ROOT, Remote, RemoteFile,
+    Access, FolderEntry, Kind, Known, Looks, Lookup, Names, Node, Place, ROOT, Remote, RemoteFile,
     RemotePlace,
 };
 pub use state::FileState;
@@ -186,6 +186,24 @@ impl Tree {
             .read(|c| Ok(rows::read_folder(c, parent, after, show)?))
     }
 
+    /// What the names in a folder are, to be compared with what they were or will be.
+    ///
+    /// # Errors
+    /// When the database fails, or has no such node.
+    pub fn names(&self, folder: Ino) -> Result<Names, TreeError> {
+        self.store.read(|c| Ok(rows::names(c, folder)?))
+    }
+
+    /// The bytes of the names in a folder, and for each of them so many more; no more are looked at
+    /// than it takes to be over `limit`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn names_size(&self, folder: Ino, each: u64, limit: u64) -> Result<u64, TreeError> {
+        self.store
+            .read(|c| Ok(rows::names_size(c, folder, each, limit)?))
+    }
+
     /// The sub-folders of a folder that the service has.
     pub fn folders_in(&self, parent: Ino) -> Result<Vec<Ino>, TreeError> {
         self.store.read(|c| Ok(rows::folders_in(c, parent)?))
@@ -218,6 +236,11 @@ impl Tree {
             .store
             .read(|c| -> Result<_, TreeError> { Ok(rows::totals(c)?) })?;
         Ok(Totals { files, bytes })
+    }
+
+    /// Folders whose listing was cut off, `limit` at most.
+    pub fn cut_off(&self, limit: usize) -> Result<Vec<Ino>, TreeError> {
+        self.store.read(|c| Ok(rows::cut_off(c, limit)?))
     }
 
     /// How fresh the listings of all folders are.

@@ -230,6 +230,16 @@ pub struct Looks {
     pub is_confirmed: bool,
 }
 
+/// What the names in a folder are, and which folder is above it: the same as long as none came, went
+/// or changed, over restarts too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Names {
+    /// Grows with each change.
+    pub changes: u64,
+    /// What `..` is.
+    pub above: Option<Ino>,
+}
+
 /// An entry of a folder, as reading the folder shows it.
 pub struct FolderEntry<'a> {
     /// Its name.

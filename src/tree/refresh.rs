@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::complete::{self, Ground, Seen};
-use super::completing::{Completing, Progress};
+use super::completing::{Completing, CutOff, Progress};
 use super::convert::convert;
 pub use super::error::RefreshError;
 use super::events::Change;
@@ -200,6 +200,17 @@ impl Refresher {
         self.inner.ground.completing.ended(folder).await;
     }
 
+    /// Folders whose listing was cut off, `limit` at most, and where each stands.
+    ///
+    /// # Errors
+    /// That of the database.
+    pub fn cut_off(&self, limit: usize) -> Result<Vec<(Ino, CutOff)>, TreeError> {
+        let folders = self.inner.tree().cut_off(limit)?;
+        let completing = &self.inner.ground.completing;
+        let stands = |folder: Ino| (folder, completing.stands(folder));
+        Ok(folders.into_iter().map(stands).collect())
+    }
+
     /// Folders that are being seen whole, slice by slice.
     pub fn completing(&self) -> Vec<(Ino, Progress)> {
         self.inner.ground.completing.all()
@@ -362,7 +373,7 @@ impl Inner {
             Ok(changes) => self.ground.tell(changes),
             Err(error) => {
                 if begins {
-                    completing.end(folder);
+                    completing.end(folder, Some(CutOff::Failed(error.to_string())));
                 }
                 return Err(error);
             }
@@ -399,19 +410,20 @@ impl Inner {
         self.runtime.spawn(async move {
             let outcome = complete::run(&inner.ground, folder, id, first, asked).await;
             let limits = inner.source().api().limits();
-            let rest = match &outcome {
-                Ok(Seen::Whole) => None,
+            let (rest, why) = match &outcome {
+                Ok(Seen::Whole) => (None, None),
                 // There is nothing to be learnt from asking all of that again soon.
-                Ok(Seen::Never) => Some(limits.all_files_gap),
+                Ok(Seen::Never) => (Some(limits.all_files_gap), Some(CutOff::Unseen)),
                 Err(error) => {
                     tracing::warn!(%folder, %error, "a folder of very many files is not seen whole");
-                    Some(limits.failing_window)
+                    let why = CutOff::Failed(error.to_string());
+                    (Some(limits.failing_window), Some(why))
                 }
             };
             if let Some(rest) = rest {
                 inner.state.lock().rest(folder, rest);
             }
-            inner.ground.completing.end(folder);
+            inner.ground.completing.end(folder, why);
         });
     }
 

@@ -18,6 +18,8 @@ pub struct Removal {
     pub rid: String,
     /// Where the service has it.
     pub place: RemotePlace,
+    /// Where it may be instead: a call that was to move it there was not answered.
+    pub may_be_in: Option<FolderId>,
     /// The node that takes its place and must be confirmed first.
     pub after: Option<Ino>,
     /// Failed tries so far.
@@ -26,7 +28,7 @@ pub struct Removal {
     pub queued_at: Time,
 }
 
-const COLUMNS: &str = "id, kind, rid, rparent, rname, after_ino, attempts, queued_at";
+const COLUMNS: &str = "id, kind, rid, rparent, rname, after_ino, attempts, queued_at, may_be_in";
 
 fn removal(row: &Row<'_>) -> Result<Removal> {
     Ok(Removal {
@@ -40,6 +42,7 @@ fn removal(row: &Row<'_>) -> Result<Removal> {
         after: row.get::<_, Option<i64>>(5)?.map(|i| Ino(uint(i))),
         attempts: row.get(6)?,
         queued_at: Time(row.get(7)?),
+        may_be_in: row.get::<_, Option<i64>>(8)?.map(|id| FolderId(uint(id))),
     })
 }
 
@@ -75,6 +78,24 @@ pub(super) fn queue_object(
     Ok(())
 }
 
+/// A call that was not answered may have moved the object, or may do so as late as `now`.
+pub(super) fn may_be_in(c: &Connection, rid: &str, folder: FolderId, now: Time) -> Result<()> {
+    c.prepare_cached(
+        "UPDATE removal SET may_be_in = ?2, queued_at = max(queued_at, ?3) WHERE kind = 1 AND rid = ?1",
+    )?
+    .execute(params![rid, int(folder.0), now.0])?;
+    Ok(())
+}
+
+/// All that may have been moved may have been so as late as `now`.
+pub(super) fn all_may_be_moved(c: &Connection, now: Time) -> Result<()> {
+    c.execute(
+        "UPDATE removal SET queued_at = max(queued_at, ?1) WHERE may_be_in IS NOT NULL",
+        [now.0],
+    )?;
+    Ok(())
+}
+
 /// Removals that wait for one node wait for another from now on.
 pub(super) fn hand_on(c: &Connection, from: Ino, to: Ino) -> Result<()> {
     c.prepare_cached("UPDATE removal SET after_ino = ?2 WHERE after_ino = ?1")?
@@ -93,6 +114,9 @@ pub(super) fn due(c: &Connection, now: Time, limit: usize) -> Result<Vec<Removal
              AND (kind <> 1 OR NOT (
                  EXISTS (SELECT 1 FROM node WHERE rparent = CAST(due.rid AS INTEGER) AND parent IS NOT NULL)
                  OR EXISTS (SELECT 1 FROM removal WHERE rparent = CAST(due.rid AS INTEGER))
+                 OR EXISTS (SELECT 1 FROM unanswered JOIN node USING (ino)
+                     WHERE unanswered.folder = CAST(due.rid AS INTEGER) AND node.parent IS NULL
+                         AND node.rid IS NULL)
                  OR EXISTS (SELECT 1 FROM attempt
                      WHERE folder = CAST(due.rid AS INTEGER) AND node IS NOT NULL)))
          ORDER BY id LIMIT ?2"

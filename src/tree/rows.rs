@@ -1,22 +1,33 @@
-//! The SQL of nodes: one statement a function, no rules.
+//! The SQL of nodes: one statement a function, no rules. Here is how a row is read, and how nodes
+//! are found; [`folder`] has what is in folders, [`change`] how rows come, change and go.
 //!
 //! Most rows are files as the service has them, so these are stored short: a name there
 //! that is the name here, and times that are the last change, are said once. Only
 //! [`node`], [`insert`] and the statements that change one of the two know of it.
 
+mod change;
+mod folder;
+
 use std::ffi::{OsStr, OsString};
-use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::local::IS_LOCAL;
 use super::node::{
-    Access, Attributes, FolderEntry, Kind, Known, Looks, Node, Pending, Place, ROOT, Remote,
-    RemoteFile, RemoteFolder, RemotePlace,
+    Access, Attributes, Kind, Known, Node, Pending, Place, Remote, RemoteFile, RemoteFolder,
+    RemotePlace,
 };
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
+
+pub(super) use change::{
+    date_root, delete, delete_orphan, expire, insert, set_access, set_attributes, set_changed,
+    set_gone, set_known, set_orphan, set_pending, set_place, set_protected, set_remote, set_size,
+    set_target, touch,
+};
+pub(super) use folder::{
+    close_below, count_folders, folders_in, has_children, has_pending_below, is_within, name_taken,
+    names, names_size, path, read_folder,
+};
 
 pub(super) type Result<T> = rusqlite::Result<T>;
 
@@ -192,44 +203,6 @@ pub(super) fn children(c: &Connection, parent: Ino, after: Ino, limit: usize) ->
     )
 }
 
-/// Shows the entries of a folder in inode order, after inode `after`, until `show` breaks.
-pub(super) fn read_folder(
-    c: &Connection,
-    parent: Ino,
-    after: Ino,
-    show: &mut dyn FnMut(FolderEntry<'_>) -> ControlFlow<()>,
-) -> Result<()> {
-    let mut statement = c.prepare_cached(
-        "SELECT ino, name, kind, mode, uid, gid, atime, mtime, ctime, btime, size, access,
-                rid IS NOT NULL,
-                iif(kind = 1,
-                    (SELECT count(*) FROM node AS inner
-                     WHERE inner.parent = node.ino AND inner.kind = 1), 0)
-         FROM node WHERE parent = ?1 AND ino > ?2 ORDER BY ino",
-    )?;
-    let mut rows = statement.query([int(parent.0), int(after.0)])?;
-    while let Some(row) = rows.next()? {
-        let kind = kind_of(row.get(2)?);
-        let entry = FolderEntry {
-            name: OsStr::from_bytes(row.get_ref(1)?.as_blob()?),
-            looks: Looks {
-                ino: ino(row, 0)?,
-                kind,
-                attributes: attributes(row, 3, kind)?,
-                size: uint(row.get(10)?),
-                access: access_of(row.get(11)?),
-                is_placed: true,
-                is_confirmed: row.get(12)?,
-            },
-            folders: row.get(13)?,
-        };
-        if show(entry).is_break() {
-            break;
-        }
-    }
-    Ok(())
-}
-
 pub(super) fn by_file_id(c: &Connection, id: &str) -> Result<Option<Node>> {
     one(c, "rid = ?1 AND kind <> 1", [id])
 }
@@ -263,188 +236,6 @@ pub(super) fn gone_from(c: &Connection, ino: Ino) -> Result<Option<Place>> {
     .optional()
 }
 
-/// Detaches a node that vanished from the service, and notes where it hung.
-pub(super) fn set_gone(c: &Connection, ino: Ino) -> Result<()> {
-    c.prepare_cached(&format!(
-        "UPDATE node SET gone_parent = parent, gone_name = name, parent = NULL, name = NULL,
-                 rname = {TOLD_NAME}
-             WHERE ino = ?1 AND parent IS NOT NULL"
-    ))?
-    .execute([int(ino.0)])?;
-    Ok(())
-}
-
-pub(super) fn has_children(c: &Connection, parent: Ino) -> Result<bool> {
-    c.prepare_cached("SELECT EXISTS (SELECT 1 FROM node WHERE parent = ?1)")?
-        .query_row([int(parent.0)], |row| row.get(0))
-}
-
-/// Sub-folders of a folder: what its link count shows.
-pub(super) fn count_folders(c: &Connection, parent: Ino) -> Result<u32> {
-    c.prepare_cached("SELECT count(*) FROM node WHERE parent = ?1 AND kind = 1")?
-        .query_row([int(parent.0)], |row| row.get(0))
-}
-
-/// Sub-folders of a folder that the service has.
-pub(super) fn folders_in(c: &Connection, parent: Ino) -> Result<Vec<Ino>> {
-    c.prepare_cached("SELECT ino FROM node WHERE parent = ?1 AND kind = 1 AND rid IS NOT NULL")?
-        .query_map([int(parent.0)], |row| ino(row, 0))?
-        .collect()
-}
-
-/// The folders below one that are open to changes are for reading only from now on; gives them.
-pub(super) fn close_below(c: &Connection, top: Ino) -> Result<Vec<Ino>> {
-    c.prepare_cached(
-        "WITH RECURSIVE down(ino) AS (
-             SELECT ino FROM node WHERE parent = ?1 AND kind = 1
-             UNION SELECT node.ino FROM node JOIN down ON node.parent = down.ino WHERE node.kind = 1)
-         UPDATE node SET access = 2 WHERE access = 1 AND ino IN (SELECT ino FROM down)
-         RETURNING ino",
-    )?
-    .query_map([int(top.0)], |row| ino(row, 0))?
-    .collect()
-}
-
-pub(super) fn name_taken(c: &Connection, parent: Ino, name: &OsStr) -> Result<bool> {
-    c.prepare_cached("SELECT EXISTS (SELECT 1 FROM node WHERE parent = ?1 AND name = ?2)")?
-        .query_row(params![int(parent.0), name.as_bytes()], |row| row.get(0))
-}
-
-/// The path from the root; `None` when the node is detached.
-pub(super) fn path(c: &Connection, ino: Ino) -> Result<Option<PathBuf>> {
-    let mut names = Vec::new();
-    let mut at = ino;
-    while at != ROOT {
-        let Some(place) = by_ino(c, at)?.and_then(|node| node.place) else {
-            return Ok(None);
-        };
-        names.push(place.name);
-        at = place.parent;
-    }
-    Ok(Some(names.iter().rev().collect()))
-}
-
-/// Whether `node` is `above` or lies below it.
-pub(super) fn is_within(c: &Connection, node: Ino, above: Ino) -> Result<bool> {
-    c.prepare_cached(
-        "WITH RECURSIVE up(ino) AS (
-             SELECT ?1 UNION SELECT node.parent FROM node JOIN up ON node.ino = up.ino
-             WHERE node.parent IS NOT NULL)
-         SELECT EXISTS (SELECT 1 FROM up WHERE ino = ?2)",
-    )?
-    .query_row([int(node.0), int(above.0)], |row| row.get(0))
-}
-
-/// Whether anything at or below `top` is not yet on the service.
-pub(super) fn has_pending_below(c: &Connection, top: Ino) -> Result<bool> {
-    c.prepare_cached(
-        "WITH RECURSIVE down(ino) AS (
-             SELECT ?1 UNION SELECT node.ino FROM node JOIN down ON node.parent = down.ino)
-         SELECT EXISTS (SELECT 1 FROM node JOIN down USING (ino) WHERE pending <> 0
-             OR (kind = 2 AND rid IS NULL))",
-    )?
-    .query_row([int(top.0)], |row| row.get(0))
-}
-
-/// A new node and its row's inode.
-pub(super) fn insert(c: &Connection, new: &Node) -> Result<Ino> {
-    let (rid, place, rsize, whirlpool) = remote_columns(&new.remote);
-    let short = new.kind != Kind::Folder;
-    let name = new.place.as_ref().map(|p| p.name.as_bytes());
-    let mtime = new.attributes.mtime;
-    let time = |time: Time| match time.0 {
-        same if short && same == mtime.0 => 0,
-        0 if short => 1,
-        other => other,
-    };
-    c.prepare_cached(
-        "INSERT INTO node (parent, name, kind, mode, uid, gid, atime, mtime, ctime, btime, size,
-             target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, pending, access)
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)",
-    )?
-    .execute(params![
-        new.place.as_ref().map(|p| int(p.parent.0)),
-        name,
-        kind_number(new.kind),
-        new.attributes.mode,
-        new.attributes.uid,
-        new.attributes.gid,
-        time(new.attributes.atime),
-        mtime.0,
-        time(new.attributes.ctime),
-        time(new.attributes.btime),
-        int(new.size),
-        new.target.as_ref().map(|t| t.as_bytes()),
-        rid,
-        place.map(|p| int(p.folder.0)),
-        place
-            .map(|p| p.name.as_str())
-            .filter(|told| !short || name != Some(told.as_bytes())),
-        rsize.map(int),
-        whirlpool,
-        new.protected,
-        new.known.at().map(|t| t.0),
-        new.pending.bits(),
-        access_number(new.access),
-    ])?;
-    let ino = Ino(uint(c.last_insert_rowid()));
-    if new.pending.content {
-        set_pending(c, ino, new.pending)?;
-    }
-    Ok(ino)
-}
-
-type RemoteColumns<'a> = (
-    Option<String>,
-    Option<&'a RemotePlace>,
-    Option<u64>,
-    Option<[u8; 64]>,
-);
-
-fn remote_columns(remote: &Remote) -> RemoteColumns<'_> {
-    match remote {
-        Remote::None => (None, None, None, None),
-        Remote::Folder(folder) => (
-            Some(folder.id.to_string()),
-            folder.place.as_ref(),
-            None,
-            None,
-        ),
-        Remote::File(file) => (
-            Some(file.id.to_string()),
-            Some(&file.place),
-            Some(file.size),
-            file.whirlpool.map(|w| w.0),
-        ),
-    }
-}
-
-/// Replaces the confirmed half. `confirmed_at` is set when we made the change
-/// ourselves: listings may lag behind it.
-pub(super) fn set_remote(
-    c: &Connection,
-    ino: Ino,
-    remote: &Remote,
-    confirmed_at: Option<Time>,
-) -> Result<()> {
-    let (rid, place, rsize, whirlpool) = remote_columns(remote);
-    c.prepare_cached(
-        "UPDATE node SET rid = ?2, rparent = ?3, rsize = ?5, whirlpool = ?6,
-             rname = iif(kind <> 1 AND name = CAST(?4 AS BLOB), NULL, ?4),
-             confirmed_at = coalesce(?7, confirmed_at) WHERE ino = ?1",
-    )?
-    .execute(params![
-        int(ino.0),
-        rid,
-        place.map(|p| int(p.folder.0)),
-        place.map(|p| p.name.as_str()),
-        rsize.map(int),
-        whirlpool,
-        confirmed_at.map(|t| t.0),
-    ])?;
-    Ok(())
-}
-
 /// When the last own change of the node was confirmed.
 pub(super) fn confirmed_at(c: &Connection, ino: Ino) -> Result<Option<Time>> {
     let at: Option<i64> = c
@@ -453,148 +244,20 @@ pub(super) fn confirmed_at(c: &Connection, ino: Ino) -> Result<Option<Time>> {
     Ok(at.map(Time))
 }
 
-pub(super) fn set_place(c: &Connection, ino: Ino, place: Option<&Place>) -> Result<()> {
-    c.prepare_cached(&format!(
-        "UPDATE node SET parent = ?2, name = ?3, gone_parent = NULL, gone_name = NULL,
-             orphan = iif(?2 IS NULL, orphan, 0), rname = {TOLD_NAME}
-         WHERE ino = ?1"
-    ))?
-    .execute(params![
-        int(ino.0),
-        place.map(|p| int(p.parent.0)),
-        place.map(|p| p.name.as_bytes()),
-    ])?;
-    Ok(())
-}
-
-/// What is pending of a node. Of a file that stays here nothing is (see [`super::local`]).
-pub(super) fn set_pending(c: &Connection, ino: Ino, pending: Pending) -> Result<()> {
-    c.prepare_cached(&format!(
-        "UPDATE node SET pending =
-             iif(?2 & 1 AND rid IS NULL AND kind <> 1 AND {IS_LOCAL}, ?2 & ~1, ?2)
-         WHERE ino = ?1"
-    ))?
-    .execute(params![int(ino.0), pending.bits()])?;
-    if pending.content {
-        // By which the journal finds it.
-        c.prepare_cached("INSERT OR IGNORE INTO attempt (ino) VALUES (?1)")?
-            .execute([int(ino.0)])?;
-    }
-    Ok(())
-}
-
-pub(super) fn set_attributes(c: &Connection, ino: Ino, a: &Attributes) -> Result<()> {
-    c.prepare_cached(
-        "UPDATE node SET mode = ?2, uid = ?3, gid = ?4, mtime = ?6,
-             atime = iif(kind <> 1, coalesce(nullif(?5, 0), 1), ?5),
-             ctime = iif(kind <> 1, coalesce(nullif(?7, 0), 1), ?7),
-             btime = iif(kind <> 1 AND btime = 0, mtime, btime)
-         WHERE ino = ?1",
-    )?
-    .execute(params![
-        int(ino.0),
-        a.mode,
-        a.uid,
-        a.gid,
-        a.atime.0,
-        a.mtime.0,
-        a.ctime.0
-    ])?;
-    Ok(())
-}
-
-/// A folder whose entries changed has new times.
-pub(super) fn touch(c: &Connection, ino: Ino, now: Time) -> Result<()> {
-    c.prepare_cached("UPDATE node SET mtime = ?2, ctime = ?2 WHERE ino = ?1")?
-        .execute(params![int(ino.0), now.0])?;
-    Ok(())
-}
-
-/// The service tells no times of its root: they begin when it is first seen.
-pub(super) fn date_root(c: &Connection, now: Time) -> Result<()> {
-    c.prepare_cached(
-        "UPDATE node SET atime = max(atime, ?1), mtime = max(mtime, ?1), ctime = max(ctime, ?1),
-             btime = ?1 WHERE ino = 1 AND btime = 0",
-    )?
-    .execute([now.0])?;
-    Ok(())
-}
-
-pub(super) fn set_changed(c: &Connection, ino: Ino, now: Time) -> Result<()> {
-    c.prepare_cached("UPDATE node SET ctime = ?2 WHERE ino = ?1")?
-        .execute(params![int(ino.0), now.0])?;
-    Ok(())
-}
-
-pub(super) fn set_size(c: &Connection, ino: Ino, size: u64) -> Result<()> {
-    c.prepare_cached("UPDATE node SET size = ?2 WHERE ino = ?1")?
-        .execute(params![int(ino.0), int(size)])?;
-    Ok(())
-}
-
-pub(super) fn set_target(c: &Connection, ino: Ino, target: &OsStr) -> Result<()> {
-    c.prepare_cached("UPDATE node SET target = ?2, size = ?3 WHERE ino = ?1")?
-        .execute(params![int(ino.0), target.as_bytes(), target.len() as i64])?;
-    Ok(())
-}
-
-pub(super) fn set_known(c: &Connection, ino: Ino, known: Known) -> Result<()> {
-    let listing = match known {
-        Known::Never | Known::Whole(_) => 0,
-        Known::Cut(_) => 1,
-        Known::Doubted(_) => 2,
-    };
-    c.prepare_cached("UPDATE node SET listed_at = ?2, listing = ?3 WHERE ino = ?1")?
-        .execute(params![int(ino.0), known.at().map(|t| t.0), listing])?;
-    Ok(())
-}
-
-/// What is known of a folder is out of date: it is listed again when it is used.
-pub(super) fn expire(c: &Connection, ino: Ino) -> Result<()> {
-    c.prepare_cached("UPDATE node SET listed_at = 0 WHERE ino = ?1 AND listed_at IS NOT NULL")?
-        .execute([int(ino.0)])?;
-    Ok(())
-}
-
-pub(super) fn set_protected(c: &Connection, ino: Ino, protected: bool) -> Result<()> {
-    c.prepare_cached("UPDATE node SET protected = ?2 WHERE ino = ?1")?
-        .execute(params![int(ino.0), protected])?;
-    Ok(())
-}
-
-pub(super) fn set_access(c: &Connection, ino: Ino, access: Access) -> Result<()> {
-    c.prepare_cached("UPDATE node SET access = ?2 WHERE ino = ?1")?
-        .execute(params![int(ino.0), access_number(access)])?;
-    Ok(())
-}
-
-pub(super) fn delete(c: &Connection, ino: Ino) -> Result<()> {
-    c.prepare_cached("DELETE FROM node WHERE ino = ?1")?
-        .execute([int(ino.0)])?;
-    Ok(())
-}
-
-/// Nobody holds an unlinked node any more.
-pub(super) fn set_orphan(c: &Connection, ino: Ino) -> Result<()> {
-    c.prepare_cached(
-        "UPDATE node SET orphan = 1
-         WHERE ino = ?1 AND parent IS NULL AND gone_parent IS NULL AND ino <> 1",
-    )?
-    .execute([int(ino.0)])?;
-    Ok(())
-}
-
-/// Forgets an unlinked node that nobody holds.
-pub(super) fn delete_orphan(c: &Connection, ino: Ino) -> Result<()> {
-    c.prepare_cached("DELETE FROM node WHERE ino = ?1 AND parent IS NULL AND orphan = 1")?
-        .execute([int(ino.0)])?;
-    Ok(())
-}
-
 /// Entries and bytes of the whole tree, for statistics.
 pub(super) fn totals(c: &Connection) -> Result<(u64, u64)> {
     c.prepare_cached("SELECT count(*), coalesce(sum(size), 0) FROM node WHERE kind <> 1")?
         .query_row([], |row| Ok((uint(row.get(0)?), uint(row.get(1)?))))
+}
+
+/// Folders whose listing was cut off.
+pub(super) fn cut_off(c: &Connection, limit: usize) -> Result<Vec<Ino>> {
+    c.prepare_cached(
+        "SELECT ino FROM node WHERE kind = 1 AND listing = 1 AND rid IS NOT NULL
+             AND (parent IS NOT NULL OR ino = 1) LIMIT ?1",
+    )?
+    .query_map([limit as i64], |row| ino(row, 0))?
+    .collect()
 }
 
 /// How fresh the listings of all folders of the service are.

@@ -41,10 +41,19 @@ pub(super) fn of(c: &Connection, ino: Ino) -> Result<Option<Unanswered>> {
 
 /// The folder that was asked to be made there.
 pub(super) fn made_at(c: &Connection, place: &RemotePlace) -> Result<Option<Ino>> {
-    c.prepare_cached(
+    made(c, "parent IS NOT NULL AND pending & 4", place)
+}
+
+/// The folder that was asked to be made there, and was removed here since.
+pub(super) fn unmade_at(c: &Connection, place: &RemotePlace) -> Result<Option<Ino>> {
+    made(c, "parent IS NULL AND rid IS NULL AND kind = 1", place)
+}
+
+fn made(c: &Connection, condition: &str, place: &RemotePlace) -> Result<Option<Ino>> {
+    c.prepare_cached(&format!(
         "SELECT ino FROM unanswered JOIN node USING (ino)
-         WHERE folder = ?1 AND unanswered.name = ?2 AND parent IS NOT NULL AND pending & 4",
-    )?
+         WHERE folder = ?1 AND unanswered.name = ?2 AND {condition}"
+    ))?
     .query_row(params![int(place.folder.0), place.name], |row| {
         Ok(Ino(uint(row.get(0)?)))
     })

@@ -12,7 +12,8 @@ use crate::ids::{FolderId, Ino, Time};
 type Result<T> = std::result::Result<T, TreeError>;
 
 /// Takes a node out of the tree and queues the removal of what the service has
-/// of it. Its identity stays readable for handles that are open.
+/// of it. Its identity stays readable for handles that are open, and until it is known whether the
+/// service made it, where that is not.
 pub(super) fn detach(
     c: &Connection,
     node: &Node,
@@ -20,6 +21,9 @@ pub(super) fn detach(
     now: Time,
 ) -> rusqlite::Result<()> {
     removals::queue(c, node, after, now)?;
+    if let (Some(rid), Some(asked)) = (node.remote.rid(), unanswered::of(c, node.ino)?) {
+        removals::may_be_in(c, &rid, asked.place.folder, now)?;
+    }
     if let Some(successor) = after {
         // What the node was to replace is now replaced by its successor.
         removals::hand_on(c, node.ino, successor)?;

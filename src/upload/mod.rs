@@ -17,6 +17,7 @@
 mod apart;
 mod copy;
 mod failure;
+mod kept;
 mod look;
 mod objects;
 mod plan;
@@ -39,9 +40,9 @@ use tokio::task::JoinHandle;
 
 use crate::api::Api;
 use crate::content::Content;
-use crate::ids::{Ino, Time};
+use crate::ids::{FolderId, Ino, Time};
 use crate::staging::{Staging, StagingError, Version};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, setting};
 use crate::throttle::Throttle;
 use crate::tree::refresh::Refresher;
 use crate::tree::{Change, Tree, TreeError};
@@ -158,10 +159,30 @@ struct Context {
     refusals: Refusals<Ino>,
     /// The same of removals, by their rows.
     kept: Refusals<i64>,
+    /// Rows of removals that may have been made, or not: looked for before they are asked for
+    /// again.
+    unclear: Refusals<i64>,
+    /// From when on listings tell of those.
+    looked_for_from: Mutex<HashMap<i64, Time>>,
+    /// Folders whose last answer was empty, and lacked what it should have had.
+    seen_empty: Mutex<HashSet<FolderId>>,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
     abandoned: Abandoned,
+}
+
+/// The row of the table `setting` with the best rate of the line, in bytes a second.
+const RATE: &str = "uplink_rate";
+
+/// The best rate that the line had in earlier processes; 0 for none.
+fn kept_rate(store: &Store) -> u64 {
+    let kept = store.read(|c| setting::get(c, RATE));
+    let text = kept.unwrap_or_else(|e| {
+        tracing::warn!("how fast uploads were is not known: {e}");
+        None
+    });
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 impl Uploader {
@@ -172,7 +193,8 @@ impl Uploader {
         let abandoned = Abandoned::default();
         let (stop, stopped) = watch::channel(false);
         let longest = parts.api.limits().upload_time;
-        let uplink = Arc::new(Uplink::new(parts.throttle, longest));
+        let best = kept_rate(&parts.store);
+        let uplink = Arc::new(Uplink::new(parts.throttle, longest, best));
         let context = Arc::new(Context {
             uplink,
             store: parts.store,
@@ -186,6 +208,9 @@ impl Uploader {
             transfers: transfers.clone(),
             refusals: Refusals::default(),
             kept: Refusals::default(),
+            unclear: Refusals::default(),
+            looked_for_from: Mutex::default(),
+            seen_empty: Mutex::default(),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
         });

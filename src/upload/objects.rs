@@ -9,6 +9,7 @@ use tokio::task::block_in_place;
 use super::apart::Apart;
 use super::failure::{Failure, judge};
 use super::plan::Batch;
+use super::settle::ASKED_ABOUT;
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class};
 use crate::ids::{FileId, FolderId, Ino, Time};
@@ -149,14 +150,53 @@ impl Context {
             }
             listed.insert(folder, asked);
         }
+        // Others are asked about next time.
+        let mut asked = 0;
         for &ino in inos {
             if let Some(shown) = self.tree.looked_for(ino, &listed)? {
+                let late = |folder| listed.get(&folder).is_some_and(|asked| *asked > shown);
+                let all_listed = self.tree.may_be_in(ino)?.into_iter().all(late);
+                if all_listed && asked < ASKED_ABOUT && self.is_told_where(ino, &mut asked).await? {
+                    continue;
+                }
                 let later = self.later(self.attempts(ino)? + 1).max(shown);
                 let why = "the service did not answer, so it is looked for first";
                 self.tree.postpone(ino, later, why)?;
             }
         }
         Ok(())
+    }
+
+    /// Asks where a file is of which no listing tells, since the folder is too large. Whether that
+    /// is known now; counts the files that were `asked` about.
+    async fn is_told_where(&self, ino: Ino, asked: &mut usize) -> Result<bool, UploadError> {
+        let Some(node) = self.tree.node(ino)? else {
+            return Ok(true);
+        };
+        let Some(file) = node.remote_file() else {
+            return Ok(false);
+        };
+        *asked += 1;
+        match self.api.file_info(&file.id, Class::Upload).await {
+            Ok(info) => {
+                let Some(folder) = info.folder else {
+                    return Ok(false);
+                };
+                let name = info.name;
+                let there = RemotePlace { folder, name };
+                self.tree.found_at(ino, there, Time::now())?;
+                Ok(true)
+            }
+            // Not asked for again: it is gone, and was so for longer than any answer lags.
+            Err(ApiError::NotFound(_)) => {
+                self.tell(self.tree.vanished(ino)?);
+                Ok(true)
+            }
+            Err(e) => {
+                tracing::debug!(path = %self.path(ino), "where it is was not told: {e}");
+                Ok(false)
+            }
+        }
     }
 
     /// Whether it was listed.
@@ -251,17 +291,30 @@ impl Context {
         Ok(())
     }
 
+    /// What of an array is not named as removed may have been gone before, or be refused, or
+    /// nothing at all was done (API notes 10.17): the folders tell, once no listing lags behind.
     async fn remove_files(&self, removals: Vec<Removal>) -> Result<(), UploadError> {
+        let removals = self.not_gone(removals).await?;
         let mut parts = Apart::of(removals, |removal| self.kept.has(removal.id));
         while let Some(removals) = parts.next() {
             let ids: Vec<FileId> = removals.iter().filter_map(|r| r.rid.parse().ok()).collect();
             match self.api.remove_files(&ids, Class::Upload).await {
-                // Fewer than asked for: the others were gone before (API notes 10.17). None: asking
-                // for each would only add to the failing calls; one that is there after all
-                // shows in the next listing.
-                Ok(_) | Err(ApiError::NotFound(_)) => {
+                Ok(removed) => {
+                    parts.taken();
+                    let removed: HashSet<String> = removed.iter().map(FileId::to_string).collect();
+                    let (gone, left_out): (Vec<_>, Vec<_>) = removals
+                        .into_iter()
+                        .partition(|removal| removed.contains(&removal.rid));
+                    self.all_removed(&gone)?;
+                    self.perhaps_removed(&left_out, &ApiError::left_out())?;
+                }
+                Err(ApiError::NotFound(_)) if removals.len() == 1 => {
                     parts.taken();
                     self.all_removed(&removals)?;
+                }
+                Err(e @ ApiError::NotFound(_)) => {
+                    parts.taken();
+                    self.perhaps_removed(&removals, &e)?;
                 }
                 Err(e) if is_about_one(&e) => {
                     let refused = parts.refused(removals);
@@ -271,6 +324,97 @@ impl Context {
             }
         }
         Ok(())
+    }
+
+    /// The service did not remove all that it was asked for at once, and does not say which: they
+    /// are looked for before any of them is asked for again, the second time in smaller company.
+    fn perhaps_removed(&self, removals: &[Removal], e: &ApiError) -> Result<(), UploadError> {
+        let shown = Time::now().after(self.api.limits().listing_lag);
+        for removal in removals {
+            // Without those that are gone already the others may well go together.
+            let company = match self.unclear.has(removal.id) {
+                false => removals.len(),
+                true => removals.len() / 2,
+            };
+            let times = self.unclear.add(removal.id, removal.attempts, company);
+            if removals.len() == 1 && times > self.options.refusal_tries {
+                self.stays(removal, e)?;
+                continue;
+            }
+            self.looked_for_from.lock().insert(removal.id, shown);
+            let later = self.later(removal.attempts + 1).max(shown);
+            self.tree.postpone_removal(removal, later, &e.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Of what may have been removed, what can be looked for by now; the rest waits, whoever
+    /// hurries.
+    fn to_be_looked_for(&self, removals: Vec<Removal>) -> Result<Vec<Removal>, UploadError> {
+        let now = Time::now();
+        let mut due = Vec::new();
+        for removal in removals {
+            let from = self.looked_for_from.lock().get(&removal.id).copied();
+            match from.filter(|from| *from > now) {
+                None => due.push(removal),
+                Some(from) => {
+                    let why = "not all of several was removed, so it is looked for first";
+                    self.tree.postpone_removal(&removal, from, why)?;
+                }
+            }
+        }
+        Ok(due)
+    }
+
+    /// These without those that may have been removed before and that their folders do not show
+    /// any more. What cannot be looked for now is left for later.
+    async fn not_gone(&self, removals: Vec<Removal>) -> Result<Vec<Removal>, UploadError> {
+        let (unclear, mut rest): (Vec<_>, Vec<_>) = removals
+            .into_iter()
+            .partition(|removal| self.unclear.has(removal.id));
+        let mut folders: HashMap<FolderId, Vec<Removal>> = HashMap::new();
+        for removal in self.to_be_looked_for(unclear)? {
+            folders
+                .entry(removal.place.folder)
+                .or_default()
+                .push(removal);
+        }
+        for (folder, removals) in folders {
+            let listing = match self.refresher.look_into(folder, Class::Upload).await {
+                Ok(listing) => listing,
+                // With all that was in it.
+                Err(ApiError::NotFound(_)) => {
+                    self.all_removed(&removals)?;
+                    continue;
+                }
+                Err(e) => {
+                    self.removals_failed(&removals, &e).await?;
+                    continue;
+                }
+            };
+            let shown: HashSet<String> = listing.files.iter().map(|f| f.id.to_string()).collect();
+            let mut told = !listing.truncated && !listing.lacks_files;
+            // That nothing is there, in an answer that says less than it should, is believed the
+            // second time.
+            if listing.lacks_files && shown.is_empty() {
+                told = !self.seen_empty.lock().insert(folder);
+                if !told {
+                    let later = Time::now().after(self.api.limits().folder_gap);
+                    for removal in &removals {
+                        let why = "the folder's listing is not clear";
+                        self.tree.postpone_removal(removal, later, why)?;
+                    }
+                    continue;
+                }
+            }
+            self.seen_empty.lock().remove(&folder);
+            let (there, gone): (Vec<_>, Vec<_>) = removals
+                .into_iter()
+                .partition(|removal| shown.contains(&removal.rid) || !told);
+            self.all_removed(&gone)?;
+            rest.extend(there);
+        }
+        Ok(rest)
     }
 
     async fn remove_folder(&self, removal: &Removal) -> Result<(), UploadError> {
@@ -291,12 +435,23 @@ impl Context {
         removal.queued_at.after(self.api.limits().listing_lag)
     }
 
-    /// Whether the folder that this one was in surely does not show it any more.
+    /// Whether the folders that this one may be in surely do not show it any more.
     async fn is_removed(&self, removal: &Removal) -> bool {
         if Time::now() < self.listed_by(removal) {
             return false;
         }
-        let above = removal.place.folder;
+        for above in [Some(removal.place.folder), removal.may_be_in]
+            .into_iter()
+            .flatten()
+        {
+            if !self.has_left(removal, above).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn has_left(&self, removal: &Removal, above: FolderId) -> bool {
         let Ok(listing) = self.refresher.look_into(above, Class::Upload).await else {
             return false;
         };
@@ -311,9 +466,30 @@ impl Context {
         let now = Time::now();
         for removal in removals {
             self.tree.removed(removal, now)?;
-            self.kept.forget([removal.id]);
+            if let Ok(file) = removal.rid.parse() {
+                self.staging.went(&file);
+            }
+            self.forget_refusals(removal);
         }
         Ok(())
+    }
+
+    /// The service keeps what was to go: that is told, and shown again.
+    fn stays(&self, removal: &Removal, e: &ApiError) -> Result<(), UploadError> {
+        self.forget_refusals(removal);
+        tracing::warn!(
+            name = removal.place.name,
+            "not removed from the service, shown again: {e}"
+        );
+        self.tree.give_up_removal(removal)?;
+        self.refresher.look_again(removal.place.folder);
+        Ok(())
+    }
+
+    fn forget_refusals(&self, removal: &Removal) {
+        self.kept.forget([removal.id]);
+        self.unclear.forget([removal.id]);
+        self.looked_for_from.lock().remove(&removal.id);
     }
 
     /// Removals lag behind each other (API notes 2.7), so a folder that is said
@@ -327,18 +503,12 @@ impl Context {
                 Kind::File | Kind::Symlink => self.options.permanent_tries,
             };
             let refused = judge(e) == Failure::Permanent
-                && self.kept.add(removal.id, removal.attempts, 1) > tries;
+                && self.kept.add(removal.id, removal.attempts, removals.len()) > tries;
             let unclear = matches!(e, ApiError::Refused(_)) && removal.kind == Kind::Folder;
             if unclear && self.is_removed(removal).await {
                 self.all_removed(std::slice::from_ref(removal))?;
             } else if refused {
-                self.kept.forget([removal.id]);
-                tracing::warn!(
-                    name = removal.place.name,
-                    "not removed from the service, shown again: {e}"
-                );
-                self.tree.give_up_removal(removal)?;
-                self.refresher.look_again(removal.place.folder);
+                self.stays(removal, e)?;
             } else {
                 let mut later = self.later(removal.attempts + 1);
                 if unclear {

@@ -138,11 +138,17 @@ pub struct Bounds<'a> {
     pub shared: u64,
     /// Files, of which some were refused in larger company.
     pub companies: &'a HashMap<Ino, usize>,
+    /// The same of removals, by their rows.
+    pub leaving: &'a HashMap<i64, usize>,
 }
 
 impl Bounds<'_> {
     fn company(&self, ino: Ino) -> usize {
         self.companies.get(&ino).copied().unwrap_or(usize::MAX)
+    }
+
+    fn company_leaving(&self, removal: &Removal) -> usize {
+        self.leaving.get(&removal.id).copied().unwrap_or(usize::MAX)
     }
 }
 
@@ -213,7 +219,8 @@ pub fn batches(tasks: Vec<Task>, bounds: Bounds<'_>, sources: &HashMap<Ino, Sour
     for (_, sends) in sends {
         batches.extend(requests(sends, bounds).into_iter().map(Batch::Upload));
     }
-    batches.extend(arrays(files).map(Batch::RemoveFiles));
+    let files = companies(files, |removal| bounds.company_leaving(removal));
+    batches.extend(files.map(Batch::RemoveFiles));
     batches.append(&mut folders);
     batches
 }
@@ -378,6 +385,7 @@ mod tests {
         let bounds = Bounds {
             shared: MAX_SHARED,
             companies,
+            leaving: &HashMap::new(),
         };
         batches(tasks, bounds, sources)
     }
@@ -406,6 +414,7 @@ mod tests {
             kind,
             rid: format!("file{id}"),
             place: at(0, "x"),
+            may_be_in: None,
             after: None,
             attempts: 0,
             queued_at: Time(id),

@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -12,15 +13,17 @@ use tokio::task::block_in_place;
 use whirlpool::Digest;
 
 use super::failure::{Failure, judge};
+use super::kept::Kept;
 use super::plan::{MAX_FILES, Sending};
 use super::transfers::Meter;
-use super::uplink::PIECE;
-use super::{Context, UploadError};
+use super::uplink::{Flow, PIECE};
+use super::{Context, RATE, UploadError, kept_rate};
 use crate::api::limits::FILE_SIZE;
 use crate::api::{ApiError, Class, Fate, PartStream, UploadForm, UploadPart};
 use crate::content::ContentError;
 use crate::ids::{Ino, Time, Whirlpool};
 use crate::staging::{StagingError, Version};
+use crate::store::setting;
 use crate::tree::TreeError;
 use crate::tree::journal::{Underway, Way};
 
@@ -31,6 +34,8 @@ struct Part {
     digest: Arc<Mutex<whirlpool::Whirlpool>>,
     /// Why its bytes were not given, if so.
     withheld: Arc<Mutex<Option<Withheld>>>,
+    /// The user wants it to be tried though the line may not carry it in time.
+    anyway: bool,
 }
 
 /// Why a request was broken off on our side.
@@ -43,6 +48,8 @@ enum Withheld {
     Gone(String),
     /// Nobody wants the file any more.
     Unwanted,
+    /// The line cannot carry it in time, in which it would take so long.
+    TooSlow(Duration),
 }
 
 impl Withheld {
@@ -84,7 +91,11 @@ impl Content {
 
 impl Part {
     /// The bytes, hashed and counted as they are taken.
-    fn stream(&self, meter: Meter, stop: impl Fn() -> bool + Send + 'static) -> PartStream {
+    fn stream(
+        &self,
+        meter: Meter,
+        stop: impl Fn() -> Option<Withheld> + Send + 'static,
+    ) -> PartStream {
         let digest = self.digest.clone();
         let withheld = self.withheld.clone();
         let bytes: PartStream = match &self.content {
@@ -93,8 +104,10 @@ impl Part {
                 .read_stream()
                 .map(move |read| {
                     let why = match read {
-                        Ok(_) if stop() => Withheld::Unwanted,
-                        Ok(bytes) => return Ok(bytes),
+                        Ok(bytes) => match stop() {
+                            None => return Ok(bytes),
+                            Some(why) => why,
+                        },
                         Err(e) => Withheld::by(&e),
                     };
                     *withheld.lock() = Some(why);
@@ -141,6 +154,25 @@ impl Drop for Held<'_> {
 
 /// What is done before the last bytes of a request leave.
 type Note = Arc<dyn Fn() -> Result<(), TreeError> + Send + Sync>;
+
+/// How often a file may be sent for as long as the service allows and not arrive.
+const OVERTIMES: u32 = 2;
+
+/// The same bytes; how long they are waited for is told to `flow`.
+fn timed(mut bytes: PartStream, flow: Arc<Flow>) -> PartStream {
+    let mut since = None;
+    stream::poll_fn(move |cx| {
+        let next = bytes.poll_next_unpin(cx);
+        match &next {
+            Poll::Pending => {
+                since.get_or_insert_with(Instant::now);
+            }
+            Poll::Ready(_) => flow.waited(since.take().map_or(Duration::ZERO, |at| at.elapsed())),
+        }
+        next
+    })
+    .boxed()
+}
 
 /// A chunk in pieces that share it.
 fn pieces(mut chunk: Bytes) -> impl Iterator<Item = Bytes> {
@@ -198,7 +230,7 @@ impl Context {
         }
 
         let alone = parts.len() == 1;
-        let began = Instant::now();
+        let flow = Arc::new(self.uplink.begin());
         let bytes: u64 = parts.iter().map(|part| part.content.size()).sum();
         let left = Arc::new(AtomicU64::new(bytes));
         let note = self.note_of(&parts, &underway);
@@ -212,10 +244,10 @@ impl Context {
                     body: self.paced(
                         part.stream(
                             self.transfers.begin(part.sending.ino, part.content.size()),
-                            self.stop(part.sending.ino, alone),
+                            self.stop(part, alone.then(|| (flow.clone(), left.clone()))),
                         ),
                         left.clone(),
-                        began,
+                        flow.clone(),
                         note.clone(),
                     ),
                 })
@@ -224,9 +256,13 @@ impl Context {
         let at_work = self.content.at_work();
         let sent = self.api.upload(&node, form).await;
         drop(at_work);
+        let over = self.uplink.is_over(&flow);
+        if sent.is_ok() {
+            self.uplink.ended(&flow);
+        }
+        block_in_place(|| self.keep_rate());
         let ticket = match sent {
             Ok(ticket) => {
-                self.uplink.measured(bytes, began.elapsed());
                 self.refusals.forget(inos.iter().copied());
                 ticket
             }
@@ -234,7 +270,7 @@ impl Context {
                 for &ino in &inos {
                     self.tree.upload_failed(ino)?;
                 }
-                return self.not_stored(&parts, &failure.error);
+                return self.not_stored(&parts, &failure.error, over);
             }
             Err(failure) => {
                 tracing::info!("an upload broke off, its result is unknown: {failure}");
@@ -287,19 +323,20 @@ impl Context {
         &self,
         bytes: PartStream,
         left: Arc<AtomicU64>,
-        began: Instant,
+        flow: Arc<Flow>,
         note: Note,
     ) -> PartStream {
         let uplink = self.uplink.clone();
-        bytes
+        timed(bytes, flow.clone())
             .map_ok(|chunk| stream::iter(pieces(chunk).map(Ok)))
             .try_flatten()
             .and_then(move |piece: Bytes| {
                 let (uplink, left, note) = (uplink.clone(), left.clone(), note.clone());
+                let flow = flow.clone();
                 async move {
                     let size = piece.len() as u64;
                     let before = left.fetch_sub(size, Ordering::Relaxed);
-                    uplink.pass(size, before, began).await;
+                    uplink.pass(size, before, &flow).await;
                     if before <= size {
                         note().map_err(io::Error::other)?;
                     }
@@ -309,13 +346,40 @@ impl Context {
             .boxed()
     }
 
-    /// Says when a file that is sent `alone` is not wanted any more. Where others travel
-    /// with it, it is small, and they shall arrive.
-    fn stop(&self, ino: Ino, alone: bool) -> impl Fn() -> bool + Send + 'static {
+    /// Says when a file that is sent `alone` is not to be sent on: it is not wanted any more,
+    /// or the line is known now and cannot carry the rest of it. Where others travel with it, it is small,
+    /// and they shall arrive.
+    fn stop(
+        &self,
+        part: &Part,
+        alone: Option<(Arc<Flow>, Arc<AtomicU64>)>,
+    ) -> impl Fn() -> Option<Withheld> + Send + 'static {
         let tree = self.tree.clone();
         let abandoned = self.abandoned.clone();
+        let uplink = self.uplink.clone();
+        let (ino, anyway) = (part.sending.ino, part.anyway);
         move || {
-            alone && (abandoned.lock().contains(&ino) || matches!(tree.is_wanted(ino), Ok(false)))
+            let (flow, left) = alone.as_ref()?;
+            if abandoned.lock().contains(&ino) || matches!(tree.is_wanted(ino), Ok(false)) {
+                return Some(Withheld::Unwanted);
+            }
+            let left = left.load(Ordering::Relaxed);
+            let time = uplink.cannot_end(flow, left).filter(|_| !anyway)?;
+            Some(Withheld::TooSlow(time))
+        }
+    }
+
+    /// What is known of the line now is for later processes, too.
+    fn keep_rate(&self) {
+        let best = self.uplink.best();
+        if best <= kept_rate(&self.store) {
+            return;
+        }
+        let kept = self
+            .store
+            .write(|tx| setting::put(tx, RATE, &best.to_string()));
+        if let Err(e) = kept {
+            tracing::warn!("how fast uploads were is not kept: {e}");
         }
     }
 
@@ -373,53 +437,59 @@ impl Context {
                             path = %self.path(sending.ino),
                             "nothing is staged of a file that is to be sent"
                         );
-                        self.tree
-                            .park(sending.ino, "its staged content is missing")?;
+                        self.tree.park(sending.ino, &Kept::Missing.to_string())?;
                         return Ok(None);
                     }
                 }
             }
         };
         if content.size() > FILE_SIZE {
-            self.tree
-                .park(sending.ino, "larger than the service takes (300 GB)")?;
+            self.tree.park(sending.ino, &Kept::TooLarge.to_string())?;
             return Ok(None);
         }
-        if self.is_hopeless(&sending, content.size())? {
+        let queued = self.tree.queued(sending.ino)?;
+        let anyway = queued.is_some_and(|queued| queued.attempts == 0 && queued.error.is_some());
+        if let Some(time) = self.uplink.too_long(content.size())
+            && !anyway
+        {
+            self.too_slow(sending.ino, time)?;
             return Ok(None);
         }
         Ok(Some(Part {
             sending,
+            anyway,
             content,
             digest: Arc::default(),
             withheld: Arc::default(),
         }))
     }
 
-    /// Parks a file that the line cannot carry in the time that the service allows. One
-    /// that the user has taken up again is tried all the same.
-    fn is_hopeless(&self, sending: &Sending, size: u64) -> Result<bool, UploadError> {
-        let Some(time) = self.uplink.too_long(size) else {
-            return Ok(false);
-        };
-        let queued = self.tree.queued(sending.ino)?;
-        if queued.is_some_and(|queued| queued.attempts == 0 && queued.error.is_some()) {
-            return Ok(false);
-        }
-        let text = format!(
-            "at the rate of the uploads so far it would take {} minutes, and the service ends \
-             an upload after {}. `fichierfs queue retry` tries it all the same",
-            time.as_secs() / 60,
-            self.api.limits().upload_time.as_secs() / 60,
-        );
-        tracing::error!(path = %self.path(sending.ino), "not sent: {text}");
-        self.tree.park(sending.ino, &text)?;
-        Ok(true)
+    /// Parks a file that the line cannot carry in the time that the service allows: it would
+    /// take `time`.
+    fn too_slow(&self, ino: Ino, time: Duration) -> Result<(), UploadError> {
+        let allowed = self.api.limits().upload_time;
+        let needed = time;
+        let text = Kept::TooSlow { needed, allowed }.to_string();
+        tracing::error!(path = %self.path(ino), "not sent: {text}");
+        Ok(self.tree.park(ino, &text)?)
     }
 
-    /// The service has nothing of a request. Where that is the fault of files which
-    /// cannot be read on our side, the others of the request are not to blame.
-    fn not_stored(&self, parts: &[Part], e: &ApiError) -> Result<(), UploadError> {
+    /// A file was sent for as long as the service allows, and not to its end. The line may
+    /// have been slower than it is: that is believed the second time.
+    fn not_in_time(&self, ino: Ino, e: &ApiError) -> Result<(), UploadError> {
+        let attempts = self.attempts(ino)?;
+        if self.refusals.add(ino, attempts, 1) < OVERTIMES {
+            return self.intent_failed(ino, e);
+        }
+        let text = Kept::OutOfTime(self.api.limits().upload_time).to_string();
+        tracing::error!(path = %self.path(ino), "not sent: {text}");
+        Ok(self.tree.park(ino, &text)?)
+    }
+
+    /// The service has nothing of a request, which was broken off at the end of its time if
+    /// that is `over`. Where that is the fault of files which cannot be read on our side, the
+    /// others of the request are not to blame.
+    fn not_stored(&self, parts: &[Part], e: &ApiError, over: bool) -> Result<(), UploadError> {
         let inos: Vec<Ino> = parts.iter().map(|part| part.sending.ino).collect();
         let mut ours = false;
         for part in parts {
@@ -429,6 +499,7 @@ impl Context {
                 Some(Withheld::Unreadable(why)) => self.unreadable(part.sending.ino, &why)?,
                 Some(Withheld::NotNow(why)) => self.not_readable_now(part.sending.ino, &why)?,
                 Some(Withheld::Gone(why)) => self.is_gone(part.sending.ino, &why)?,
+                Some(Withheld::TooSlow(time)) => self.too_slow(part.sending.ino, time)?,
                 Some(Withheld::Unwanted) => {
                     tracing::info!(ino = %part.sending.ino, "broken off: removed meanwhile");
                 }
@@ -437,6 +508,9 @@ impl Context {
         }
         if ours {
             return Ok(());
+        }
+        if let ([ino], true) = (inos.as_slice(), over) {
+            return self.not_in_time(*ino, e);
         }
         if inos.len() > 1 && judge(e) == Failure::Permanent {
             return self.refused_in_company(&inos, e);
@@ -459,7 +533,7 @@ impl Context {
     /// Part of the content is on the service alone, which does not give it now: nothing is
     /// wrong with the file, so it is tried for as long as that takes.
     fn not_readable_now(&self, ino: Ino, why: &str) -> Result<(), UploadError> {
-        let text = format!("its unchanged part cannot be fetched: {why}");
+        let text = Kept::NotNow(why.to_owned()).to_string();
         let attempts = self.attempts(ino)?;
         tracing::info!(path = %self.path(ino), "will be tried again: {text}");
         Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
@@ -468,7 +542,7 @@ impl Context {
     /// The content of a file cannot be read here: tried again some times, for the disk may
     /// be in trouble for a while, and then left to the user.
     fn unreadable(&self, ino: Ino, why: &str) -> Result<(), UploadError> {
-        let text = format!("its content cannot be read: {why}");
+        let text = Kept::Unreadable(why.to_owned()).to_string();
         let attempts = self.attempts(ino)?;
         tracing::error!(path = %self.path(ino), attempts, "{text}");
         if self.refusals.add(ino, attempts, MAX_FILES) > self.options.refusal_tries {
@@ -481,7 +555,7 @@ impl Context {
     /// Part of the content was on the service alone, and is not there any more. To ask again
     /// would only add to the failing calls.
     fn is_gone(&self, ino: Ino, why: &str) -> Result<(), UploadError> {
-        let text = format!("its content cannot be read: {why}");
+        let text = Kept::Unreadable(why.to_owned()).to_string();
         tracing::error!(path = %self.path(ino), "{text}");
         Ok(self.tree.park(ino, &text)?)
     }

@@ -232,6 +232,7 @@ impl Context {
         let bounds = Bounds {
             shared: self.uplink.shared(MAX_SHARED),
             companies: &self.refusals.companies(),
+            leaving: &self.leaving_companies(),
         };
         for batch in batches(tasks, bounds, &sources) {
             if batch.gathers(now, &coming) {
@@ -258,6 +259,16 @@ impl Context {
             started.any = true;
         }
         Ok(started)
+    }
+
+    /// In how large a company removals may travel, where that is limited.
+    fn leaving_companies(&self) -> HashMap<i64, usize> {
+        let mut companies = self.kept.companies();
+        for (id, company) in self.unclear.companies() {
+            let least = companies.entry(id).or_insert(company);
+            *least = company.min(*least);
+        }
+        companies
     }
 
     /// Uploads of unknown result whose time has come, by request.

@@ -200,7 +200,7 @@ impl Vfs {
                 vfs.tree()
                     .rename(parent, &name, new_parent, &new_name, over, Time::now())?;
             match &renamed.replaced {
-                Some(replaced) => vfs.lost_its_name(replaced),
+                Some(replaced) => vfs.was_replaced(replaced),
                 None => vfs.wake(),
             }
             Ok(())
@@ -243,8 +243,20 @@ impl Vfs {
 
     pub(super) fn lost_its_name(&self, node: &Node) {
         if let Some(file) = node.remote_file() {
-            self.staging().shrinks(file.size);
+            self.staging().goes(&file.id, file.size);
         }
+        self.let_go_of(node);
+    }
+
+    /// The service keeps its file until it has the one that took its place.
+    fn was_replaced(&self, node: &Node) {
+        if let Some(file) = node.remote_file() {
+            self.staging().shrinks_with(file.id.clone(), file.size);
+        }
+        self.let_go_of(node);
+    }
+
+    fn let_go_of(&self, node: &Node) {
         let left = self.inner.inodes.unlinked(node.ino);
         self.settle(node.ino, left);
         self.wake();

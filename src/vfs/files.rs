@@ -180,7 +180,13 @@ impl Vfs {
             Ok(handle) => handle,
             Err(e) => return Answer::Now(Err(e)),
         };
-        if let Err(e) = self.check_growth_of_account(data.len() as u64) {
+        let content = &handle.hold.content;
+        let size = content.size();
+        let end = match place {
+            Place::At(at) => at.saturating_add(data.len() as u64),
+            Place::End(_) => size.saturating_add(data.len() as u64),
+        };
+        if let Err(e) = self.check_change(content, size.max(end)) {
             return Answer::Now(Err(e));
         }
         let written = match self.write_now(&handle, place, data, Within::Budget) {
@@ -260,7 +266,7 @@ impl Vfs {
             self.inner.inodes.mtime_was_set(hold.ino);
             return Ok(());
         }
-        self.check_account(size.saturating_sub(hold.content.size()))?;
+        self.check_account(hold.content.more_unsent(size))?;
         self.check_growth(&hold.content, size)?;
         self.inner.inodes.written(hold.ino, now);
         Ok(hold.content.truncate(size)?)

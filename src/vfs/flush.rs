@@ -63,7 +63,7 @@ impl Vfs {
     /// for that where [`Vfs::fsync`] would.
     pub fn fsyncdir(&self, fh: DirFh, _scope: SyncScope) -> Answer<()> {
         let folder = match self.inner.handles.folder(fh) {
-            Ok(folder) => folder,
+            Ok(handle) => handle.ino,
             Err(e) => return Answer::Now(Err(e)),
         };
         let vfs = self.clone();

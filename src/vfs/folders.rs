@@ -2,13 +2,21 @@
 //!
 //! The place where reading goes on is an inode number, so a folder that changes
 //! between two calls shows each entry that stays exactly once.
+//!
+//! Of a small folder the kernel may keep what it read, so that walking it again costs one request
+//! instead of four. It finds the place where a reader goes on by the entry that came last, and says
+//! that the folder ends where that is gone; so this is for folders that are read in one piece. Nor
+//! does it hear of names that are new, so that each opening says whether what it has is still right:
+//! the names did not change since a handle was opened that read them while there was no other.
+//! Through another one an answer that is older might get into what is kept.
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use super::Vfs;
 use super::error::{Error, ErrorKind};
-use super::types::{Answer, Attr, DirEntry, DirFh, Fill};
+use super::types::{Answer, Attr, DirEntry, DirFh, Fill, OpenedDir, Reading};
 use super::wait::Fault;
 use crate::ids::Ino;
 use crate::tree::{FolderEntry, Kind};
@@ -16,6 +24,11 @@ use crate::tree::{FolderEntry, Kind};
 /// `.` ends at 1, `..` at 2, an entry at its inode plus this. Inode 1 is the
 /// root, which is nobody's entry, so the numbers never meet.
 const AFTER_DOTS: u64 = 2;
+
+/// A folder that is read in one piece, however small the buffer: a page for the kernel's, in which
+/// each entry takes [`ENTRY`] bytes and its name, with [`AFTER_DOTS`] dots.
+const ONE_PIECE: u64 = 4096;
+const ENTRY: u64 = 160;
 
 /// What the kernel makes of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +42,7 @@ enum Detail {
 impl Vfs {
     /// Opens a folder; waits until it was listed once, so that reading never has
     /// to.
-    pub fn opendir(&self, ino: Ino) -> Answer<DirFh> {
+    pub fn opendir(&self, ino: Ino) -> Answer<OpenedDir> {
         self.listing(move |vfs| {
             let node = vfs.node(ino)?;
             if node.kind != Kind::Folder {
@@ -39,8 +52,28 @@ impl Vfs {
                 return Err(Fault::Unlisted(ino));
             }
             vfs.refresher().touch(&node);
-            Ok(vfs.inner.handles.add_folder(ino))
+            Ok(vfs.open_folder(ino)?)
         })
+    }
+
+    fn open_folder(&self, ino: Ino) -> Result<OpenedDir, Error> {
+        let inodes = &self.inner.inodes;
+        let handles = &self.inner.handles;
+        let names = self.tree().names(ino)?;
+        if inodes.has_kept(ino, names, self.options().names_kept, Instant::now()) {
+            let (fh, _) = handles.add_folder(ino, |_| None);
+            let reading = Reading::Kept;
+            return Ok(OpenedDir { fh, reading });
+        }
+        let room = ONE_PIECE - AFTER_DOTS * ENTRY;
+        let is_small = self.tree().names_size(ino, ENTRY, room)? <= room;
+        let keeps = |alone: bool| (alone && is_small).then_some(names);
+        let (fh, handle) = handles.add_folder(ino, keeps);
+        let reading = match handle.keeps {
+            Some(_) => Reading::Filling,
+            None => Reading::Anew,
+        };
+        Ok(OpenedDir { fh, reading })
     }
 
     /// Reads a folder from `offset` on, until the sink is full. Never waits.
@@ -77,7 +110,12 @@ impl Vfs {
         detail: Detail,
         sink: &mut dyn FnMut(DirEntry<'_>) -> Fill,
     ) -> Result<(), Error> {
-        let folder = self.inner.handles.folder(fh)?;
+        let handle = self.inner.handles.folder(fh)?;
+        let folder = handle.ino;
+        if let Some(names) = handle.keeps.filter(|_| offset == 0) {
+            let now = Instant::now();
+            self.inner.inodes.keeps(folder, names, now);
+        }
         let mut taken = 0;
         let mut held = Vec::new();
         let mut take = |entry: DirEntry<'_>| {
@@ -162,7 +200,9 @@ mod tests {
     use std::ffi::OsString;
 
     use super::*;
+    use crate::ids::FolderId;
     use crate::tree::ROOT;
+    use crate::tree::listing::{ListedFolder, Listing};
     use crate::vfs::SyncScope;
     use crate::vfs::testing::House;
 
@@ -199,7 +239,7 @@ mod tests {
             house.mkdir(folder, &name);
             expected.push(name.into());
         }
-        let fh = house.ok(house.vfs.opendir(folder));
+        let fh = house.ok(house.vfs.opendir(folder)).fh;
         for room in [1, 100, 10_000] {
             assert_eq!(read(&house, fh, room, || {}), expected);
         }
@@ -208,13 +248,114 @@ mod tests {
         assert_eq!(gone.unwrap_err().kind(), ErrorKind::BadHandle);
     }
 
+    fn showing(name: &str) -> Listing {
+        let folder = ListedFolder {
+            id: FolderId(9),
+            name: name.to_owned(),
+            created: None,
+            protected: false,
+        };
+        Listing {
+            folders: vec![folder],
+            ..Listing::default()
+        }
+    }
+
+    /// Opens a folder, reads it and closes it; gives how it was to be read.
+    fn reading(house: &House, folder: Ino) -> Reading {
+        let opened = house.ok(house.vfs.opendir(folder));
+        read(house, opened.fh, 100, || {});
+        house.ok(house.vfs.releasedir(opened.fh));
+        opened.reading
+    }
+
+    #[test]
+    fn what_was_kept_of_a_folder_is_right_until_a_name_in_it_changes() {
+        let house = House::new();
+        let folder = house.remote_folder("far").ino;
+        house.list(folder, Listing::default());
+        let file = house.mkdir(folder, "a");
+        house.vfs.forget(file, 1); // mkdir held it
+        // The kernel holds it, or it keeps nothing of it.
+        house.ok(house.vfs.lookup(ROOT, OsStr::new("far")));
+        assert_eq!(reading(&house, folder), Reading::Filling);
+        assert_eq!(reading(&house, folder), Reading::Kept);
+        let (from, to) = (OsStr::new("a"), OsStr::new("b"));
+        let replace = crate::vfs::RenameMode::Replace;
+        let ann = crate::vfs::testing::ANN;
+        house.ok(house.vfs.rename(folder, from, folder, to, replace, ann));
+        assert_eq!(reading(&house, folder), Reading::Filling, "renamed");
+        assert_eq!(reading(&house, folder), Reading::Kept);
+        house.ok(house.vfs.rename(folder, to, ROOT, to, replace, ann));
+        assert_eq!(reading(&house, folder), Reading::Filling, "moved away");
+        house.ok(house.vfs.rename(ROOT, to, folder, to, replace, ann));
+        assert_eq!(reading(&house, folder), Reading::Filling, "moved here");
+        // Behind our back.
+        house.list(folder, showing("far away"));
+        assert_eq!(reading(&house, folder), Reading::Filling, "listed");
+        house.list(folder, showing("far away"));
+        assert_eq!(reading(&house, folder), Reading::Kept, "the same");
+        house.list(folder, showing("near"));
+        assert_eq!(reading(&house, folder), Reading::Filling, "renamed there");
+        // The kernel let go of it, and of what it kept.
+        house.vfs.forget(folder, 1);
+        assert_eq!(reading(&house, folder), Reading::Filling, "forgotten");
+    }
+
+    #[test]
+    fn what_another_reader_may_still_be_answered_is_not_kept() {
+        let house = House::new();
+        let folder = house.mkdir(ROOT, "d");
+        let other = house.ok(house.vfs.opendir(folder));
+        assert_eq!(other.reading, Reading::Filling);
+        assert_eq!(reading(&house, folder), Reading::Anew);
+        // Opened before the name came, read after it.
+        house.mkdir(folder, "a");
+        read(&house, other.fh, 100, || {});
+        assert_eq!(reading(&house, folder), Reading::Anew);
+        house.ok(house.vfs.releasedir(other.fh));
+        assert_eq!(reading(&house, folder), Reading::Filling);
+        assert_eq!(reading(&house, folder), Reading::Kept);
+    }
+
+    #[test]
+    fn a_folder_that_takes_more_than_one_request_is_read_each_time() {
+        let house = House::new();
+        let folder = house.mkdir(ROOT, "d");
+        for n in 0..21 {
+            house.mkdir(folder, &format!("file-{n:05}.bin"));
+        }
+        assert_eq!(reading(&house, folder), Reading::Filling);
+        house.mkdir(folder, "x");
+        assert_eq!(reading(&house, folder), Reading::Anew);
+        assert_eq!(reading(&house, folder), Reading::Anew);
+        let folder = house.mkdir(ROOT, "long");
+        for n in 0..10 {
+            house.mkdir(folder, &format!("{n}{}", "x".repeat(200)));
+        }
+        assert_eq!(reading(&house, folder), Reading::Filling);
+        house.mkdir(folder, &"y".repeat(200));
+        assert_eq!(reading(&house, folder), Reading::Anew);
+    }
+
+    #[test]
+    fn what_was_kept_is_read_again_before_the_entries_are_asked_for_one_by_one() {
+        let house = House::with(crate::vfs::VfsOptions {
+            names_kept: std::time::Duration::ZERO,
+            ..crate::vfs::VfsOptions::default()
+        });
+        let folder = house.mkdir(ROOT, "d");
+        assert_eq!(reading(&house, folder), Reading::Filling);
+        assert_eq!(reading(&house, folder), Reading::Filling);
+    }
+
     #[test]
     fn a_sync_of_a_folder_lets_what_rests_in_it_be_sent() {
         let house = House::new();
         house.file("a", b"x");
         let now = crate::ids::Time::now();
         assert_eq!(house.tree.ready(now, 10, &|_| false).unwrap(), []);
-        let fh = house.ok(house.vfs.opendir(ROOT));
+        let fh = house.ok(house.vfs.opendir(ROOT)).fh;
         house.ok(house.vfs.fsyncdir(fh, SyncScope::All));
         assert_eq!(house.tree.ready(now, 10, &|_| false).unwrap().len(), 1);
     }
@@ -226,7 +367,7 @@ mod tests {
         for i in 0..6 {
             house.mkdir(folder, &i.to_string());
         }
-        let fh = house.ok(house.vfs.opendir(folder));
+        let fh = house.ok(house.vfs.opendir(folder)).fh;
         let mut gone = ["0", "4"].into_iter();
         let names = read(&house, fh, 3, || {
             if let Some(name) = gone.next() {
@@ -250,7 +391,7 @@ mod tests {
         for ino in [a, b] {
             house.vfs.forget(ino, 1); // create held it
         }
-        let fh = house.ok(house.vfs.opendir(ROOT));
+        let fh = house.ok(house.vfs.opendir(ROOT)).fh;
         let mut left = 3; // ".", "..", "a"
         let mut sink = |_: DirEntry<'_>| {
             left -= 1;
@@ -272,7 +413,7 @@ mod tests {
         }
         let [a, b, _] = files;
         house.sql(&format!("UPDATE node SET mtime = 'never' WHERE ino = {b}"));
-        let fh = house.ok(house.vfs.opendir(ROOT));
+        let fh = house.ok(house.vfs.opendir(ROOT)).fh;
         let mut next = 0;
         let mut sink = |entry: DirEntry<'_>| {
             next = entry.next;

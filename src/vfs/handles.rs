@@ -16,6 +16,7 @@ use super::types::{DirFh, Fh, OpenAccess};
 use super::{Inner, Vfs};
 use crate::ids::Ino;
 use crate::staging::StagedFile;
+use crate::tree::Names;
 
 /// A hold on a file's content. The inode counts as open until it is dropped.
 pub(super) struct Hold {
@@ -59,11 +60,19 @@ pub(super) struct FileHandle {
     pub sync: bool,
 }
 
+/// An open folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct FolderHandle {
+    pub(super) ino: Ino,
+    /// The kernel keeps what it reads through this handle; the names were these when it was opened.
+    pub(super) keeps: Option<Names>,
+}
+
 /// All that is open.
 #[derive(Default)]
 pub(super) struct Handles {
     files: RwLock<HashMap<Fh, Arc<FileHandle>>>,
-    folders: RwLock<HashMap<DirFh, Ino>>,
+    folders: RwLock<HashMap<DirFh, FolderHandle>>,
     last: AtomicU64,
 }
 
@@ -107,23 +116,33 @@ impl Handles {
         handle.ok_or_else(|| ErrorKind::BadHandle.into())
     }
 
-    /// Takes in a folder handle.
-    pub(super) fn add_folder(&self, ino: Ino) -> DirFh {
+    /// Takes in a folder handle. `keeps` is told whether it is the only one on its folder.
+    pub(super) fn add_folder(
+        &self,
+        ino: Ino,
+        keeps: impl FnOnce(bool) -> Option<Names>,
+    ) -> (DirFh, FolderHandle) {
         let fh = DirFh(self.next());
-        self.folders.write().insert(fh, ino);
-        fh
+        let mut folders = self.folders.write();
+        let alone = folders.values().all(|other| other.ino != ino);
+        let handle = FolderHandle {
+            ino,
+            keeps: keeps(alone),
+        };
+        folders.insert(fh, handle);
+        (fh, handle)
     }
 
     /// The folder behind this number.
-    pub(super) fn folder(&self, fh: DirFh) -> Result<Ino, Error> {
-        let ino = self.folders.read().get(&fh).copied();
-        ino.ok_or_else(|| ErrorKind::BadHandle.into())
+    pub(super) fn folder(&self, fh: DirFh) -> Result<FolderHandle, Error> {
+        let handle = self.folders.read().get(&fh).copied();
+        handle.ok_or_else(|| ErrorKind::BadHandle.into())
     }
 
     /// Takes a folder handle out.
-    pub(super) fn remove_folder(&self, fh: DirFh) -> Result<Ino, Error> {
-        let ino = self.folders.write().remove(&fh);
-        ino.ok_or_else(|| ErrorKind::BadHandle.into())
+    pub(super) fn remove_folder(&self, fh: DirFh) -> Result<FolderHandle, Error> {
+        let handle = self.folders.write().remove(&fh);
+        handle.ok_or_else(|| ErrorKind::BadHandle.into())
     }
 }
 
@@ -134,13 +153,24 @@ mod tests {
     #[test]
     fn a_number_is_good_until_it_is_given_back() {
         let handles = Handles::default();
-        let first = handles.add_folder(Ino(1));
-        let second = handles.add_folder(Ino(1));
+        let open = |ino| {
+            let mut alone = None;
+            let (fh, _) = handles.add_folder(ino, |is_alone| {
+                alone = Some(is_alone);
+                None
+            });
+            (fh, alone.unwrap())
+        };
+        let (first, alone) = open(Ino(1));
+        assert!(alone);
+        let (second, alone) = open(Ino(1));
+        assert!(!alone);
+        assert!(open(Ino(2)).1);
         assert_ne!(first, second);
-        assert_eq!(handles.remove_folder(first).unwrap(), Ino(1));
+        assert_eq!(handles.remove_folder(first).unwrap().ino, Ino(1));
         let gone = handles.folder(first).unwrap_err();
         assert_eq!(gone.kind(), ErrorKind::BadHandle);
-        assert_eq!(handles.folder(second).unwrap(), Ino(1));
+        assert_eq!(handles.folder(second).unwrap().ino, Ino(1));
         assert!(handles.file(Fh(second.0)).is_err());
     }
 }

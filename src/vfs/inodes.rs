@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use super::types::OpenAccess;
 use crate::ids::{Ino, Time};
 use crate::staging::StagedFile;
+use crate::tree::Names;
 
 /// The table. See the module.
 #[derive(Default)]
@@ -32,6 +33,16 @@ struct Table {
     /// Look-ups that the kernel has not given back.
     lookups: HashMap<Ino, u64>,
     used: HashMap<Ino, Inode>,
+    /// Folders that the kernel has read and kept.
+    kept: HashMap<Ino, Kept>,
+}
+
+/// What the kernel keeps of a folder.
+#[derive(Clone, Copy)]
+struct Kept {
+    /// These names or newer ones.
+    names: Names,
+    read_at: Instant,
 }
 
 impl Table {
@@ -44,7 +55,10 @@ impl Table {
     fn forget(&mut self, ino: Ino, count: u64) {
         if let Entry::Occupied(mut held) = self.lookups.entry(ino) {
             match held.get().saturating_sub(count) {
-                0 => drop(held.remove()),
+                0 => {
+                    held.remove();
+                    self.kept.remove(&ino);
+                }
                 left => *held.get_mut() = left,
             }
         }
@@ -113,6 +127,20 @@ impl Inodes {
     /// The kernel gave `count` look-ups back.
     pub(super) fn forget(&self, ino: Ino, count: u64) -> Left {
         self.change(ino, |table| table.forget(ino, count))
+    }
+
+    /// The kernel reads a folder from its beginning through a handle that keeps what it reads, and
+    /// was told to drop what it had; when that was opened the names were these.
+    pub(super) fn keeps(&self, ino: Ino, names: Names, read_at: Instant) {
+        self.table.lock().kept.insert(ino, Kept { names, read_at });
+    }
+
+    /// Whether the kernel has these names of a folder, read at most `age` before `now`.
+    pub(super) fn has_kept(&self, ino: Ino, names: Names, age: Duration, now: Instant) -> bool {
+        let kept = self.table.lock().kept.get(&ino).copied();
+        kept.is_some_and(|kept| {
+            kept.names == names && now.saturating_duration_since(kept.read_at) < age
+        })
     }
 
     /// A handle was opened on this content.

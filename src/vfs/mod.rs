@@ -70,7 +70,8 @@ pub use flush::Reach;
 pub use statfs::AccountFigures;
 pub use types::{
     AllocateMode, Answer, Attr, Caller, DirEntry, DirFh, Entry, Fh, Fill, Kind, OpenAccess,
-    OpenFlags, Opened, RenameMode, SeekTo, SetAttr, SetTime, StatFs, SyncScope, XattrMode,
+    OpenFlags, Opened, OpenedDir, Reading, RenameMode, SeekTo, SetAttr, SetTime, StatFs, SyncScope,
+    XattrMode,
 };
 
 /// Whether changes are taken.
@@ -101,6 +102,9 @@ pub struct VfsOptions {
     pub write_wait: Duration,
     /// What an `fsync` waits for.
     pub fsync: Reach,
+    /// How long the kernel reads a folder from its own memory, unless a name in it changes: less than
+    /// it believes what it was told of the entries, since it would ask for each of them then.
+    pub names_kept: Duration,
     /// How long an operation on names may wait for the service.
     pub metadata_deadline: Duration,
     /// How long a read may wait for the service.
@@ -118,6 +122,7 @@ impl Default for VfsOptions {
             write_back: Duration::from_secs(5),
             write_wait: Duration::from_secs(600),
             fsync: Reach::Local,
+            names_kept: Duration::from_secs(30),
             metadata_deadline: Duration::from_secs(10),
             data_deadline: Duration::from_secs(30),
         }

@@ -1,7 +1,8 @@
 //! What the account could not take is refused before it is accepted.
 //!
 //! The service tells its figures seldom, so they are carried on: what was confirmed
-//! since then and what is staged takes of what was free. Where no limit is told,
+//! since then and what is unsent takes of what was free. Of a file that is changed in one
+//! place all is unsent, and what it replaces stays until it is there. Where no limit is told,
 //! there is none.
 
 use std::sync::atomic::Ordering;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::statfs::AccountFigures;
+use crate::staging::StagedFile;
 
 /// Figures younger than this are not asked for again (API notes 7), and so believed.
 const BELIEVED: Duration = Duration::from_secs(600);
@@ -27,20 +29,20 @@ pub(super) struct Told {
 
 impl Told {
     /// Whether `more` bytes still fit, beyond what came and went since and what is
-    /// `staged`.
-    fn has_room(&self, growth: i64, staged: u64, more: u64) -> bool {
-        let taken = self.taken(growth, staged) + i128::from(more);
+    /// `unsent`.
+    fn has_room(&self, growth: i64, unsent: u64, more: u64) -> bool {
+        let taken = self.taken(growth, unsent) + i128::from(more);
         !self.figures.limited || taken <= i128::from(self.figures.free)
     }
 
     /// The bytes that our own changes take beyond what the figures tell.
-    fn taken(&self, growth: i64, staged: u64) -> i128 {
-        i128::from(growth) - i128::from(self.growth) + i128::from(staged)
+    fn taken(&self, growth: i64, unsent: u64) -> i128 {
+        i128::from(growth) - i128::from(self.growth) + i128::from(unsent)
     }
 
     /// The figures as they will be once our own changes are in them.
-    fn with_changes(&self, growth: i64, staged: u64) -> AccountFigures {
-        let taken = self.taken(growth, staged);
+    fn with_changes(&self, growth: i64, unsent: u64) -> AccountFigures {
+        let taken = self.taken(growth, unsent);
         let bytes = |n: i128| u64::try_from(n.max(0)).unwrap_or(u64::MAX);
         AccountFigures {
             used: bytes(i128::from(self.figures.used) + taken),
@@ -60,14 +62,14 @@ impl Vfs {
     pub(super) fn account_now(&self) -> Option<AccountFigures> {
         let told = *self.inner.account.read();
         let staging = self.staging();
-        told.map(|told| told.with_changes(staging.growth(), staging.usage().staged))
+        told.map(|told| told.with_changes(staging.growth(), staging.unsent()))
     }
 
-    /// Refuses what lets a file grow by `more` bytes where no changes are taken or the
-    /// account has no room.
-    pub(super) fn check_growth_of_account(&self, more: u64) -> Result<(), Error> {
+    /// Refuses a change that lets a file be `size` bytes long where no changes are taken or
+    /// the account has no room for it as a whole.
+    pub(super) fn check_change(&self, content: &StagedFile, size: u64) -> Result<(), Error> {
         self.check_writable()?;
-        self.check_account(more)
+        self.check_account(content.more_unsent(size))
     }
 
     /// Refuses content that could never be sent: uploads are forbidden, or the account
@@ -77,17 +79,20 @@ impl Vfs {
         let Some(told) = *self.inner.account.read() else {
             return Ok(());
         };
+        let old = told.at.elapsed() + told.age > BELIEVED;
         if told.figures.upload_forbidden {
+            // Nothing could be sent, so that is believed; but it may have passed.
+            self.inner.wants_figures.fetch_or(old, Ordering::Relaxed);
             return Err(Error::new(
                 ErrorKind::ReadOnly,
                 "the service forbids uploads of this account",
             ));
         }
         let staging = self.staging();
-        if told.has_room(staging.growth(), staging.usage().staged, more) {
+        if told.has_room(staging.growth(), staging.unsent(), more) {
             return Ok(());
         }
-        if told.at.elapsed() + told.age > BELIEVED {
+        if old {
             self.inner.wants_figures.store(true, Ordering::Relaxed);
             return Ok(());
         }
@@ -105,7 +110,7 @@ mod tests {
     use super::*;
     use crate::tree::ROOT;
     use crate::vfs::testing::{ANN, BOTH, House, READ, WRITE};
-    use crate::vfs::{AllocateMode, SetAttr};
+    use crate::vfs::{AllocateMode, RenameMode, SetAttr};
 
     fn figures(free: u64) -> AccountFigures {
         AccountFigures {
@@ -204,10 +209,65 @@ mod tests {
             house.error(house.vfs.open(ino, WRITE, ANN)),
             ErrorKind::ReadOnly
         );
+        assert!(!house.vfs.wants_figures());
         let made = house.vfs.create(ROOT, OsStr::new("b"), 0o644, BOTH, ANN);
         assert_eq!(house.error(made), ErrorKind::ReadOnly);
         assert_eq!(house.read(house.open(ino, READ)), "x");
         house.ok(house.unlink("a"));
+        // It may have passed since.
+        house.vfs.set_account(forbidden, BELIEVED);
+        let made = house.vfs.create(ROOT, OsStr::new("b"), 0o644, BOTH, ANN);
+        assert_eq!(house.error(made), ErrorKind::ReadOnly);
+        assert!(house.vfs.wants_figures());
+    }
+
+    #[test]
+    fn what_is_queued_counts_whole_wherever_its_bytes_are() {
+        let house = House::new();
+        let film = house.remote("film", &[1; 60]);
+        let source = house.open(film.ino, READ);
+        house.vfs.set_account(figures(100), Duration::ZERO);
+        let copy = |fh| house.vfs.copy_file_range(source, 0, fh, 0, 60);
+        let (gone, first) = house.create("first");
+        assert_eq!(house.ok(copy(first)), 60);
+        house.close(first);
+        let (_, second) = house.create("second");
+        assert_eq!(house.error(copy(second)), ErrorKind::Quota);
+        house.close(second);
+        assert_eq!(house.vfs.account_now().unwrap().free, 40);
+        // All of a file is sent again for a byte of it, before the old one goes.
+        let editor = house.open(film.ino, WRITE);
+        let edited = house.vfs.write(editor, 0, b"x");
+        assert_eq!(house.error(edited), ErrorKind::Quota);
+        house.ok(house.unlink("first"));
+        house.vfs.forget(gone, 1);
+        house.write(editor, 0, b"x");
+        assert_eq!(house.vfs.account_now().unwrap().free, 40);
+        // What is unsent already counts once, and a hole counts as what it will be.
+        house.write(editor, 0, &[2; 60]);
+        let (_, fh) = house.create("holes");
+        let hole = |len| house.vfs.fallocate(fh, 0, len, AllocateMode::Extend);
+        assert_eq!(house.error(hole(41)), ErrorKind::Quota);
+        house.ok(hole(40));
+        assert_eq!(house.vfs.account_now().unwrap().free, 0);
+    }
+
+    #[test]
+    fn what_is_queued_counts_after_a_restart_and_what_is_replaced_until_it_goes() {
+        let mut house = House::new();
+        let film = house.remote("film", &[1; 60]);
+        let editor = house.open(film.ino, WRITE);
+        house.write(editor, 0, b"x");
+        house.close(editor);
+        house.next_process();
+        house.vfs.set_account(figures(100), Duration::ZERO);
+        let free = |house: &House| house.vfs.account_now().unwrap().free;
+        assert_eq!(free(&house), 40);
+        house.file("new", &[2; 10]);
+        house.remote("old", &[3; 30]);
+        let rename = house.rename("new", "old", RenameMode::Replace);
+        house.ok(rename);
+        assert_eq!(free(&house), 30, "the old one is still there");
     }
 
     #[test]

@@ -17,13 +17,15 @@ impl Vfs {
             Err(e) => return Answer::Now(Err(e)),
         };
         let content = handle.hold.content.clone();
-        let more = match mode {
-            AllocateMode::Extend | AllocateMode::Zero => {
-                offset.saturating_add(len).saturating_sub(content.size())
-            }
-            _ => 0,
+        let (size, end) = (content.size(), offset.saturating_add(len));
+        let becomes = match mode {
+            // Nothing changes.
+            AllocateMode::KeepSize => 0,
+            AllocateMode::Extend if end <= size => 0,
+            AllocateMode::Extend | AllocateMode::Zero => end.max(size),
+            AllocateMode::PunchHole | AllocateMode::ZeroKeepSize => size,
         };
-        if let Err(e) = self.check_growth_of_account(more) {
+        if let Err(e) = self.check_change(&content, becomes) {
             return Answer::Now(Err(e));
         }
         self.when_there_is_room(&content, len, move |vfs, within| {
@@ -90,10 +92,8 @@ impl Vfs {
         };
         let content = target.hold.content.clone();
         let left = source.hold.content.size().saturating_sub(offset_in);
-        let more = offset_out
-            .saturating_add(len.min(left))
-            .saturating_sub(content.size());
-        if let Err(e) = self.check_growth_of_account(more) {
+        let end = offset_out.saturating_add(len.min(left));
+        if let Err(e) = self.check_change(&content, content.size().max(end)) {
             return Answer::Now(Err(e));
         }
         // Whatever is taken beyond the budget is little, and so is what must fit it.

@@ -137,6 +137,26 @@ pub struct Fh(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct DirFh(pub u64);
 
+/// The result of opening a folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenedDir {
+    /// The new handle.
+    pub fh: DirFh,
+    /// What the kernel may do with what it reads through it.
+    pub reading: Reading,
+}
+
+/// Whether a folder is read from the kernel's memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// It is read from us each time.
+    Anew,
+    /// It is read from us once more, and kept.
+    Filling,
+    /// What was kept is still right.
+    Kept,
+}
+
 /// The result of opening a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Opened {

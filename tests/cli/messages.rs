@@ -1,7 +1,7 @@
 //! Whoever looks a message up in docs/troubleshooting.md finds it.
 
-/// Where the lines come from that a command prints when it fails.
-const SOURCES: [(&str, &str); 7] = [
+/// Where the lines come from that a command prints when it fails, and reasons in the queue.
+const SOURCES: [(&str, &str); 8] = [
     ("config", include_str!("../../src/config/error.rs")),
     ("daemon", include_str!("../../src/daemon/error.rs")),
     ("fuse", include_str!("../../src/fuse/error.rs")),
@@ -9,6 +9,7 @@ const SOURCES: [(&str, &str); 7] = [
     ("service", include_str!("../../src/service/error.rs")),
     ("store", include_str!("../../src/store/error.rs")),
     ("api", include_str!("../../src/api/error.rs")),
+    ("queue", include_str!("../../src/upload/kept.rs")),
 ];
 
 /// The texts of the errors in a source, as they are written there.

@@ -1,4 +1,5 @@
-//! What was written and neither closed nor synced before a crash comes back by `doctor --restore`.
+//! What was written and neither closed nor synced before a crash, and what a database knew that is
+//! damaged or gone, comes back by `doctor --restore`.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -74,4 +75,47 @@ fn where_nothing_is_lost_nothing_is_made() {
         "{ran:?}"
     );
     assert!(!user.path("back").exists());
+}
+
+#[test]
+fn what_was_not_sent_is_told_though_its_database_is_damaged_or_moved_away() {
+    let user = User::settled();
+    user.mount();
+    user.uploads_stall();
+    std::fs::write(user.path("mnt/thesis.txt"), "years of work").unwrap();
+    let pid = user.status()["pid"].as_i64().unwrap();
+    kill(Pid::from_raw(pid as i32), Signal::SIGKILL).unwrap();
+    wait_until("the end of the daemon", || user.run(&["status"]).code == 4);
+    let state = user.path(".local/share/fichierfs/default");
+    let database = state.join("fichierfs.db");
+    let told = |when: &str, level: &str| {
+        let doctor = user.run(&["doctor", "--offline", "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&doctor.out).unwrap();
+        let found = report["findings"].as_array().unwrap().iter().find(|one| {
+            let what = one["what"].as_str().unwrap_or_default();
+            one["check"] == "staging" && what.contains("13 bytes of 1 files")
+        });
+        let found = found.unwrap_or_else(|| panic!("{when}: {report}"));
+        assert_eq!(found["level"], level, "{when}: {found}");
+        let mend = found["mend"].as_str().unwrap();
+        assert!(mend.contains("--restore"), "{when}: {found}");
+    };
+    // What was written last is in its log.
+    let log = database.with_extension("db-wal");
+    std::fs::write(&database, vec![b'x'; 20_000]).unwrap();
+    std::fs::write(&log, "").unwrap();
+    told("damaged", "problem");
+    for file in [&database, &log, &database.with_extension("db-shm")] {
+        let _ = std::fs::rename(file, file.with_extension("away"));
+    }
+    told("moved away", "problem");
+    let ran = user.run(&["doctor", "--restore", "back"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let restored = std::fs::read_to_string(user.path("back/thesis.txt"));
+    assert_eq!(restored.unwrap(), "years of work");
+    // With a new one it is still there.
+    assert_eq!(user.run(&["unmount", "--if-dead", "mnt"]).code, 0);
+    user.mount();
+    assert_eq!(user.run(&["unmount", "mnt"]).code, 0);
+    told("with a new database", "warning");
 }

@@ -1,13 +1,48 @@
 //! Files that go to the service while they are open.
 
-use crate::harness::{World, errno, eventually, sample, scaled};
-use fichierfs::sim::{Shape, SimConfig};
+use crate::harness::{World, errno, eventually, sample, scaled, shell};
+use fichierfs::sim::{Fault, FaultKind, Shape, SimConfig};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 
 /// Nothing is sent because of its time alone.
 const RESTING: [&str; 2] = ["--write-back", "1h"];
+
+/// Who waits for one file waits for no other, and is told if it failed.
+#[test]
+fn the_queue_is_waited_for_by_path() {
+    let world = World::new();
+    let mounted = world.mount_with("a", &RESTING);
+    fs::create_dir(mounted.join("d")).unwrap();
+    fs::create_dir(mounted.join("other")).unwrap();
+    fs::write(mounted.join("d/file"), "wanted").unwrap();
+    fs::write(mounted.join("other/file"), "rests").unwrap();
+    let wait = |path: &str| {
+        let mut command = world.fichierfs();
+        command.args(["queue", "wait", "--timeout", "60s"]);
+        shell::output(command.arg(mounted.join(path)))
+    };
+    let waited = wait("d");
+    assert!(waited.status.success(), "{}", shell::show(&waited));
+    assert_eq!(world.account().file_paths(), ["d/file"]);
+    // What is below a folder that cannot be made fails with it.
+    let refused = FaultKind::Ko {
+        message: "This folder cannot be made #777".to_owned(),
+        status: 200,
+    };
+    let fault = Fault::new("folder/mkdir", refused).always();
+    world.simulator().faults().add(fault);
+    fs::create_dir(mounted.join("refused")).unwrap();
+    fs::write(mounted.join("refused/file"), "stays here").unwrap();
+    let waited = wait("refused/file");
+    let said = shell::show(&waited);
+    assert_eq!(waited.status.code(), Some(3), "{said}");
+    assert!(said.contains("1 item failed"), "{said}");
+    world.simulator().faults().clear();
+    assert!(mounted.verb(&["queue", "retry"]).status.success());
+    mounted.unmount();
+}
 
 #[test]
 fn an_fsync_that_waits_for_the_service_returns_when_that_has_the_file() {

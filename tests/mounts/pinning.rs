@@ -1,8 +1,9 @@
 //! Files that were pinned are at hand without the network, for as long as they are pinned.
 
-use crate::harness::{World, eventually, shell};
+use crate::harness::{World, errno, eventually, names, shell};
 use fichierfs::sim::{Fault, FaultKind, synthetic_bytes};
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Output;
 
@@ -16,6 +17,60 @@ fn film(seed: u64, size: u64) -> Vec<u8> {
 
 fn run(world: &World, verb: &str, path: &Path) -> Output {
     shell::output(world.fichierfs().arg(verb).arg(path))
+}
+
+/// The network is away since before the mount: nothing even listens there.
+#[test]
+fn without_the_service_a_mount_is_up_with_all_that_was_seen_and_reads_what_it_has() {
+    let world = World::new();
+    let account = world.account();
+    account.add_synthetic("travel/a.mkv", 1, MIB + 7).unwrap();
+    account.add_synthetic("films/b.mkv", 2, MIB).unwrap();
+    account.add_synthetic("films/c.mkv", 3, MIB).unwrap();
+    account.add_synthetic("unseen/d.mkv", 4, MIB).unwrap();
+    let flags = ["--data-deadline", "2s", "--metadata-deadline", "2s"];
+    let mounted = world.mount_with("a", &flags);
+    let pinned = run(&world, "pin", &mounted.join("travel"));
+    assert!(pinned.status.success(), "{}", shell::show(&pinned));
+    assert_eq!(names(mounted.join("films")), ["b.mkv", "c.mkv"]);
+    assert!(fs::read(mounted.join("films/b.mkv")).unwrap() == film(2, MIB));
+    mounted.unmount();
+
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap().to_string();
+    drop(nobody);
+    let there = fs::read_to_string(world.config_file()).unwrap();
+    let mut away = there.clone();
+    let simulator = world.simulator();
+    for url in [simulator.api_url(), simulator.site_url()] {
+        let host = url.split('/').nth(2).unwrap().to_owned();
+        away = away.replace(&host, &address);
+    }
+    assert!(away != there);
+    world.write_config(&away);
+    let mounted = world.mount_with("a", &flags);
+    assert_eq!(names(mounted.path()), ["films", "travel", "unseen"]);
+    assert_eq!(names(mounted.join("films")), ["b.mkv", "c.mkv"]);
+    let size = fs::metadata(mounted.join("films/c.mkv")).unwrap().len();
+    assert_eq!(size, MIB);
+    assert!(fs::read(mounted.join("travel/a.mkv")).unwrap() == film(1, MIB + 7));
+    assert!(fs::read(mounted.join("films/b.mkv")).unwrap() == film(2, MIB));
+    let passing = [libc::EIO, libc::ETIMEDOUT];
+    let unknown = errno(fs::metadata(mounted.join("unseen/d.mkv")));
+    assert!(passing.contains(&unknown), "{unknown}");
+    let absent = errno(fs::read(mounted.join("films/c.mkv")));
+    assert!(passing.contains(&absent), "{absent}");
+    fs::write(mounted.join("films/new"), b"new").unwrap();
+    let left = mounted.verb(&["unmount", "--no-wait"]);
+    assert_eq!(left.status.code(), Some(3), "{}", shell::show(&left));
+    drop(mounted);
+
+    world.write_config(&there);
+    let mounted = world.mount_with("a", &flags);
+    mounted.drain();
+    assert_eq!(account.content("films/new").unwrap(), b"new");
+    mounted.unmount();
+    world.assert_well_behaved();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What writing costs, and what a writer meets where there is no room. Calls of the
 //! service are counted: they are the scarce resource.
 
-use crate::harness::{World, errno, eventually, sample, scaled, shell};
+use crate::harness::{Mounted, World, errno, eventually, sample, scaled, shell};
 use fichierfs::sim::{Report, Shape, SimConfig};
 use std::fs::{self, File};
 use std::io::Write;
@@ -285,6 +285,43 @@ fn what_the_line_cannot_carry_in_four_hours_is_said_and_not_begun() {
     let retried = mounted.verb(&["queue", "retry"]);
     assert!(retried.status.success(), "{}", shell::show(&retried));
     eventually("the upload", || world.report().bytes_up > before + 100_000);
+}
+
+/// Nothing was sent before, and our own limit would tell nothing: it is known while it is sent.
+#[test]
+fn what_the_line_cannot_carry_in_four_hours_is_broken_off_once_that_is_known() {
+    for limit in ["", "100kB"] {
+        let world = World::with(SimConfig {
+            time_scale: 100.0,
+            ..slow(1_000_000)
+        });
+        let mut flags = vec!["--write-back", "0s"];
+        if !limit.is_empty() {
+            flags.extend(["--upload-limit", limit]);
+        }
+        let mounted = world.mount_with("a", &flags);
+        let make = |mounted: &Mounted<'_>, name: &str| {
+            let long = File::create(mounted.join(name)).unwrap();
+            long.set_len(2_000_000_000).unwrap();
+        };
+        let parked = |mounted: &Mounted<'_>, name: &str| {
+            let waited = mounted.verb(&["queue", "wait", "--timeout", "100s"]);
+            assert_eq!(waited.status.code(), Some(3), "{}", shell::show(&waited));
+            let list = shell::show(&mounted.verb(&["queue", "list"]));
+            let told = list.contains(name) && list.contains("ends an upload after");
+            assert!(told, "{list}");
+        };
+        make(&mounted, "long");
+        parked(&mounted, "long");
+        let report = world.report();
+        // A third of what the line carries in that time.
+        assert!(report.bytes_up < 48_000_000, "{}", report.bytes_up);
+        make(&mounted, "other");
+        parked(&mounted, "other");
+        let begun = |report: &Report| report.calls_of("upload/get_upload_server");
+        assert_eq!(begun(&world.report()), begun(&report), "it was not begun");
+        assert_eq!(world.account().file_paths(), [""; 0]);
+    }
 }
 
 /// Slower is always possible, faster never.

@@ -386,6 +386,68 @@ async fn one_file_that_may_not_be_removed_does_not_keep_the_others() {
     process.uploader.stop().await;
 }
 
+/// Some of an array are gone: whether the service does nothing then, or the rest, or says that it
+/// knows none of them, what was removed here is removed there, and what is gone is not asked
+/// for again.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_array_that_is_removed_in_part_nothing_stays() {
+    for unknown in [
+        sim::RmUnknown::NotFound,
+        sim::RmUnknown::Ignore,
+        sim::RmUnknown::Whole,
+    ] {
+        for gone in [&["b"] as &[&str], &["a", "b", "c"]] {
+            let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+            sim.change_quirks(|quirks| quirks.rm_unknown = unknown);
+            let process = Process::start(&sim, dir.path());
+            with_files(&sim, &process).await;
+            sim.account().add_file("other", b"stays").unwrap();
+            for name in gone {
+                sim.account().delete(name).unwrap();
+            }
+            for name in ["a", "b", "c"] {
+                wait(process.vfs.unlink(ROOT, OsStr::new(name), ANN))
+                    .await
+                    .unwrap();
+            }
+            process.uploader.wake_handle().notify_one();
+            process.drained().await;
+            assert_eq!(sim.account().file_paths(), ["other"], "{unknown:?}");
+            let calls = sim.report().calls_of("file/rm");
+            assert!(calls <= 2, "{unknown:?}, {gone:?}: {calls} calls");
+            assert_well_behaved(&sim);
+            process.uploader.stop().await;
+        }
+    }
+}
+
+/// What is said to be gone of several says nothing of each of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_file_that_the_service_does_not_know_does_not_keep_the_others() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    with_files(&sim, &process).await;
+    let message = "Resource not found #469".to_owned();
+    let unknown = FaultKind::Ko {
+        message,
+        status: 404,
+    };
+    // Its listing shows it all the same.
+    let ghost = sim.account().file_id("b").unwrap();
+    sim.faults()
+        .add(Fault::new("file/rm", unknown).only(ghost).always());
+    for name in ["a", "b", "c"] {
+        wait(process.vfs.unlink(ROOT, OsStr::new(name), ANN))
+            .await
+            .unwrap();
+    }
+    process.uploader.wake_handle().notify_one();
+    process.drained().await;
+    assert_eq!(sim.account().file_paths(), ["b"]);
+    assert_well_behaved(&sim);
+    process.uploader.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_file_that_is_refused_does_not_keep_the_others() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());

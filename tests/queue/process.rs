@@ -133,7 +133,7 @@ impl Process {
     }
 
     pub async fn list(&self, folder: Ino) {
-        let fh = wait(self.vfs.opendir(folder)).await.unwrap();
+        let fh = wait(self.vfs.opendir(folder)).await.unwrap().fh;
         wait(self.vfs.releasedir(fh)).await.unwrap();
     }
 
@@ -167,7 +167,7 @@ impl Process {
 
     /// The names in a folder, sorted.
     pub async fn names(&self, folder: Ino) -> Vec<String> {
-        let fh = wait(self.vfs.opendir(folder)).await.unwrap();
+        let fh = wait(self.vfs.opendir(folder)).await.unwrap().fh;
         let (mut names, mut at) = (Vec::new(), 0);
         loop {
             let from = at;

@@ -173,7 +173,7 @@ async fn the_cap_cuts_in_silence_and_dates_narrow() {
     .await;
     let client = Client::new(&simulator);
     let tree = SyntheticTree {
-        folders: 1,
+        folders: vec![1],
         files: 60,
         size: 10,
         seed: 1,

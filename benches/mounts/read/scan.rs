@@ -90,6 +90,10 @@ pub fn library(bench: &Bench) -> Result<Outcome> {
         outcome.line(series, figure);
     }
     match sample {
+        Ok(_) if seen == 0 => outcome.plain(
+            A.name(),
+            format!("no film in {}", seconds(patience.as_secs_f64())),
+        ),
         Ok(sample) => {
             let rclone = Series::single(A.name(), sample);
             let time = rclone.value() * films as f64 / f64::from(seen);

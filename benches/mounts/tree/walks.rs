@@ -185,14 +185,10 @@ pub fn again(bench: &Bench) -> Result<Outcome> {
     let mut warm = Vec::new();
     let (mut cpu, mut peak) = (0.0, 0);
     // The configuration is all that a start needs of the service.
-    let mut service = Some(service);
+    OURS.command(&service, &place)?;
+    let gone = service.gone()?;
     for _ in 0..bench.runs(3) {
-        let command = match &service {
-            Some(service) => OURS.command(service, &place)?,
-            None => OURS.offline(&place),
-        };
-        service = None;
-        let mount = Mount::of(command, &place)?;
+        let mount = Mount::of(OURS.offline(&place), &place)?;
         let figures = mount.begin()?;
         let (time, entries) = find(&mount.path("."))?;
         cold.push(entries as f64 / time);
@@ -219,8 +215,9 @@ pub fn again(bench: &Bench) -> Result<Outcome> {
         A.name(),
         format!("{} entries/s warm, network up", number(theirs)),
     );
-    outcome.note("rclone forgets everything at a restart; its second walk in one session, over the same number of files in 40 folders, stands beside.");
-    outcome.must("0 calls", "the service was gone", true);
+    outcome.note("rclone forgets everything at a restart; its second walk in one session, over the same number of files in 40 folders, stands beside. The service was gone; who still called its address was counted, but for the account's figures.");
+    let calls = gone.calls();
+    outcome.at_most("calls", calls.len() as f64, 0.0, "");
     outcome.at_least("cold daemon", cold, 50_000.0, " entries/s");
     outcome.at_least("in the kernel", warm, 100_000.0, " entries/s");
     outcome.times("rclone's warm walk", warm, theirs, 10.0);

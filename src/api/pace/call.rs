@@ -159,7 +159,8 @@ pub enum Class {
 
 impl Class {
     /// The class after a wait: one better for every ten seconds, so that
-    /// nothing starves.
+    /// nothing starves that somebody waits for. What nobody waits for stays behind those who do
+    /// and behind uploads.
     pub(super) fn aged(self, waited: Duration) -> Class {
         let order = [
             Class::Interactive,
@@ -167,12 +168,14 @@ impl Class {
             Class::Refresh,
             Class::Background,
         ];
+        let best = match self {
+            Class::Background => Class::Refresh,
+            _ => Class::Interactive,
+        };
         let steps = usize::try_from(waited.as_secs() / 10).unwrap_or(usize::MAX);
         let place = order.iter().position(|class| *class == self).unwrap_or(0);
-        order
-            .get(place.saturating_sub(steps))
-            .copied()
-            .unwrap_or(Class::Interactive)
+        let aged = order.get(place.saturating_sub(steps)).copied();
+        aged.unwrap_or(best).max(best)
     }
 
     /// Calls of the burst that are left for better classes.
@@ -243,6 +246,8 @@ mod tests {
         let class = Class::Background;
         assert_eq!(class.aged(Duration::ZERO), Class::Background);
         assert_eq!(class.aged(Duration::from_secs(10)), Class::Refresh);
+        assert_eq!(class.aged(Duration::from_secs(3600)), Class::Refresh);
+        let class = Class::Refresh;
         assert_eq!(class.aged(Duration::from_secs(3600)), Class::Interactive);
         assert_eq!(
             Class::Interactive.aged(Duration::from_secs(99)),

@@ -172,7 +172,8 @@ async fn changes_name_what_they_change() {
         .await
         .unwrap();
     assert_eq!(made, (FolderId(4242), "xy".to_owned()));
-    assert_eq!(api.remove_files(&[id()], Class::Upload).await.unwrap(), 1);
+    let removed = api.remove_files(&[id()], Class::Upload).await;
+    assert_eq!(removed.unwrap(), [id()]);
     let copies = api
         .copy_files(&[id()], FolderId(7), None, Class::Upload)
         .await

@@ -28,16 +28,17 @@ pub enum QueueVerb {
         #[command(flatten)]
         mount: MountpointArg,
     },
-    /// Wait until everything is confirmed on the service
+    /// Wait until everything, or what is queued of a path, is confirmed on the service
     #[command(
-        after_help = "Example:\n  fichierfs queue wait --timeout 1h && echo uploaded\n\nExits with 3 if work is left."
+        after_help = "Example:\n  fichierfs queue wait --timeout 1h && echo uploaded\n  fichierfs queue wait ~/1fichier/film.mkv\n\nExits with 3 if work is left."
     )]
     Wait {
         /// How long to wait; for ever if left out
         #[arg(long, value_name = "DURATION", value_parser = duration)]
         timeout: Option<Duration>,
-        #[command(flatten)]
-        mount: MountpointArg,
+        /// A file of a mount, or a folder with all that is in it; or the mount for all that is
+        /// queued
+        path: Option<PathBuf>,
     },
     /// Begin now: end write-back delays and waits after failures
     #[command(

@@ -37,6 +37,14 @@ fn screen(status: &Status, paint: Paint, now: Timestamp) -> String {
             .push("  `fichierfs queue list` shows all, `fichierfs queue retry` tries again".into());
     }
     lines.push(tree(&status.tree, &status.freshness, now));
+    for folder in &status.freshness.not_whole {
+        let path = show::plain(&folder.path.to_string_lossy());
+        let line = format!("  not whole: /{path}: {}", show::plain(&folder.reason));
+        lines.push(match folder.coming {
+            true => line,
+            false => paint.tone(Tone::Bad, &line),
+        });
+    }
     lines.push(api(&status.api));
     lines.extend(api_troubles(&status.api, now).map(|line| paint.tone(Tone::Bad, &line)));
     lines.join("\n") + "\n"
@@ -226,7 +234,7 @@ fn seconds_between(earlier: Timestamp, later: Timestamp) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::protocol::{Backlog, Failed, SCHEMA};
+    use crate::control::protocol::{Backlog, Failed, NotWhole, SCHEMA};
 
     #[test]
     fn the_screen_shows_every_part_and_what_is_wrong() {
@@ -280,7 +288,12 @@ mod tests {
             freshness: Freshness {
                 folders: 3,
                 unlisted: 1,
-                cut_off: 0,
+                cut_off: 1,
+                not_whole: vec![NotWhole {
+                    path: "scans".into(),
+                    reason: "more than can be listed".into(),
+                    coming: false,
+                }],
                 oldest: Some("2026-01-01T11:00:00Z".into()),
                 newest: Some("2026-01-01T11:59:00Z".into()),
             },
@@ -301,6 +314,7 @@ mod tests {
             "checks   2 files sound; 2 s of the processor  1 file damaged",
             "\n  damaged: /films/c\n",
             "1 file known, 0 B in 3 folders; listed 1m to 1h ago; 1 not looked into yet",
+            "1 not looked into yet; 1 not listed whole\n  not whole: /scans: more than can be listed\n",
             "queue    2 uploads (100 B); 1 failed; 6 B/s, done in 10s\n",
             " 40%  6 B/s  10s  /a  (try 2)\n",
             "failed: /b: quota exceeded\n",

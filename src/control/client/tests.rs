@@ -58,8 +58,12 @@ impl Controlled for Fake {
             transfers: Vec::new(),
         })
     }
-    async fn wait(&self, at_most: Duration) -> std::result::Result<Backlog, Refusal> {
-        self.note(format!("wait {at_most:?}"));
+    async fn wait(
+        &self,
+        path: Option<PathBuf>,
+        at_most: Duration,
+    ) -> std::result::Result<Backlog, Refusal> {
+        self.note(format!("wait {path:?} {at_most:?}"));
         Ok(Backlog {
             uploads: 3,
             ..Backlog::default()
@@ -160,7 +164,12 @@ async fn questions_arrive_and_answers_come_back() {
     assert_eq!(client.queue().await.unwrap().items, []);
     assert_eq!(
         *fake.asked.lock(),
-        ["wait 2s", "flush Some(\"x/y\")", "flush None", "stop Leave"]
+        [
+            "wait None 2s",
+            "flush Some(\"x/y\")",
+            "flush None",
+            "stop Leave"
+        ]
     );
 
     drop(server);

@@ -18,7 +18,7 @@ pub use queue::{
     Backlog, Becomes, CancelRequest, Cancelled, Failed, Item, ItemState, Loss, Queue, Transfer,
     WaitRequest, Work,
 };
-pub use status::{Account, Api, Cache, Freshness, Reads, Status, Totals};
+pub use status::{Account, Api, Cache, Freshness, NotWhole, Reads, Status, Totals};
 
 /// The version of this schema.
 pub const SCHEMA: u32 = 1;

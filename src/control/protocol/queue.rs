@@ -131,12 +131,15 @@ pub enum ItemState {
     Failed,
 }
 
-/// How long `queue wait` waits in one request.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+/// How long `queue wait` waits in one request, and for what.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WaitRequest {
     /// Milliseconds.
     pub at_most_ms: u64,
+    /// A file, or a folder with all that is queued in it; all that is queued when absent.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
 }
 
 /// What is to be given up.

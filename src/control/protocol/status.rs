@@ -127,10 +127,25 @@ pub struct Freshness {
     pub unlisted: u64,
     /// Those whose listing the service cut off: names may be missing.
     pub cut_off: u64,
+    /// Some of those, and why each is not known whole.
+    #[serde(default)]
+    pub not_whole: Vec<NotWhole>,
     /// The time of the oldest listing that is in use.
     pub oldest: Option<String>,
     /// The time of the newest one.
     pub newest: Option<String>,
+}
+
+/// A folder that is not known whole: a name that was not seen in it may be there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct NotWhole {
+    /// Where it is, from the mount's root.
+    pub path: PathBuf,
+    /// Why, or how far it has come.
+    pub reason: String,
+    /// Whether it will be known whole without somebody looking into it.
+    pub coming: bool,
 }
 
 /// What is known of the account's files.

@@ -109,6 +109,7 @@ pub fn mv(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     let folder = params.folder_required("destination_folder_id")?;
     let rename = params.text("rename")?;
     check_single(rename, urls.len())?;
+    check_all_known(state, urls.iter().map(|url| own_id(context, state, url)))?;
     let mut batch = Batch::default();
     for url in urls {
         let id = own_id(context, state, url);
@@ -164,6 +165,8 @@ pub fn cp(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
 pub fn rename(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     let items = context.params.list("urls")?;
     check_batch(context, state, items.len())?;
+    let urls = items.iter().filter_map(|item| item.get("url")?.as_str());
+    check_all_known(state, urls.map(|url| own_id(context, state, url)))?;
     let mut batch = Batch::default();
     for item in items {
         let text = |name| item.get(name).and_then(Value::as_str);
@@ -188,6 +191,8 @@ pub fn rename(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiErro
 pub fn rm(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError> {
     let items = context.params.list("files")?;
     check_batch(context, state, items.len())?;
+    let urls = items.iter().filter_map(|item| item.get("url")?.as_str());
+    check_all_known(state, urls.map(|url| changeable(context, state, url)))?;
     let mut batch = Batch::default();
     for item in items {
         let Some(url) = item.get("url").and_then(Value::as_str) else {
@@ -391,6 +396,18 @@ fn check_batch(context: &Context<'_>, state: &State, count: usize) -> Result<(),
         .world
         .violation(Offence::LimitExceeded, context.script, text);
     Err(ApiError::Batch)
+}
+
+/// Where that is the service's way: fails for all if one of them is not there.
+fn check_all_known<T>(
+    state: &State,
+    mut found: impl Iterator<Item = Result<T, Refusal>>,
+) -> Result<(), ApiError> {
+    let whole = state.quirks.rm_unknown == RmUnknown::Whole;
+    match whole && found.any(|one| matches!(one, Err(Refusal::FileNotFound))) {
+        true => Err(Refusal::FileNotFound.into()),
+        false => Ok(()),
+    }
 }
 
 fn check_single(rename: Option<&str>, count: usize) -> Result<(), ApiError> {

@@ -106,6 +106,40 @@ impl Tree {
         })
     }
 
+    /// What is queued of `top` and of all that is below it. What was removed from there is not
+    /// there any more: it is in the total alone.
+    pub fn backlog_within(&self, top: Ino) -> Result<Backlog> {
+        self.store.read(|c| {
+            Ok(c.prepare_cached(
+                "WITH RECURSIVE up(ino, at) AS (
+                     SELECT ino, ino FROM node WHERE pending <> 0 AND parent IS NOT NULL
+                     UNION ALL
+                     SELECT up.ino, node.parent FROM up JOIN node ON node.ino = up.at
+                         WHERE up.at <> ?1 AND node.parent IS NOT NULL),
+                 stuck(ino) AS (
+                     SELECT ino FROM attempt JOIN node USING (ino)
+                         WHERE parked = 1 AND pending <> 0 AND parent IS NOT NULL
+                     UNION
+                     SELECT child.ino FROM stuck JOIN node folder USING (ino)
+                         JOIN node child ON child.parent = folder.ino WHERE folder.pending & 4)
+                 SELECT coalesce(sum(pending & 1), 0),
+                        coalesce(sum(iif(pending & 1, size, 0)), 0),
+                        coalesce(sum((pending & 1) = 0), 0),
+                        coalesce(sum(ino IN (SELECT ino FROM stuck)), 0)
+                 FROM node WHERE ino IN (SELECT ino FROM up WHERE at = ?1)",
+            )?
+            .query_row([int(top.0)], |row| {
+                Ok(Backlog {
+                    uploads: uint(row.get(0)?),
+                    bytes: uint(row.get(1)?),
+                    changes: uint(row.get(2)?),
+                    removals: 0,
+                    failed: uint(row.get(3)?),
+                })
+            })?)
+        })
+    }
+
     /// The queue, oldest first, for people.
     pub fn queue(&self, limit: usize) -> Result<Vec<Queued>> {
         self.store.read(|c| {

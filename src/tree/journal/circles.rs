@@ -58,8 +58,8 @@ pub(super) fn holders(
     holders.extend(waiters(
         c,
         "SELECT ino FROM unanswered JOIN node USING (ino)
-         WHERE folder = ?1 AND unanswered.name = ?2 AND parent IS NOT NULL AND kind = 1
-             AND ino <> ?3",
+         WHERE folder = ?1 AND unanswered.name = ?2 AND (parent IS NOT NULL OR rid IS NULL)
+             AND kind = 1 AND ino <> ?3",
         params![int(place.folder.0), place.name, int(node.ino.0)],
         |ino| Waiter::Node(Ino(rows::uint(ino))),
     )?);

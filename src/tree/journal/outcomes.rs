@@ -70,8 +70,14 @@ impl Tree {
                 id,
                 place: Some(at),
             });
-            confirm(tx, ino, remote, |pending| pending.make = false, now)
+            confirm(tx, ino, remote, |pending| pending.make = false, now)?;
+            Ok(rows::delete_orphan(tx, ino)?)
         })
+    }
+
+    /// The service told where a file is that an unanswered call may have put elsewhere.
+    pub fn found_at(&self, ino: Ino, there: RemotePlace, now: Time) -> Result<()> {
+        self.relocated(ino, now, |place| *place = there)
     }
 
     /// A file or folder was moved.

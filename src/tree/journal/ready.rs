@@ -169,8 +169,13 @@ fn due(c: &Connection, now: Time, limit: usize) -> rusqlite::Result<Vec<Node>> {
                  OR EXISTS (SELECT 1 FROM unanswered WHERE unanswered.ino = node.ino))
              AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.ino = node.ino)
          ORDER BY node.ino LIMIT ?2";
+    // Removed here before it was known whether the service made it.
+    const UNMADE: &str = "SELECT node.ino FROM unanswered JOIN node USING (ino)
+             LEFT JOIN attempt USING (ino)
+         WHERE node.parent IS NULL AND node.rid IS NULL AND coalesce(attempt.not_before, 0) <= ?1
+         ORDER BY node.ino LIMIT ?2";
     let mut inos: Vec<Ino> = Vec::new();
-    for query in [TIMED, NEW] {
+    for query in [TIMED, NEW, UNMADE] {
         let mut statement = c.prepare_cached(query)?;
         let found = statement.query_map(params![now.0, limit as i64], |row| rows::ino(row, 0))?;
         for ino in found {

@@ -173,3 +173,169 @@ fn a_folder_is_not_put_back_below_itself() {
     assert_eq!(bench.names(ROOT), ["c"]);
     assert_eq!(bench.names(c), ["a"]);
 }
+
+#[test]
+fn an_older_listing_does_not_put_back_what_came_by_a_call_without_an_answer() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));
+    let a = bench.get(ROOT, "a").ino;
+    bench.rename((ROOT, "a"), (ROOT, "b")).unwrap();
+    bench.asks(a, named("b"));
+    bench.pass(1);
+    bench.list(ROOT, listing(vec![], vec![file(1, "b", 1)]));
+    assert!(bench.get(ROOT, "b").pending.is_empty());
+    // Listings lag behind each other too.
+    bench.pass(1);
+    bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));
+    assert_eq!(
+        (bench.names(ROOT), bench.there(a)),
+        (vec!["b".to_owned()], "0/b".to_owned())
+    );
+    // Later it is somebody's wish.
+    bench.pass(121);
+    bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));
+    assert_eq!(bench.names(ROOT), ["a"]);
+}
+
+impl Bench {
+    /// A folder in the root that was asked for without an answer, and removed before one came.
+    fn removed_unmade(&self, name: &str) -> Ino {
+        let made = self.create(ROOT, name, &NewNode::Folder).ino;
+        self.asks(made, Put::Anew(in_root(name)));
+        self.tree.rmdir(ROOT, OsStr::new(name), self.now).unwrap();
+        assert!(!self.tree.purge(made).unwrap(), "it is still looked for");
+        made
+    }
+
+    fn looks_for(&self, ino: Ino) -> bool {
+        let mut ready = self.ready().into_iter();
+        ready.any(|task| task == Task::Look { ino })
+    }
+}
+
+#[test]
+fn a_folder_that_was_removed_before_it_was_known_to_be_made_goes_there_too() {
+    let bench = Bench::new();
+    let made = bench.removed_unmade("d");
+    assert!(bench.looks_for(made));
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    assert!(bench.names(ROOT).is_empty());
+    assert_eq!(bench.todo(), ["remove 7"]);
+    assert!(bench.tree.node(made).unwrap().is_none());
+}
+
+#[test]
+fn a_folder_that_was_removed_and_never_made_is_forgotten_once_listings_tell() {
+    let mut bench = Bench::new();
+    let made = bench.removed_unmade("d");
+    bench.list(ROOT, Listing::default());
+    assert!(bench.looked_for(made).is_some());
+    bench.pass(121);
+    bench.list(ROOT, Listing::default());
+    assert_eq!(bench.looked_for(made), None);
+    assert!(bench.tree.node(made).unwrap().is_none());
+    assert_eq!(bench.todo(), [""; 0]);
+}
+
+#[test]
+fn the_answer_that_a_removed_folder_was_made_after_all_removes_it() {
+    let bench = Bench::new();
+    let made = bench.removed_unmade("d");
+    let tree = &bench.tree;
+    tree.made(made, FolderId(7), in_root("d"), bench.now)
+        .unwrap();
+    assert_eq!(bench.todo(), ["remove 7"]);
+    assert!(tree.node(made).unwrap().is_none());
+    let refused = bench.removed_unmade("e");
+    tree.not_put(&[refused]).unwrap();
+    assert!(tree.node(refused).unwrap().is_none());
+}
+
+#[test]
+fn a_folder_takes_a_name_that_a_removed_one_may_have_only_once_that_is_known() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(8, "x")], vec![]));
+    let made = bench.removed_unmade("d");
+    bench.rename((ROOT, "x"), (ROOT, "d")).unwrap();
+    assert_eq!(bench.ready(), [Task::Look { ino: made }]);
+    bench.list(ROOT, listing(vec![folder(7, "d"), folder(8, "x")], vec![]));
+    assert_eq!(bench.names(ROOT), ["d"]);
+    assert_eq!(bench.todo(), ["remove 7"]);
+    bench.carry_out();
+    assert_eq!(bench.there(bench.get(ROOT, "d").ino), "0/d");
+}
+
+#[test]
+fn a_folder_made_again_is_the_one_that_was_asked_for_before() {
+    let bench = Bench::new();
+    let first = bench.removed_unmade("d");
+    let second = bench.create(ROOT, "d", &NewNode::Folder).ino;
+    assert_eq!(bench.ready(), [Task::Look { ino: first }]);
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    assert_eq!(bench.there(second), "0/d");
+    assert_eq!(bench.ready(), []);
+    assert!(bench.tree.node(first).unwrap().is_none());
+}
+
+#[test]
+fn of_a_folder_removed_while_it_may_have_been_moved_both_places_are_known() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "a"), folder(8, "b")], vec![]));
+    let [a, b] = ["a", "b"].map(|name| bench.get(ROOT, name).ino);
+    for folder in [a, b] {
+        bench.list(folder, Listing::default());
+    }
+    bench.rename((ROOT, "a"), (b, "a")).unwrap();
+    bench.asks(a, Put::Into(FolderId(8)));
+    bench.tree.rmdir(b, OsStr::new("a"), bench.now).unwrap();
+    let removal = removals_due(&bench);
+    assert_eq!(removal.place, in_root("a"));
+    assert_eq!(removal.may_be_in, Some(FolderId(8)));
+    // Listings tell nothing before they can show the move, which may come late.
+    bench.pass(1000);
+    bench.tree.all_may_be_put(bench.now).unwrap();
+    assert_eq!(removals_due(&bench).queued_at, bench.now);
+}
+
+#[test]
+fn what_an_earlier_process_asked_for_may_be_carried_out_until_the_next_has_begun() {
+    let mut bench = Bench::new();
+    let made = bench.create(ROOT, "d", &NewNode::Folder).ino;
+    bench.asks(made, Put::Anew(in_root("d")));
+    bench.pass(1000);
+    bench.tree.all_may_be_put(bench.now).unwrap();
+    bench.pass(1);
+    bench.list(ROOT, Listing::default());
+    assert!(
+        bench
+            .looked_for(made)
+            .is_some_and(|shown| shown > bench.now)
+    );
+}
+
+#[test]
+fn where_no_listing_can_tell_of_a_file_the_service_is_asked_for_it() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![], vec![file(1, "a", 1)]));
+    let a = bench.get(ROOT, "a").ino;
+    let part = Listing {
+        extent: Extent::FilesCut,
+        ..listing(vec![], vec![file(2, "other", 1)])
+    };
+    let cut = || {
+        bench.tree.store.write(|tx| {
+            crate::tree::rows::set_known(tx, ROOT, Known::Cut(bench.now)).map_err(TreeError::from)
+        })
+    };
+    cut().unwrap();
+    bench.rename((ROOT, "a"), (ROOT, "b")).unwrap();
+    bench.asks(a, named("b"));
+    bench.pass(121);
+    bench.list(ROOT, part);
+    assert!(bench.looked_for(a).is_some_and(|shown| shown < bench.now));
+    bench.tree.found_at(a, in_root("a"), bench.now).unwrap();
+    assert_eq!(bench.todo(), ["rename file1 to b"]);
+    bench.asks(a, named("b"));
+    bench.tree.found_at(a, in_root("b"), bench.now).unwrap();
+    assert_eq!(bench.todo(), [""; 0]);
+}

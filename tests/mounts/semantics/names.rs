@@ -245,6 +245,37 @@ fn in_a_folder_of_very_many_files_new_names_can_be_made_once_it_was_seen_whole()
     world.assert_well_behaved();
 }
 
+/// No question of dates tells files of one second apart.
+#[test]
+fn a_folder_that_the_service_does_not_show_whole_is_named_with_the_reason() {
+    let world = World::new();
+    let date: jiff::Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+    let files = (0..5_050).map(|n| (format!("file-{n:04}"), date));
+    world.account().add_dated("scans/big", files).unwrap();
+    let mounted = world.mount();
+    assert_eq!(names(mounted.join("scans")), ["big"]);
+    assert_eq!(names(mounted.join("scans/big")).len(), 5_000);
+    let status = || {
+        let out = mounted.verb(&["status", "--json"]).stdout;
+        serde_json::from_slice::<serde_json::Value>(&out).unwrap()
+    };
+    let told = || {
+        let status = status();
+        let daemon = status.get(0).unwrap_or(&status).clone();
+        daemon["freshness"]["not_whole"][0].clone()
+    };
+    assert_eq!(told()["path"], "scans/big");
+    eventually("the last question", || told()["coming"] == false);
+    let told = told();
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.contains("more files of one second"), "{told}");
+    let screen = mounted.verb(&["status"]).stdout;
+    let screen = String::from_utf8(screen).unwrap();
+    assert!(screen.contains("not whole: /scans/big: "), "{screen}");
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
 #[test]
 fn what_others_change_shows_within_the_cache_time_or_once_a_refresh_returned() {
     for (time, refreshes) in [("2s", false), ("1h", true)] {
@@ -280,6 +311,51 @@ fn what_others_change_shows_within_the_cache_time_or_once_a_refresh_returned() {
         }
         mounted.unmount();
     }
+}
+
+#[test]
+fn a_folder_that_is_read_from_the_kernels_memory_shows_every_change() {
+    let world = World::new();
+    let account = world.account();
+    account.add_file("d/a", b"1").unwrap();
+    let mounted = world.mount_with("a", &["--dir-cache-time", "1h"]);
+    let folder = mounted.join("d");
+    for _ in 0..3 {
+        assert_eq!(names(&folder), ["a"]);
+    }
+    // Open all the time, and read from its beginning each time.
+    let opened = fs::File::open(&folder).unwrap();
+    let mut held = rustix::fs::Dir::new(opened).unwrap();
+    let mut read = || {
+        held.rewind();
+        let mut names = Vec::new();
+        while let Some(entry) = held.read() {
+            names.push(entry.unwrap().file_name().to_str().unwrap().to_owned());
+        }
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        names
+    };
+    assert_eq!(read(), ["a"]);
+    fs::write(folder.join("b"), "2").unwrap();
+    assert_eq!((read(), names(&folder)), (named("ab"), named("ab")));
+    fs::rename(folder.join("a"), folder.join("c")).unwrap();
+    assert_eq!((read(), names(&folder)), (named("bc"), named("bc")));
+    fs::rename(folder.join("c"), mounted.join("c")).unwrap();
+    assert_eq!((read(), names(&folder)), (named("b"), named("b")));
+    assert_eq!(read(), named("b"));
+    account.add_file("d/e", b"3").unwrap();
+    let refreshed = mounted.verb(&["refresh", "-r"]);
+    assert!(refreshed.status.success(), "{}", shell::show(&refreshed));
+    eventually("the new name for who has it open", || read() == named("be"));
+    assert_eq!(names(&folder), named("be"));
+    drop(held);
+    mounted.unmount();
+}
+
+/// Names of one letter.
+fn named(letters: &str) -> Vec<String> {
+    letters.chars().map(String::from).collect()
 }
 
 #[test]

@@ -624,3 +624,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_account_that_is_not_paid_for_is_asked_for_nothing_for_twenty_minutes() {
+    const GAP: Micros = 20 * MINUTE;
+    let mut world = World::new();
+    world.wait(HOUR);
+    let sent = world.call(token());
+    world
+        .wait(SECOND)
+        .answer(token(), sent, Verdict::NotPaid, 403);
+    for call in [token(), folder(7), node()] {
+        assert_eq!(world.waits(call), Some((GAP, Why::NotPaid)));
+    }
+    // The wait does not begin again by itself.
+    world.wait(GAP - SECOND);
+    assert_eq!(world.waits(node()), Some((SECOND, Why::NotPaid)));
+    let other = |world: &World| {
+        let standing = fresh(Class::Interactive);
+        decide(
+            &world.state,
+            &world.limits,
+            &node(),
+            standing,
+            Some("another"),
+            0,
+        )
+    };
+    assert_eq!(other(&world), Decision::Go);
+    world.wait(SECOND);
+    let sent = world.call(token());
+    world.answer(token(), sent, Verdict::NotPaid, 403);
+    assert_eq!(world.waits(node()), Some((GAP, Why::NotPaid)));
+    // What is answered was paid for.
+    world.wait(GAP);
+    let sent = world.call(node());
+    world.answer(node(), sent, Verdict::Answered, 200);
+    assert_eq!(world.state.unpaid, None);
+}
