@@ -73,7 +73,7 @@ use crate::api::ApiError;
 use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
 use crate::throttle::Throttle;
-use crate::vain::{Vain, Wait};
+use crate::vain::Vain;
 use buffers::Buffers;
 use file::{CacheFile, Found};
 use flight::Waiter;
@@ -350,7 +350,9 @@ impl Content {
             .unwrap_or(Err(ContentError::Timeout(patience)));
         match &fetched {
             Ok(bytes) => {
-                wait.map(Wait::over);
+                if let Some(wait) = wait {
+                    wait.over();
+                }
                 self.core.counters.miss_bytes.add(bytes.len() as u64);
             }
             Err(_) => self.core.counters.failed_reads.add(1),
