@@ -7,8 +7,8 @@
 //! second, or a look-up in between puts the old state back.
 //!
 //! What does not fit the queue, comes too late or finds nothing is dropped: the
-//! kernel asks again by itself once its time is up. Pages have no time, so that news of
-//! content always has a place.
+//! kernel asks again by itself once its time is up. Pages have no time, be they content or the
+//! names of a folder, so that news of those always has a place.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -114,17 +114,15 @@ impl Notifier {
         let at = Instant::now();
         match self.queue.try_send(Message::News(Queued { change, at })) {
             Ok(()) => {}
-            Err(TrySendError::Full(Message::News(Queued {
-                change: Change::Content(ino),
-                ..
-            }))) => {
-                self.overflow.lock().insert(ino);
-                // Where the queue is still full, the thread is awake.
-                let _ = self.queue.try_send(Message::Wake);
-            }
-            Err(TrySendError::Full(_)) => {
+            Err(TrySendError::Full(Message::News(news))) => {
                 tracing::debug!("too much news at once; the kernel will ask again by itself");
+                if let Some(ino) = pages_of(&news.change) {
+                    self.overflow.lock().insert(ino);
+                    // Where the queue is still full, the thread is awake.
+                    let _ = self.queue.try_send(Message::Wake);
+                }
             }
+            Err(TrySendError::Full(Message::Wake | Message::Told(_))) => {}
             Err(TrySendError::Disconnected(_)) => self.closed.store(true, Ordering::Relaxed),
         }
     }
@@ -189,8 +187,9 @@ impl NewsQueue {
                 Message::News(news) if !is_stale(&news.change, news.at.elapsed(), ttl) => {
                     (Some(news.change), None)
                 }
+                Message::News(news) => (pages_of(&news.change).map(Change::Content), None),
                 Message::Told(done) => (None, Some(done)),
-                Message::News(_) | Message::Wake => (None, None),
+                Message::Wake => (None, None),
             };
             let overflow = std::mem::take(&mut *self.overflow.lock());
             if !fresh
@@ -206,6 +205,15 @@ impl NewsQueue {
             }
         }
         self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whose pages go with a change: of a folder they are the names that were read of it.
+fn pages_of(change: &Change) -> Option<Ino> {
+    match change {
+        Change::Entry { parent, .. } | Change::Gone { parent, .. } => Some(*parent),
+        Change::Content(ino) => Some(*ino),
+        Change::Attributes(_) => None,
     }
 }
 
@@ -420,9 +428,15 @@ mod tests {
     #[test]
     fn that_content_changed_is_told_however_much_other_news_there_is() {
         let full = (0..2 * QUEUE as u64).map(|ino| Change::Attributes(Ino(1000 + ino)));
-        let told = heard(full.chain([Change::Content(Ino(11))]).collect());
-        assert_eq!(told.len(), QUEUE + 1);
-        assert!(told.contains(&"inode 11 0".to_owned()));
+        let entry = Change::Entry {
+            parent: Ino(12),
+            name: "a".into(),
+        };
+        let told = heard(full.chain([Change::Content(Ino(11)), entry]).collect());
+        assert_eq!(told.len(), QUEUE + 2);
+        for pages in ["inode 11 0", "inode 12 0"] {
+            assert!(told.contains(&pages.to_owned()));
+        }
     }
 
     #[test]

@@ -30,6 +30,9 @@ use crate::ids::{FileId, FolderId, Ino, Time};
 
 type Result<T> = std::result::Result<T, TreeError>;
 
+/// How far the service's clock may be from ours.
+const CLOCKS: Duration = Duration::from_secs(600);
+
 /// An entry of either kind.
 struct Entry {
     kind: Kind,
@@ -306,7 +309,7 @@ impl Merge<'_> {
             Remote::File(file) if attempts::is_being_sent(self.tx, file)? => Ok(()),
             Remote::Folder(_) => match self.unmade(entry)? {
                 Some(node) => self.adopt(&node, entry),
-                None => match unanswered::unmade_at(self.tx, &entry.place)? {
+                None => match self.made_in_vain(entry)? {
                     Some(ino) => self.refuse(ino, entry),
                     None => self.insert(entry),
                 },
@@ -344,6 +347,23 @@ impl Merge<'_> {
         };
         place_seen(self.tx, &made)?;
         Ok(rows::set_known(self.tx, node.ino, Known::Never)?)
+    }
+
+    /// The folder that we asked for and removed here before we knew of it, if this is it by its
+    /// date: somebody else may have made one since.
+    fn made_in_vain(&self, entry: &Entry) -> Result<Option<Ino>> {
+        let Some(ino) = unanswered::unmade_at(self.tx, &entry.place)? else {
+            return Ok(None);
+        };
+        let node = rows::by_ino(self.tx, ino)?;
+        let begun = node.map(|node| node.attributes.btime.before(CLOCKS));
+        let asked = unanswered::of(self.tx, ino)?.map(|asked| asked.at.after(CLOCKS));
+        let ours = |((begun, asked), date)| begun <= date && date <= asked;
+        Ok(begun
+            .zip(asked)
+            .zip(entry.date)
+            .is_some_and(ours)
+            .then_some(ino))
     }
 
     /// Made by us after all, and removed here before that was known: it goes there too, if nothing

@@ -150,13 +150,18 @@ impl Context {
             }
             listed.insert(folder, asked);
         }
-        // Others are asked about next time.
+        // Others are asked about next time, which is no failure of theirs.
         let mut asked = 0;
         for &ino in inos {
             if let Some(shown) = self.tree.looked_for(ino, &listed)? {
                 let late = |folder| listed.get(&folder).is_some_and(|asked| *asked > shown);
                 let all_listed = self.tree.may_be_in(ino)?.into_iter().all(late);
-                if all_listed && asked < ASKED_ABOUT && self.is_told_where(ino, &mut asked).await? {
+                if all_listed && asked == ASKED_ABOUT {
+                    let next = Time::now().after(self.api.limits().folder_gap);
+                    self.tree.wait_until(ino, next)?;
+                    continue;
+                }
+                if all_listed && self.is_told_where(ino, &mut asked).await? {
                     continue;
                 }
                 let later = self.later(self.attempts(ino)? + 1).max(shown);
@@ -168,7 +173,7 @@ impl Context {
     }
 
     /// Asks where a file is of which no listing tells, since the folder is too large. Whether that
-    /// is known now; counts the files that were `asked` about.
+    /// said what is to be done; counts the files that were `asked` about.
     async fn is_told_where(&self, ino: Ino, asked: &mut usize) -> Result<bool, UploadError> {
         let Some(node) = self.tree.node(ino)? else {
             return Ok(true);
@@ -187,9 +192,17 @@ impl Context {
                 self.tree.found_at(ino, there, Time::now())?;
                 Ok(true)
             }
-            // Not asked for again: it is gone, and was so for longer than any answer lags.
-            Err(ApiError::NotFound(_)) => {
-                self.tell(self.tree.vanished(ino)?);
+            // No listing could bring it back: that is believed the second time, once any answer to
+            // the first has caught up.
+            Err(e @ ApiError::NotFound(_)) => {
+                let attempts = self.attempts(ino)?;
+                if self.refusals.add(ino, attempts, 1) > UNKNOWN_TRIES {
+                    self.refusals.forget([ino]);
+                    self.tell(self.tree.vanished(ino)?);
+                } else {
+                    let later = self.once_shown(attempts + 1);
+                    self.tree.postpone(ino, later, &e.to_string())?;
+                }
                 Ok(true)
             }
             Err(e) => {

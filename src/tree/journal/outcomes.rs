@@ -29,6 +29,18 @@ impl Tree {
         })
     }
 
+    /// An intent is not tried before then, for no fault of its own.
+    pub fn wait_until(&self, ino: Ino, not_before: Time) -> Result<()> {
+        self.store.write(|tx| {
+            tx.execute(
+                "INSERT INTO attempt (ino, not_before) SELECT ino, ?2 FROM node WHERE ino = ?1
+                 ON CONFLICT (ino) DO UPDATE SET not_before = ?2",
+                params![int(ino.0), not_before.0],
+            )?;
+            Ok(())
+        })
+    }
+
     /// An intent failed for good: it waits for the user, or for a newer version.
     pub fn park(&self, ino: Ino, error: &str) -> Result<()> {
         self.store.write(|tx| {

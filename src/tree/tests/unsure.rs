@@ -36,6 +36,14 @@ fn in_root(name: &str) -> RemotePlace {
     }
 }
 
+/// A folder that the service made then.
+fn made(id: u64, name: &str, at: Time) -> ListedFolder {
+    ListedFolder {
+        created: Some(at),
+        ..folder(id, name)
+    }
+}
+
 fn named(name: &str) -> Put {
     Put::Named(name.to_owned())
 }
@@ -216,12 +224,27 @@ impl Bench {
 #[test]
 fn a_folder_that_was_removed_before_it_was_known_to_be_made_goes_there_too() {
     let bench = Bench::new();
-    let made = bench.removed_unmade("d");
-    assert!(bench.looks_for(made));
-    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    let removed = bench.removed_unmade("d");
+    assert!(bench.looks_for(removed));
+    bench.list(ROOT, listing(vec![made(7, "d", bench.now)], vec![]));
     assert!(bench.names(ROOT).is_empty());
     assert_eq!(bench.todo(), ["remove 7"]);
-    assert!(bench.tree.node(made).unwrap().is_none());
+    assert!(bench.tree.node(removed).unwrap().is_none());
+}
+
+#[test]
+fn a_folder_that_somebody_else_made_stays_though_one_of_its_name_was_removed() {
+    let bench = Bench::new();
+    let removed = bench.removed_unmade("d");
+    let later = bench.now.after(Duration::from_secs(3600));
+    bench.list(ROOT, listing(vec![made(7, "d", later)], vec![]));
+    assert_eq!(bench.names(ROOT), ["d"]);
+    assert!(bench.looks_for(removed));
+    let bench = Bench::new();
+    bench.removed_unmade("d");
+    // Of which nobody knows when it was made.
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    assert_eq!(bench.names(ROOT), ["d"]);
 }
 
 #[test]
@@ -258,7 +281,8 @@ fn a_folder_takes_a_name_that_a_removed_one_may_have_only_once_that_is_known() {
     let made = bench.removed_unmade("d");
     bench.rename((ROOT, "x"), (ROOT, "d")).unwrap();
     assert_eq!(bench.ready(), [Task::Look { ino: made }]);
-    bench.list(ROOT, listing(vec![folder(7, "d"), folder(8, "x")], vec![]));
+    let d = self::made(7, "d", bench.now);
+    bench.list(ROOT, listing(vec![d, folder(8, "x")], vec![]));
     assert_eq!(bench.names(ROOT), ["d"]);
     assert_eq!(bench.todo(), ["remove 7"]);
     bench.carry_out();
