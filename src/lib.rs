@@ -16,7 +16,8 @@
 //! - [`upload`]: the journal's workers: order, batches, commit, recovery.
 //! - [`api`]: the service over HTTP: endpoints, errors, limits, the pace.
 //! - [`store`]: the SQLite file behind three doors.
-//! - [`config`], [`ids`], [`throttle`]: options and the key; names of things; bandwidth limits.
+//! - [`config`], [`ids`], [`throttle`], `vain`: options and the key; names of things; bandwidth
+//!   limits; waits that are not repeated.
 //! - [`daemon`], [`control`], [`cli`]: wiring, the socket, the verbs.
 //! - [`doctor`]: what is wrong on this machine, and how it is mended.
 //! - [`service`]: units of systemd and how they come into place.
@@ -40,4 +41,5 @@ pub mod store;
 pub mod throttle;
 pub mod tree;
 pub mod upload;
+mod vain;
 pub mod vfs;

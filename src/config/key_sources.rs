@@ -4,7 +4,7 @@
 //! In order: `FICHIERFS_API_KEY`, the systemd credential, `api_key_command`,
 //! `api_key_file`, `api_key_keyring`, `api_key` in the configuration.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -64,7 +64,9 @@ fn missing(path: &Path) -> ConfigError {
     ConfigError::file(path)(std::io::ErrorKind::NotFound.into())
 }
 
-/// Runs a command and gives what it prints; what it says of errors goes to ours.
+/// Runs a command and gives what it prints. What it says beside that goes to the terminal, where
+/// there is one, and nowhere else: a command may well say the secret there (`set -x`), and logs
+/// and journals are read by others.
 pub(super) fn run(option: &'static str, command: &str) -> Result<Zeroizing<String>, ConfigError> {
     run_for(option, command, COMMAND_PATIENCE)
 }
@@ -81,6 +83,10 @@ fn run_for(
         .arg(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(match std::io::stderr().is_terminal() {
+            true => Stdio::inherit(),
+            false => Stdio::null(),
+        })
         .spawn()
         .map_err(failed)?;
     let reader = child.stdout.take().map(|output| {

@@ -73,6 +73,7 @@ use crate::api::ApiError;
 use crate::ids::{FileId, Whirlpool};
 use crate::store::Store;
 use crate::throttle::Throttle;
+use crate::vain::Vain;
 use buffers::Buffers;
 use file::{CacheFile, Found};
 use flight::Waiter;
@@ -193,6 +194,8 @@ struct Core {
     pins: Pins,
     counters: Arc<Counters>,
     checks: Checks,
+    /// Ranges of files.
+    vain: Vain<(FileId, Range<u64>)>,
 }
 
 impl Content {
@@ -254,6 +257,7 @@ impl Content {
             links: Links::new(life, origin, remembered, Arc::clone(&counters)),
             lines: Lines::new(options.connections.min(MOST_CONNECTIONS)),
             pins: Pins::default(),
+            vain: Vain::default(),
             counters,
             options,
             runtime,
@@ -297,8 +301,9 @@ impl Content {
     /// Dropping the future ends the wish.
     ///
     /// # Errors
-    /// [`ContentError::Timeout`] after the data deadline; the bytes may still
-    /// come and be there for the next read. Any other error at once.
+    /// [`ContentError::Timeout`] after the data deadline, and at once where somebody has just
+    /// waited so long for some of them; the bytes may still come and be there for the next
+    /// read. Any other error at once.
     pub async fn read(
         &self,
         file: &RemoteFile,
@@ -325,14 +330,31 @@ impl Content {
         self.core.checks.admit(&file.id)?;
         self.core.checks.may_check(file);
         let patience = self.core.options.data_deadline;
-        let fetched = timeout_at(
-            Instant::now() + patience,
-            self.core.fetch(who, file, clip(file, offset, len)),
-        )
-        .await
-        .unwrap_or(Err(ContentError::Timeout(patience)));
+        let range = clip(file, offset, len);
+        let same = |(id, waited): &(FileId, Range<u64>)| {
+            *id == file.id && waited.start < range.end && range.start < waited.end
+        };
+        // An upload has a wait of its own: it would be broken off, and its turn comes later.
+        let is_reader = who == Who::Reader;
+        if is_reader && self.core.vain.lately(same) {
+            self.core.counters.failed_reads.add(1);
+            return Err(ContentError::Timeout(patience));
+        }
+        let deadline = Instant::now() + patience;
+        let wait = is_reader.then(|| {
+            let key = (file.id.clone(), range.clone());
+            self.core.vain.wait(key, deadline.into_std())
+        });
+        let fetched = timeout_at(deadline, self.core.fetch(who, file, range))
+            .await
+            .unwrap_or(Err(ContentError::Timeout(patience)));
         match &fetched {
-            Ok(bytes) => self.core.counters.miss_bytes.add(bytes.len() as u64),
+            Ok(bytes) => {
+                if let Some(wait) = wait {
+                    wait.over();
+                }
+                self.core.counters.miss_bytes.add(bytes.len() as u64);
+            }
             Err(_) => self.core.counters.failed_reads.add(1),
         }
         fetched

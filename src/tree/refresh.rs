@@ -28,6 +28,7 @@ use super::{Tree, TreeError};
 use crate::api::{self, ApiError, Ask, Class};
 use crate::ids::{FolderId, Ino, Time};
 use crate::store::{Asked, Refusal};
+use crate::vain::Vain;
 
 /// How long a doubted answer is left before the folder is asked for again; the
 /// pace adds the folder's own floor.
@@ -51,6 +52,8 @@ pub(super) struct Inner {
     max_age: Duration,
     runtime: Handle,
     state: Mutex<State>,
+    /// Folders of which nothing is known.
+    vain: Vain<Ino>,
 }
 
 /// What goes on now; nothing of it is kept longer.
@@ -111,6 +114,7 @@ impl Refresher {
                 max_age,
                 runtime,
                 state: Mutex::default(),
+                vain: Vain::default(),
             }),
         }
     }
@@ -133,7 +137,13 @@ impl Refresher {
         if let Some(said) = self.inner.refused(&node)? {
             return Err(RefreshError::Refused(said));
         }
-        self.refresh(folder, Class::Interactive, deadline).await
+        if self.inner.vain.lately(|waited| *waited == folder) {
+            return Err(RefreshError::TimedOut);
+        }
+        let wait = self.inner.vain.wait(folder, deadline);
+        self.refresh(folder, Class::Interactive, deadline).await?;
+        wait.over();
+        Ok(())
     }
 
     /// Waits for a listing of the folder, the one that is under way or a new one, at

@@ -127,9 +127,7 @@ impl Context {
             Err(e) => return Ok(Err(e)),
         };
         let dates = dates(&listing.files);
-        // One that brings files, but fewer than it counts, shows what is there and not what is
-        // missing.
-        let whole = !listing.lacks_files || listing.files.is_empty();
+        let whole = self.silence.tells(folder, &listing);
         let mut files = Vec::new();
         self.add_new(&mut files, listing.files, group)?;
         if !listing.truncated {

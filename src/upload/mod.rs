@@ -24,6 +24,7 @@ mod plan;
 mod refusals;
 mod send;
 mod settle;
+mod silence;
 mod transfers;
 mod uplink;
 mod worker;
@@ -40,7 +41,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::Api;
 use crate::content::Content;
-use crate::ids::{FolderId, Ino, Time};
+use crate::ids::{Ino, Time};
 use crate::staging::{Staging, StagingError, Version};
 use crate::store::{Store, StoreError, setting};
 use crate::throttle::Throttle;
@@ -48,6 +49,7 @@ use crate::tree::refresh::Refresher;
 use crate::tree::{Change, Tree, TreeError};
 
 use refusals::Refusals;
+use silence::Silence;
 pub use transfers::Transfer;
 use transfers::Transfers;
 use uplink::Uplink;
@@ -164,8 +166,8 @@ struct Context {
     unclear: Refusals<i64>,
     /// From when on listings tell of those.
     looked_for_from: Mutex<HashMap<i64, Time>>,
-    /// Folders whose last answer was empty, and lacked what it should have had.
-    seen_empty: Mutex<HashSet<FolderId>>,
+    /// Answers that say nothing.
+    silence: Silence,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
@@ -210,7 +212,7 @@ impl Uploader {
             kept: Refusals::default(),
             unclear: Refusals::default(),
             looked_for_from: Mutex::default(),
-            seen_empty: Mutex::default(),
+            silence: Silence::default(),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
         });

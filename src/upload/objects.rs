@@ -406,21 +406,15 @@ impl Context {
                 }
             };
             let shown: HashSet<String> = listing.files.iter().map(|f| f.id.to_string()).collect();
-            let mut told = !listing.truncated && !listing.lacks_files;
-            // That nothing is there, in an answer that says less than it should, is believed the
-            // second time.
-            if listing.lacks_files && shown.is_empty() {
-                told = !self.seen_empty.lock().insert(folder);
-                if !told {
-                    let later = Time::now().after(self.api.limits().folder_gap);
-                    for removal in &removals {
-                        let why = "the folder's listing is not clear";
-                        self.tree.postpone_removal(removal, later, why)?;
-                    }
-                    continue;
+            let told = self.silence.tells(folder, &listing) && !listing.truncated;
+            if !told && shown.is_empty() {
+                let later = Time::now().after(self.api.limits().folder_gap);
+                for removal in &removals {
+                    let why = "the folder's listing is not clear";
+                    self.tree.postpone_removal(removal, later, why)?;
                 }
+                continue;
             }
-            self.seen_empty.lock().remove(&folder);
             let (there, gone): (Vec<_>, Vec<_>) = removals
                 .into_iter()
                 .partition(|removal| shown.contains(&removal.rid) || !told);

@@ -21,6 +21,8 @@ const GATHER: Duration = Duration::from_millis(25);
 #[derive(Default)]
 pub(super) struct Closed {
     due: Mutex<Vec<(Ino, Time)>>,
+    /// Held from when they leave the list until they are written down. Taken before any other.
+    writing: Mutex<()>,
 }
 
 impl Vfs {
@@ -41,14 +43,29 @@ impl Vfs {
         let inner = Arc::downgrade(&self.inner);
         self.inner.parts.runtime.spawn(async move {
             tokio::time::sleep(GATHER).await;
-            if let Some(inner) = inner.upgrade() {
-                Vfs { inner }.queue_closed();
-            }
+            // A transaction may have to wait for a long one.
+            drop(tokio::task::spawn_blocking(move || {
+                if let Some(inner) = inner.upgrade() {
+                    Vfs { inner }.queue_closed();
+                }
+            }));
         });
+    }
+
+    /// Whether it is written down of every file that its last writer is gone.
+    pub(super) fn all_closed_are_queued(&self) -> bool {
+        match self.inner.closed.writing.try_lock() {
+            None => false,
+            Some(_nobody_writes) => {
+                self.inner.closed.due.lock().is_empty()
+                    && self.inner.inodes.left_behind().is_empty()
+            }
+        }
     }
 
     /// Writes down which files are closed, as far as nobody opened them again meanwhile.
     pub(super) fn queue_closed(&self) {
+        let _alone = self.inner.closed.writing.lock();
         let closed = std::mem::take(&mut *self.inner.closed.due.lock());
         if closed.is_empty() {
             return;

@@ -68,7 +68,11 @@ impl Vfs {
         };
         let vfs = self.clone();
         let stored = self.blocking(move || {
-            vfs.queue_closed();
+            match vfs.options().fsync {
+                Reach::Local => vfs.queue_closed(),
+                // Or it would not be seen that a file waits.
+                Reach::Remote => vfs.await_queued()?,
+            }
             vfs.tree().hurry_folder(folder)?;
             vfs.store().sync()?;
             vfs.wake();
@@ -84,6 +88,24 @@ impl Vfs {
                 vfs.until(|| Ok(vfs.is_there(folder)? && vfs.tree().waiting_in(folder)? == 0));
             within(vfs.options().data_deadline, sent).await
         })
+    }
+
+    /// Returns once it is written down of every closed file that it is closed. Blocks, but not
+    /// longer than the deadline for data.
+    fn await_queued(&self) -> Result<(), Error> {
+        let end = Instant::now() + self.options().data_deadline;
+        let [mut pause, longest] = GLANCES;
+        loop {
+            self.queue_closed();
+            if self.all_closed_are_queued() {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(longest);
+        }
     }
 
     /// Whether the service has what is stored of a node.
@@ -156,6 +178,27 @@ mod tests {
         assert_eq!(house.vfs.flush_open(long), 1);
         house.next_process();
         assert_eq!(house.content("log"), "first, second");
+    }
+
+    #[test]
+    fn a_folders_sync_to_the_service_waits_for_what_was_closed_and_is_not_written_down_as_such() {
+        let house = House::with(VfsOptions {
+            fsync: Reach::Remote,
+            data_deadline: Duration::from_millis(50),
+            ..VfsOptions::default()
+        });
+        let root = house.ok(house.vfs.opendir(crate::tree::ROOT)).fh;
+        let sync = || house.wait(house.vfs.fsyncdir(root, SyncScope::All));
+        sync().unwrap();
+        let (_, fh) = house.create("a");
+        house.write(fh, 0, b"x");
+        house.ok(house.vfs.flush(fh));
+        // As while it, or one that shares its turn, is being saved.
+        let turns = house.vfs.inner.saving.all_free();
+        house.ok(house.vfs.release(fh));
+        assert_eq!(sync().unwrap_err().kind(), ErrorKind::TimedOut);
+        drop(turns);
+        assert_eq!(sync().unwrap_err().kind(), ErrorKind::TimedOut, "not sent");
     }
 
     #[test]

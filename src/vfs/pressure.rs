@@ -108,6 +108,7 @@ impl Vfs {
         mut change: impl FnMut(&Vfs, Within) -> Result<T, Fault> + Send,
     ) -> Result<T, Error> {
         // What rests after its close goes now.
+        self.queue_closed();
         if let Err(error) = self.tree().hurry_closed() {
             tracing::warn!(%error, "delays before uploads stay");
         }

@@ -164,7 +164,10 @@ pub(super) async fn within<T, E: Into<Error>>(
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
+    use crate::vfs::testing::House;
 
     #[test]
     fn what_is_not_known_is_never_said_not_to_exist() {
@@ -178,6 +181,22 @@ mod tests {
             Fault::from(TreeError::Unlisted(Ino(5))),
             Fault::Unlisted(Ino(5))
         ));
+    }
+
+    #[test]
+    fn who_comes_after_a_wait_in_vain_does_not_wait_as_long_once_more() {
+        let house = House::new();
+        let folder = house.remote_folder("folder").ino;
+        let refresher = house.vfs.refresher().clone();
+        let later = Instant::now() + Duration::from_secs(3600);
+        let timed_out = |outcome| matches!(outcome, Err(RefreshError::TimedOut));
+        house.ok(Answer::later(async move {
+            let first = refresher.ensure_known(folder, Instant::now()).await;
+            assert!(first.is_err());
+            let again = refresher.ensure_known(folder, later).now_or_never();
+            assert!(again.is_some_and(timed_out));
+            Ok(())
+        }));
     }
 
     #[tokio::test]

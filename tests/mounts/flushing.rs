@@ -26,6 +26,11 @@ fn the_queue_is_waited_for_by_path() {
     let waited = wait("d");
     assert!(waited.status.success(), "{}", shell::show(&waited));
     assert_eq!(world.account().file_paths(), ["d/file"]);
+    // Where it is called otherwise there, it is waited for as well.
+    fs::rename(mounted.join("d"), mounted.join("e")).unwrap();
+    let waited = wait("e/file");
+    assert!(waited.status.success(), "{}", shell::show(&waited));
+    assert_eq!(world.account().file_paths(), ["e/file"]);
     // What is below a folder that cannot be made fails with it.
     let refused = FaultKind::Ko {
         message: "This folder cannot be made #777".to_owned(),
@@ -38,7 +43,7 @@ fn the_queue_is_waited_for_by_path() {
     let waited = wait("refused/file");
     let said = shell::show(&waited);
     assert_eq!(waited.status.code(), Some(3), "{said}");
-    assert!(said.contains("1 item failed"), "{said}");
+    assert!(said.contains("2 items failed"), "{said}");
     world.simulator().faults().clear();
     assert!(mounted.verb(&["queue", "retry"]).status.success());
     mounted.unmount();

@@ -321,10 +321,10 @@ fn no_password_of_what_others_share_is_told() {
     let link = friend.share("pub", Some(FOLDER)).unwrap();
     let config = fs::read_to_string(world.config_file()).unwrap();
     world.write_config(&format!("{config}file_password = \"{FILE}\"\n"));
-    // As people keep theirs: the command does not show it.
+    // As people keep theirs: the command does not show it, but what it says beside it may.
     let kept = world.path("kept");
     fs::write(&kept, format!("{FOLDER}\n")).unwrap();
-    let command = format!("cat {}", kept.display());
+    let command = format!("set -x; secret=$(cat {}); echo $secret", kept.display());
     let metrics = world.path("a/metrics.sock");
     fs::create_dir_all(world.path("a")).unwrap();
     let mounted = world.mount_with(

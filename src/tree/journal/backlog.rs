@@ -106,8 +106,8 @@ impl Tree {
         })
     }
 
-    /// What is queued of `top` and of all that is below it. What was removed from there is not
-    /// there any more: it is in the total alone.
+    /// What is queued of `top`, of all that is below it, and of the folders that it lies in. What
+    /// was removed from there is not there any more: it is in the total alone.
     pub fn backlog_within(&self, top: Ino) -> Result<Backlog> {
         self.store.read(|c| {
             Ok(c.prepare_cached(
@@ -116,6 +116,10 @@ impl Tree {
                      UNION ALL
                      SELECT up.ino, node.parent FROM up JOIN node ON node.ino = up.at
                          WHERE up.at <> ?1 AND node.parent IS NOT NULL),
+                 above(ino) AS (
+                     SELECT parent FROM node WHERE ino = ?1 AND parent IS NOT NULL
+                     UNION
+                     SELECT parent FROM above JOIN node USING (ino) WHERE parent IS NOT NULL),
                  stuck(ino) AS (
                      SELECT ino FROM attempt JOIN node USING (ino)
                          WHERE parked = 1 AND pending <> 0 AND parent IS NOT NULL
@@ -126,7 +130,8 @@ impl Tree {
                         coalesce(sum(iif(pending & 1, size, 0)), 0),
                         coalesce(sum((pending & 1) = 0), 0),
                         coalesce(sum(ino IN (SELECT ino FROM stuck)), 0)
-                 FROM node WHERE ino IN (SELECT ino FROM up WHERE at = ?1)",
+                 FROM node WHERE ino IN (SELECT ino FROM up WHERE at = ?1)
+                     OR (pending <> 0 AND ino IN (SELECT ino FROM above))",
             )?
             .query_row([int(top.0)], |row| {
                 Ok(Backlog {

@@ -22,6 +22,7 @@ pub enum Step {
     Rename(String, String),
     Unlink(String),
     MakeFolder(String),
+    RemoveFolder(String),
     /// The file or folder is brought to the disk.
     Sync(String),
 }
@@ -63,7 +64,13 @@ impl Step {
             (6, Some(old)) => Step::Unlink(old),
             (7, Some(old)) => Step::Sync(old),
             (8, _) => Step::Sync(String::new()),
-            (9, _) => Step::MakeFolder(format!("e{}", random.random_range(0..5))),
+            (9, _) => {
+                let folder = format!("e{}", random.random_range(0..5));
+                match random.random_bool(0.4) {
+                    true => Step::RemoveFolder(folder),
+                    false => Step::MakeFolder(folder),
+                }
+            }
             _ => Step::Create(new, bytes(random, 100_000)),
         }
     }
@@ -87,6 +94,11 @@ impl Step {
             Step::Rename(from, to) => fs::rename(at(from), at(to)),
             Step::Unlink(name) => fs::remove_file(at(name)),
             Step::MakeFolder(name) => fs::create_dir_all(at(name)),
+            Step::RemoveFolder(name) => match fs::remove_dir(at(name)) {
+                // It was not made, or is removed already.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            },
             Step::Sync(name) => File::open(at(name))?.sync_all(),
         }
     }
@@ -103,6 +115,7 @@ impl Step {
             Step::Rename(from, to) => format!("rename {from} to {to}"),
             Step::Unlink(name) => format!("unlink {name}"),
             Step::MakeFolder(name) => format!("make folder {name}"),
+            Step::RemoveFolder(name) => format!("remove folder {name}"),
             Step::Sync(name) => format!("sync {name:?}"),
         }
     }
@@ -125,7 +138,7 @@ impl Step {
                 model.insert(to.clone(), moved);
             }
             Step::Unlink(name) => drop(model.remove(name)),
-            Step::MakeFolder(_) | Step::Sync(_) => {}
+            Step::MakeFolder(_) | Step::RemoveFolder(_) | Step::Sync(_) => {}
         }
     }
 
