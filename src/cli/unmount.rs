@@ -31,7 +31,11 @@ pub(super) async fn run(args: &UnmountArgs) -> Outcome {
         daemon.stop(Parting::Leave).await?;
         return ended(&daemon, left).await;
     }
-    let usual = daemon.stop(Parting::Drain).await?;
+    let usual = match daemon.stop(Parting::Drain).await {
+        // It was killed over the answer: what it left is read from its state.
+        Err(ControlError::Gone(_)) => END,
+        stopped => stopped?,
+    };
     let left = drained(&daemon, args.drain_timeout.unwrap_or(usual)).await?;
     // Another daemon may have taken over; that one is not asked to stop.
     if !left.is_drained() && matches!(daemon.is_same().await, Ok(true)) {

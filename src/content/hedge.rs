@@ -17,8 +17,10 @@ use super::origin::{Chunks, Fault};
 /// Second requests for one range: where these stand still too, it is not the connection.
 const MOST: u32 = 3;
 
-/// How often a second request may be in vain before the first is broken off.
+/// How often a second request may be in vain before the first is broken off: one that has
+/// given bytes, and one that may only be slow to begin.
 const PATIENCE: u32 = 3;
+const PATIENCE_AT_FIRST: u32 = 2 * PATIENCE;
 
 /// What can be done for a stream that stands still.
 pub(super) enum Second {
@@ -35,6 +37,8 @@ pub(super) struct Hedged {
     first: Chunks,
     second: Option<(Chunks, Line)>,
     tried: u32,
+    /// Whether bytes have come.
+    has_begun: bool,
     /// How often in a row there was nothing to be done.
     in_vain: u32,
 }
@@ -45,6 +49,7 @@ impl Hedged {
             first,
             second: None,
             tried: 0,
+            has_begun: false,
             in_vain: 0,
         }
     }
@@ -61,14 +66,14 @@ impl Hedged {
                 biased;
                 chunk = self.first.next() => {
                     self.second = None;
-                    self.in_vain = 0;
+                    (self.has_begun, self.in_vain) = (true, 0);
                     return chunk;
                 }
                 chunk = next_of(&mut self.second), if self.second.is_some() => {
                     // Its failure is not the first one's, which may still come.
                     if let (Some((second, _)), Some(Ok(chunk))) = (self.second.take(), chunk) {
                         self.first = second;
-                        self.in_vain = 0;
+                        (self.has_begun, self.in_vain) = (true, 0);
                         return Some(Ok(chunk));
                     }
                 }
@@ -82,7 +87,11 @@ impl Hedged {
                         }
                         Second::NotNow => {
                             self.in_vain += 1;
-                            if self.in_vain >= PATIENCE {
+                            let patience = match self.has_begun {
+                                true => PATIENCE,
+                                false => PATIENCE_AT_FIRST,
+                            };
+                            if self.in_vain >= patience {
                                 return Some(Err(stands_still()));
                             }
                         }

@@ -16,7 +16,7 @@
 //! while the next one is served at once. After a few of these in a row each request gets a
 //! link of its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -172,6 +172,8 @@ pub(super) struct Links {
     /// Those on their way that no reader waits for. A reader does not wait for these, whose
     /// calls let all others pass.
     on_their_way: Cache<FileId, Arc<Issued>>,
+    /// Files for which a reader's call is under way; all others wait for that one.
+    readers_ask: Arc<Mutex<HashSet<FileId>>>,
     /// Files whose link was refused lately, until one gives bytes.
     refused: Arc<Mutex<HashMap<FileId, (Instant, Ended)>>>,
     /// Remembers files of which the service gives no link.
@@ -192,13 +194,14 @@ impl Links {
             worn: Arc::default(),
             links: Cache::new(MOST_LINKS),
             on_their_way: Cache::new(MOST_LINKS),
+            readers_ask: Arc::default(),
             refused: Arc::default(),
             store,
         }
     }
 
-    /// The link of a file, a fresh one if there is none to use. All readers who ask
-    /// meanwhile share one call, and so do all others.
+    /// The link of a file, a fresh one if there is none to use. All who ask while a reader's
+    /// call is under way share that, and so do those who are in no hurry among themselves.
     ///
     /// # Errors
     /// What the call for a link ended with.
@@ -223,6 +226,7 @@ impl Links {
         }
         let asked = match need {
             Need::Reader => &self.links,
+            Need::Upload | Need::Nobody if self.readers_ask.lock().contains(id) => &self.links,
             Need::Upload | Need::Nobody => &self.on_their_way,
         };
         let link = asked
@@ -241,6 +245,7 @@ impl Links {
     /// Asks for a link: one call of the API.
     async fn issue(&self, id: &FileId, need: Need, by: Instant) -> Result<Arc<Issued>, Fault> {
         self.check_refused(id).map_err(Fault::Final)?;
+        let _asks = (need == Need::Reader).then(|| ReaderAsks::begin(&self.readers_ask, id));
         self.counters.links.add(1);
         // The life of a link begins when it is issued, not when it arrives.
         let at = Instant::now();
@@ -411,6 +416,25 @@ impl Links {
     }
 }
 
+/// A reader's call for a link is under way until this is dropped.
+struct ReaderAsks<'a> {
+    files: &'a Mutex<HashSet<FileId>>,
+    id: &'a FileId,
+}
+
+impl<'a> ReaderAsks<'a> {
+    fn begin(files: &'a Mutex<HashSet<FileId>>, id: &'a FileId) -> ReaderAsks<'a> {
+        files.lock().insert(id.clone());
+        ReaderAsks { files, id }
+    }
+}
+
+impl Drop for ReaderAsks<'_> {
+    fn drop(&mut self) {
+        self.files.lock().remove(self.id);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::ops::Range;
@@ -428,8 +452,9 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     /// Gives links that nothing is done with. One that is not needed now waits until it is
-    /// let go.
+    /// let go; if it is slow, all do.
     struct Giver {
+        slow: AtomicBool,
         now: AtomicUsize,
         soon: AtomicUsize,
         go: Arc<Semaphore>,
@@ -457,8 +482,9 @@ mod tests {
             };
             count.fetch_add(1, Ordering::SeqCst);
             let (go, refuses) = (Arc::clone(&self.go), self.refuses.load(Ordering::SeqCst));
+            let waits = need != Need::Reader || self.slow.load(Ordering::SeqCst);
             async move {
-                if need != Need::Reader {
+                if waits {
                     // Never closed.
                     go.acquire().await.unwrap().forget();
                 }
@@ -491,6 +517,7 @@ mod tests {
     impl House {
         fn new(life: LinkLife) -> House {
             let giver = Arc::new(Giver {
+                slow: AtomicBool::new(false),
                 now: AtomicUsize::new(0),
                 soon: AtomicUsize::new(0),
                 go: Arc::new(Semaphore::new(0)),
@@ -676,6 +703,27 @@ mod tests {
             assert!(Arc::ptr_eq(&link, &first));
         }
         assert_eq!(house.asked(), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn who_is_in_no_hurry_waits_for_the_link_that_a_reader_asked_for() {
+        let house = House::new(young());
+        house.giver.slow.store(true, Ordering::SeqCst);
+        let get = |need| house.links.get(&house.id, need, Instant::now() + HOUR);
+        let needs = [Need::Reader, Need::Nobody, Need::Upload, Need::Reader];
+        let mut asked = needs.map(|need| Box::pin(get(need)));
+        for asked in &mut asked {
+            assert!(asked.now_or_never().is_none());
+        }
+        assert_eq!(house.asked(), (1, 0), "one call for all");
+        house.giver.go.add_permits(1);
+        let mut links = Vec::new();
+        for asked in asked {
+            links.push(asked.await.unwrap_or_else(|fault| panic!("{fault:?}")));
+        }
+        assert!(links.iter().all(|link| Arc::ptr_eq(link, &links[0])));
+        // The call is over, so the next one is not taken for it.
+        assert!(house.links.readers_ask.lock().is_empty());
     }
 
     /// Says of every file that it is gone.
