@@ -133,7 +133,7 @@ fn a_reader_that_closes_and_opens_the_file_again_goes_on_where_it_was() {
     assert_eq!(report.calls_of("download/get_token"), 1);
     // With a window of its own for each opening there is a request for each at least.
     let requests = report.calls_of("download");
-    assert!(requests < pieces / 2, "{requests}");
+    assert!(requests < pieces, "{requests}");
     mounted.unmount();
     world.assert_well_behaved();
 }
