@@ -113,8 +113,10 @@ pub fn output(program: &str, arguments: &[&str], patience: Duration) -> Result<S
         .output()?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
+        // What was wrong, without the place of this run.
         let line = errors.lines().last().unwrap_or_default();
-        return Err(format!("{program} ended with {}: {line}", output.status).into());
+        let why = line.rsplit(": ").next().unwrap_or_default();
+        return Err(format!("{program} ended with {}: {why}", output.status).into());
     }
     Ok(String::from_utf8(output.stdout)?)
 }
