@@ -361,6 +361,19 @@ mod tests {
         watch::channel(count).1
     }
 
+    async fn acquire(lines: &Lines, wish: Wish, waiters: &watch::Receiver<usize>) -> Line {
+        lines.acquire(wish, &mut waiters.clone()).await
+    }
+
+    /// Four connections, from the first place of a file on.
+    async fn all_for_one_file(lines: &Lines, waiters: &watch::Receiver<usize>) -> Vec<Line> {
+        let mut held = Vec::new();
+        for at in 0..4 {
+            held.push(acquire(lines, Wish { file: 1, at }, waiters).await);
+        }
+        held
+    }
+
     #[tokio::test]
     async fn reading_ahead_takes_all_and_hands_one_over_to_who_waits() {
         let lines = Lines::new(3);
@@ -488,15 +501,8 @@ mod tests {
     async fn files_that_are_read_ahead_come_to_as_many_each_from_their_first_places_on() {
         let lines = Lines::new(4);
         let (_sender, nobody) = watch::channel(0);
-        let mut held = Vec::new();
-        for at in 0..4 {
-            let wish = Wish { file: 1, at };
-            held.push(lines.acquire(wish, &mut nobody.clone()).await);
-        }
-        let wanted = |file, at| {
-            let (lines, mut nobody) = (lines.clone(), nobody.clone());
-            async move { lines.acquire(Wish { file, at }, &mut nobody).await }
-        };
+        let mut held = all_for_one_file(&lines, &nobody).await;
+        let wanted = |file, at| acquire(&lines, Wish { file, at }, &nobody);
         let mut more = Box::pin(wanted(1, 4));
         let mut last = Box::pin(wanted(2, 9));
         let mut first = Box::pin(wanted(2, 3));
@@ -518,10 +524,7 @@ mod tests {
     async fn readers_get_connections_as_they_came_wherever_they_read() {
         let lines = Lines::new(2);
         let (_sender, somebody) = watch::channel(1);
-        let wanted = |file, at| {
-            let (lines, mut somebody) = (lines.clone(), somebody.clone());
-            async move { lines.acquire(Wish { file, at }, &mut somebody).await }
-        };
+        let wanted = |file, at| acquire(&lines, Wish { file, at }, &somebody);
         let held = [wanted(1, 0).await, wanted(2, 0).await];
         let mut far = Box::pin(wanted(1, 900));
         let mut near = Box::pin(wanted(1, 1));
@@ -541,18 +544,13 @@ mod tests {
     async fn at_the_limit_of_the_host_only_who_waits_is_handed_a_connection() {
         let lines = Lines::new(4);
         let (_sender, nobody) = watch::channel(0);
-        let mut held = Vec::new();
-        for at in 0..4 {
-            let wish = Wish { file: 1, at };
-            held.push(lines.acquire(wish, &mut nobody.clone()).await);
-        }
+        let mut held = all_for_one_file(&lines, &nobody).await;
         lines.refused();
-        let mut nobody = nobody.clone();
-        let mut other = Box::pin(lines.acquire(Wish { file: 2, at: 0 }, &mut nobody));
+        let mut other = Box::pin(acquire(&lines, Wish { file: 2, at: 0 }, &nobody));
         assert!((&mut other).now_or_never().is_none());
         assert!(!held[0].hand_over(Heirs::Poorer));
-        let (_sender, mut somebody) = watch::channel(1);
-        let mut reader = Box::pin(lines.acquire(Wish { file: 3, at: 0 }, &mut somebody));
+        let (_sender, somebody) = watch::channel(1);
+        let mut reader = Box::pin(acquire(&lines, Wish { file: 3, at: 0 }, &somebody));
         assert!((&mut reader).now_or_never().is_none());
         assert!(held[0].hand_over(Heirs::Poorer));
         let _reader = reader.now_or_never().unwrap();

@@ -33,6 +33,12 @@ pub fn judge(error: &ApiError) -> Failure {
     }
 }
 
+/// Whether one refused object may refuse the array. That one is not known the folder tells
+/// that they were in.
+pub fn is_about_one(error: &ApiError) -> bool {
+    judge(error) == Failure::Permanent && !matches!(error, ApiError::NotFound(_))
+}
+
 /// First wait after a failure.
 const FIRST: Duration = Duration::from_secs(5);
 /// Longest wait; retries never end.

@@ -22,6 +22,7 @@ mod look;
 mod objects;
 mod plan;
 mod refusals;
+mod removals;
 mod send;
 mod settle;
 mod silence;

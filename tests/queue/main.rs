@@ -375,12 +375,7 @@ async fn one_file_that_may_not_be_removed_does_not_keep_the_others() {
     let kept = sim.account().file_id("b").unwrap();
     sim.faults()
         .add(Fault::new("file/rm", refused).only(kept).always());
-    for name in ["a", "b", "c"] {
-        wait(process.vfs.unlink(ROOT, OsStr::new(name), ANN))
-            .await
-            .unwrap();
-    }
-    process.uploader.wake_handle().notify_one();
+    process.remove(&["a", "b", "c"]).await;
     process.drained().await;
     assert_eq!(sim.account().file_paths(), ["b"]);
     process.uploader.stop().await;
@@ -405,12 +400,7 @@ async fn of_an_array_that_is_removed_in_part_nothing_stays() {
             for name in gone {
                 sim.account().delete(name).unwrap();
             }
-            for name in ["a", "b", "c"] {
-                wait(process.vfs.unlink(ROOT, OsStr::new(name), ANN))
-                    .await
-                    .unwrap();
-            }
-            process.uploader.wake_handle().notify_one();
+            process.remove(&["a", "b", "c"]).await;
             process.drained().await;
             assert_eq!(sim.account().file_paths(), ["other"], "{unknown:?}");
             let calls = sim.report().calls_of("file/rm");
@@ -436,12 +426,7 @@ async fn one_file_that_the_service_does_not_know_does_not_keep_the_others() {
     let ghost = sim.account().file_id("b").unwrap();
     sim.faults()
         .add(Fault::new("file/rm", unknown).only(ghost).always());
-    for name in ["a", "b", "c"] {
-        wait(process.vfs.unlink(ROOT, OsStr::new(name), ANN))
-            .await
-            .unwrap();
-    }
-    process.uploader.wake_handle().notify_one();
+    process.remove(&["a", "b", "c"]).await;
     process.drained().await;
     assert_eq!(sim.account().file_paths(), ["b"]);
     assert_well_behaved(&sim);
@@ -656,12 +641,7 @@ async fn what_is_refused_of_all_files_costs_few_calls() {
         status: 403,
     };
     sim.faults().add(Fault::new("file/rm", refused).always());
-    for name in &names {
-        wait(process.vfs.unlink(ROOT, OsStr::new(name), ANN))
-            .await
-            .unwrap();
-    }
-    process.uploader.wake_handle().notify_one();
+    process.remove(&names).await;
     process.drained().await;
     let calls = sim.report().calls_of("file/rm");
     assert!(calls <= 10, "{calls}");

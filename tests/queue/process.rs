@@ -160,6 +160,15 @@ impl Process {
         wait(renamed).await.unwrap();
     }
 
+    /// Removes these from the root, before the workers look at any.
+    pub async fn remove(&self, names: &[impl AsRef<OsStr>]) {
+        for name in names {
+            let removed = self.vfs.unlink(ROOT, name.as_ref(), ANN);
+            wait(removed).await.unwrap();
+        }
+        self.wake();
+    }
+
     /// The workers look at the journal.
     pub fn wake(&self) {
         self.uploader.wake_handle().notify_one();
