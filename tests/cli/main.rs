@@ -131,9 +131,12 @@ fn what_is_left_has_its_own_exit_code() {
     assert_eq!(user.simulator.account().file_paths(), ["a.txt"]);
 }
 
-/// An `unmount` that waits for a queue that does not move.
+/// An `unmount` that waits for a queue that does not move, and moves at once when there are nodes
+/// again: no upload has begun.
 fn waiting_unmount(user: &User) -> std::process::Child {
-    user.uploads_stall();
+    let down = FaultKind::Status { status: 503 };
+    let no_node = Fault::new("upload/get_upload_server", down).always();
+    user.simulator.faults().add(no_node);
     std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
     let mut unmount = user.command(&["unmount", "mnt"]);
     unmount.stdout(std::process::Stdio::piped());
