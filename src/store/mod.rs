@@ -12,7 +12,8 @@
 //! - [`Store::write_durable`]: one that survives a power cut.
 //!
 //! Transactions on the writing connection are serial: an invariant that a
-//! closure establishes is seen whole by the next. The doors block for tens of
+//! closure establishes is seen whole by the next. Who keeps rows in memory is told
+//! which of them a transaction touched ([`Store::watch`]). The doors block for tens of
 //! microseconds (a durable one for as long as the disk takes to sync), so they
 //! are called straight from FUSE threads; no hop to another thread costs more
 //! than the query. Never call a door from within a door.
@@ -22,6 +23,7 @@ mod error;
 mod refusals;
 mod schema;
 pub mod setting;
+mod watch;
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -36,6 +38,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 pub use check::{Health, check, look};
 pub use error::StoreError;
 pub use refusals::{Asked, Refusal};
+pub use watch::Watch;
+use watch::Watchers;
 
 /// Read-only connections. Readers beyond this number wait for one another.
 const READERS: usize = 3;
@@ -57,6 +61,7 @@ pub struct Store {
 
 struct Inner {
     writer: Mutex<Connection>,
+    watchers: Watchers,
     readers: [Mutex<Connection>; READERS],
     next_reader: AtomicUsize,
 }
@@ -95,6 +100,8 @@ impl Store {
         writer.set_prepared_statement_cache_capacity(128);
         keep_plans(&writer)?;
         schema::migrate(&mut writer)?;
+        let watchers = Watchers::default();
+        watchers.listen(&mut writer)?;
         let reader = || -> Result<Mutex<Connection>, StoreError> {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(path, flags)?;
@@ -107,6 +114,7 @@ impl Store {
         Ok(Store {
             inner: Arc::new(Inner {
                 writer: Mutex::new(writer),
+                watchers,
                 readers: [reader()?, reader()?, reader()?],
                 next_reader: AtomicUsize::new(0),
             }),
@@ -141,7 +149,7 @@ impl Store {
     where
         E: From<StoreError>,
     {
-        transact(&mut self.inner.writer.lock(), f)
+        transact(&mut self.inner.writer.lock(), &self.inner.watchers, f)
     }
 
     /// Like [`Store::write`]; committed, it survives a power cut, and so does
@@ -158,9 +166,16 @@ impl Store {
     {
         let mut writer = self.inner.writer.lock();
         set_synchronous(&writer, "FULL").map_err(E::from)?;
-        let result = transact(&mut writer, f);
+        let result = transact(&mut writer, &self.inner.watchers, f);
         set_synchronous(&writer, "NORMAL").map_err(E::from)?;
         result
+    }
+
+    /// From now on `watch` is told of each transaction that touches rows of `table`, until it is
+    /// dropped.
+    pub fn watch(&self, table: &'static str, watch: &Arc<dyn Watch>) {
+        let _no_transaction = self.inner.writer.lock();
+        self.inner.watchers.add(table, Arc::downgrade(watch));
     }
 
     /// Everything that was committed before survives a power cut when this
@@ -208,6 +223,7 @@ fn set_synchronous(connection: &Connection, mode: &str) -> Result<(), StoreError
 
 fn transact<T, E>(
     connection: &mut Connection,
+    watchers: &Watchers,
     f: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
 ) -> Result<T, E>
 where
@@ -216,8 +232,11 @@ where
     let tx = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|e| E::from(e.into()))?;
-    let value = f(&tx)?;
-    tx.commit().map_err(|e| E::from(e.into()))?;
+    let value = f(&tx).inspect_err(|_| watchers.forget())?;
+    let committing = watchers.committing();
+    let outcome = tx.commit();
+    drop(committing);
+    outcome.map_err(|e| E::from(e.into()))?;
     Ok(value)
 }
 
