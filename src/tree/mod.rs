@@ -159,20 +159,23 @@ impl Tree {
     /// [`TreeError::NotFound`] when there is no such folder,
     /// [`TreeError::NameTooLong`] for a name that the service cannot have.
     pub fn look_into(&self, parent: Ino, name: &OsStr) -> Result<(Node, Lookup), TreeError> {
-        let folder = self.kept(parent)?.ok_or(TreeError::NotFound)?;
-        if let Some(kept) = self.working_set.at(parent, name) {
-            let found = Lookup::Exists(Box::new(kept.node.clone()));
-            return Ok((folder.node.clone(), found));
+        let known = &self.working_set;
+        if let (Some(folder), Some(found)) = (known.get(parent), known.at(parent, name)) {
+            return Ok((folder.node.clone(), found.exists()));
         }
-        let turn = self.working_set.turn();
-        // That a name is gone is told by both rows as they are at one moment.
+        let turn = known.turn();
         self.store.read(|c| {
+            let folder = || -> Result<Arc<Kept>, TreeError> {
+                let folder = rows::by_ino(c, parent)?.ok_or(TreeError::NotFound)?;
+                Ok(known.keep(turn, folder))
+            };
             if let Some(node) = rows::by_name(c, parent, name)? {
-                let kept = self.working_set.keep(turn, node);
-                let found = Lookup::Exists(Box::new(kept.node.clone()));
-                return Ok((folder.node.clone(), found));
+                let found = known.keep(turn, node);
+                let folder = known.get(parent).map_or_else(folder, Ok)?;
+                return Ok((folder.node.clone(), found.exists()));
             }
-            let folder = rows::by_ino(c, parent)?.ok_or(TreeError::NotFound)?;
+            // That a name is gone is told by its absence and the folder's row at one moment.
+            let folder = folder()?.node.clone();
             if folder.kind != Kind::Folder {
                 return Err(TreeError::NotFolder);
             }

@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use super::node::Node;
+use super::node::{Lookup, Node};
 use super::rows::uint;
 use crate::ids::Ino;
 use crate::store::Watch;
@@ -41,6 +41,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// As the answer to a look-up.
+    pub(super) fn exists(&self) -> Lookup {
+        Lookup::Exists(Box::new(self.node.clone()))
+    }
+
     fn bytes(&self) -> usize {
         let node = &self.node;
         let name = node.place.as_ref().map_or(0, |place| place.name.len());
