@@ -134,9 +134,9 @@ async fn check(loaded: &Loaded, key: &ApiKey, new_key: NewKey) -> Result<Checked
     match api.account(ask).await {
         Ok(account) => {
             let state = loaded.paths.state_dir()?;
-            if let Some(owner) = daemon::account::owner(&state)
+            if let Some(owner) = daemon::figures::owner(&state)
                 && owner != account.email
-                && !daemon::account::knows(&state, key)
+                && !daemon::figures::knows(&state, key)
             {
                 let line = format!(
                     "nothing was stored: this state belongs to the account {owner}, the key to {}; for several accounts use --profile NAME",
@@ -144,7 +144,7 @@ async fn check(loaded: &Loaded, key: &ApiKey, new_key: NewKey) -> Result<Checked
                 );
                 return Err(Failure::new(Exit::Failed, line));
             }
-            Ok(Checked::Good(daemon::account::note(
+            Ok(Checked::Good(daemon::figures::note(
                 &state, &account, key, new_key,
             )?))
         }

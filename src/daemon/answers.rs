@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::account;
+use super::figures;
 use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish};
 use crate::api::{Ask, Class, Limits};
@@ -397,7 +398,7 @@ impl Controlled for Handle {
             let line = "a public folder is mounted there: it has no account";
             return Err(Refusal::new(RefusalKind::NotNow, line));
         }
-        if let Some(account) = account::load(&parts.below.store).map_err(Refusal::failed)? {
+        if let Some(account) = figures::load(&parts.below.store).map_err(Refusal::failed)? {
             return Ok(account);
         }
         let ask = Ask::until(Class::Interactive, Instant::now() + PATIENCE);

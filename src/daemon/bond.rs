@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::StartError;
-use super::account::{self, KEY_PRINT, NewKey};
+use super::figures::{self, KEY_PRINT, NewKey};
 use super::parts::Below;
 use crate::api::{Api, ApiError, Ask, Class, Listing};
 use crate::ids::FolderId;
@@ -32,7 +32,7 @@ pub(super) enum Bond {
 /// Makes sure, before anything else is asked, that the key of `api` is not another account's.
 /// One that was used here before costs no call.
 pub(super) async fn bind(below: &Below, api: &Api) -> Result<Bond, StartError> {
-    let (Some(known), Some(key)) = (account::get(&below.store, KEY_PRINT)?, api.keys().get())
+    let (Some(known), Some(key)) = (figures::get(&below.store, KEY_PRINT)?, api.keys().get())
     else {
         return Ok(Bond::Own);
     };
@@ -40,7 +40,7 @@ pub(super) async fn bind(below: &Below, api: &Api) -> Result<Bond, StartError> {
     if known == print {
         return Ok(Bond::Own);
     }
-    match account::load(&below.store)? {
+    match figures::load(&below.store)? {
         Some(owner) => ask_whose(&below.store, api, owner.email, &print).await,
         None if is_used(below)? => compare(&below.tree, api).await,
         None => Ok(Bond::Own),
@@ -67,7 +67,7 @@ pub(super) async fn bind_new(
 pub(super) fn is_used(below: &Below) -> Result<bool, StartError> {
     let seen = below.tree.node(ROOT)?.map(|root| root.known);
     Ok(seen.is_some_and(|known| known != Known::Never)
-        || account::load(&below.store)?.is_some()
+        || figures::load(&below.store)?.is_some()
         || below.tree.backlog()? != journal::Backlog::default())
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn witness(store: &Store, api: &Api) {
 }
 
 fn note(store: &Store, print: &str) -> Result<(), StoreError> {
-    account::put(store, &[(KEY_PRINT, print)])
+    figures::put(store, &[(KEY_PRINT, print)])
 }
 
 /// Asks whose the key is.
@@ -100,7 +100,7 @@ async fn ask_whose(
 ) -> Result<Bond, StartError> {
     match api.account(within(PATIENCE)).await {
         Ok(account) if account.email == owner => {
-            account::save(store, &account, print)?;
+            figures::save(store, &account, print)?;
             Ok(Bond::Own)
         }
         Ok(account) => Err(StartError::OtherAccount {

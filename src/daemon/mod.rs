@@ -16,13 +16,14 @@
 //! up before the network is asked anything, but for a `root_folder` that is not known yet; nothing
 //! here touches a path inside the mount.
 
-pub mod account;
+mod account;
 mod answers;
 mod bond;
 mod cancel;
 mod clock;
 mod descriptors;
 mod error;
+pub mod figures;
 mod life;
 mod lock;
 mod news;
@@ -32,6 +33,7 @@ mod parts;
 mod pins;
 mod places;
 mod rates;
+mod reach;
 mod reload;
 mod service;
 mod shown;
@@ -56,10 +58,10 @@ use crate::fuse::{
 use crate::store::Store;
 use crate::tree::Tree;
 
-pub use account::NewKey;
 pub use answers::Handle;
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartError;
+pub use figures::NewKey;
 pub use lock::while_idle;
 use news::Relay;
 use parts::{Below, Parts};

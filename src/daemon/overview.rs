@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::account;
 use super::answers::Handle;
+use super::figures;
 use crate::api::PaceStatus;
 use crate::api::limits::LISTING_CAP;
 use crate::content::ContentStats;
@@ -36,7 +36,7 @@ impl Handle {
         Ok(Status {
             daemon: self.hello(),
             uptime_seconds: shared.started.elapsed().as_secs(),
-            account: account::load(&below.store)?,
+            account: figures::load(&below.store)?,
             queue,
             upload_rate,
             upload_eta_seconds: queue

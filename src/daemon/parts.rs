@@ -7,7 +7,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{Secrets, StartError, shown};
+use super::{Secrets, StartError, reach};
 use crate::api::{Api, ApiConfig, Endpoints, Pace};
 use crate::config::{ApiKey, Fsync, KeyStore, Paths, Settings};
 use crate::content::{Content, ContentOptions};
@@ -106,7 +106,7 @@ impl Below {
         let tree = Tree::new(store.clone(), api.limits().listing_lag);
         tree.keep_here(&settings.local_names.0)?;
         let passwords = secrets.passwords;
-        let (source, shared) = shown::source(settings, &api, passwords.share);
+        let (source, shared) = reach::source(settings, &api, passwords.share);
         let refresher = Refresher::new(
             tree.clone(),
             source,
@@ -115,7 +115,7 @@ impl Below {
             runtime.clone(),
         );
         let known = (&tree, &refresher);
-        let service = shown::service(settings, &api, known, shared, passwords.file);
+        let service = reach::service(settings, &api, known, shared, passwords.file);
         let downlink = Throttle::new(settings.download_limit.clone());
         let content = Content::open(
             service,

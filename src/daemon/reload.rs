@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::account::NewKey;
 use super::answers::Handle;
 use super::bond::{self, Bond};
+use super::figures::NewKey;
 use super::{Shared, service};
 use crate::config::{ApiKey, Change, KeyStore, OptionSpec, Settings};
 use crate::control::protocol::Reloaded;

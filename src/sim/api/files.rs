@@ -2,16 +2,15 @@
 
 use super::context::Context;
 use super::error::ApiError;
-use super::folders::seen;
+use super::folders::{cut, seen};
 use super::params::Params;
 use super::reply::Reply;
 use crate::sim::account::{Attributes, File, FileView, ROOT, Refusal};
 use crate::sim::dates::{from_paris, to_paris};
 use crate::sim::media::content_type;
-use crate::sim::quirks::{Overlong, RmUnknown};
+use crate::sim::quirks::RmUnknown;
 use crate::sim::report::Offence;
 use crate::sim::world::State;
-use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -51,19 +50,6 @@ fn narrow(params: &Params, files: &mut Vec<FileView>) -> Result<(), ApiError> {
         before.is_none_or(|before| file.date <= before)
             && after.is_none_or(|after| file.date >= after)
     });
-    Ok(())
-}
-
-/// Shuffles entries and cuts them to what a listing holds.
-pub fn cut<T>(entries: &mut Vec<T>, state: &mut State) -> Result<(), ApiError> {
-    entries.shuffle(&mut state.random);
-    let most = state.limits.table().listing_entries;
-    if entries.len() > most {
-        if state.quirks.overlong_listing == Overlong::Refuse {
-            return Err(Refusal::TooMany.into());
-        }
-        entries.truncate(most);
-    }
     Ok(())
 }
 

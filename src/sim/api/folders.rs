@@ -2,12 +2,13 @@
 
 use super::context::Context;
 use super::error::ApiError;
-use super::files::cut;
 use super::reply::Reply;
 use crate::sim::account::{Account, Listing, ROOT, Refusal, SharedWith, When};
 use crate::sim::dates::to_paris;
+use crate::sim::quirks::Overlong;
 use crate::sim::report::Offence;
 use crate::sim::world::State;
+use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 
 /// `folder/ls.cgi` (API notes 2.2).
@@ -63,6 +64,19 @@ pub fn list(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError>
         reply.items = Some(listing.files);
     }
     Ok(reply)
+}
+
+/// Shuffles entries and cuts them to what a listing holds.
+pub fn cut<T>(entries: &mut Vec<T>, state: &mut State) -> Result<(), ApiError> {
+    entries.shuffle(&mut state.random);
+    let most = state.limits.table().listing_entries;
+    if entries.len() > most {
+        if state.quirks.overlong_listing == Overlong::Refuse {
+            return Err(Refusal::TooMany.into());
+        }
+        entries.truncate(most);
+    }
+    Ok(())
 }
 
 /// A listing as the caller may see it.

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Result;
-use super::ready::{Object, Task, awaits, next_place};
+use super::task::{Object, Task, awaits, next_place};
 use crate::ids::{FolderId, Ino, Time};
 use crate::tree::names;
 use crate::tree::node::{Kind, Node, Remote, RemoteFolder, RemotePlace};

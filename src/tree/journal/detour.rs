@@ -8,7 +8,7 @@
 use rusqlite::{Connection, params};
 
 use super::Result;
-use super::ready::next_place;
+use super::task::next_place;
 use crate::ids::{FileId, Ino};
 use crate::tree::node::{Kind, Node, Remote, RemotePlace};
 use crate::tree::removals::{self, Removal};

@@ -29,6 +29,7 @@ mod detour;
 mod leaving;
 mod outcomes;
 mod ready;
+mod task;
 mod unsure;
 mod uploads;
 
@@ -41,7 +42,7 @@ pub use backlog::{Backlog, Queued};
 pub use detour::{Detour, Who};
 pub use leaving::Leaving;
 pub use outcomes::content_confirmed;
-pub use ready::{Copying, Object, Task};
+pub use task::{Copying, Object, Task};
 pub use unsure::Put;
 pub use uploads::{Underway, Way};
 
