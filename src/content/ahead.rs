@@ -52,6 +52,7 @@ impl Core {
             room: self.room_ahead(),
             price: self.price(),
             lines: self.lines.total() as u64 / self.readers(),
+            idle: self.idle(),
         };
         for flight in cached.note_read(range, met, terms) {
             fetch::launch(self, cached, flight);
@@ -81,6 +82,15 @@ impl Core {
         if let Err(error) = cached.lift(run, &self.memory, &self.buffers) {
             // Whoever asks for them meets it again, and sees to it.
             tracing::debug!(file = %cached.id, %error, "blocks could not be read ahead");
+        }
+    }
+
+    /// Idle connections that fall to one reader, where a request more costs nothing.
+    pub(super) fn idle(&self) -> u64 {
+        let share = self.lines.total() as u64 / self.readers();
+        match self.price() {
+            Price::Free => share.min(self.lines.idle() as u64),
+            Price::Link => 0,
         }
     }
 

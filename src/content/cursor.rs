@@ -1,11 +1,11 @@
 //! Where one reader of a file is, and how far ahead of it is asked.
 //!
 //! A reader that goes on where it was is sequential; it gets a window ahead of itself
-//! that begins at two blocks and doubles, at first with each step and beyond a
-//! megabyte only when the reader had to wait; it is bounded by how much was read so far, since
-//! who read little often stops soon, and halves where the readers of all
-//! files have much asked ahead already, or where what came had to leave memory before its
-//! reader was there: then the line is faster than the reader.
+//! that begins at two blocks, or where it had to wait at twice what it read, and doubles, at
+//! first with each step and beyond a megabyte only when the reader had to wait; it is bounded
+//! by how much was read so far, since who read little often stops soon, and halves where the
+//! readers of all files have much asked ahead already, or where what came had to leave memory
+//! before its reader was there: then the line is faster than the reader.
 
 use std::ops::Range;
 
@@ -162,7 +162,8 @@ impl Cursor {
                     // It was not slower than the line so far: several connections bring what
                     // is further ahead before what it waits for.
                     Met::Waited => {
-                        self.window *= 2;
+                        let first = (2 * progress).min(EASY_WINDOW);
+                        self.window = (self.window * 2).max(first);
                         self.settled = self.asked;
                     }
                 }

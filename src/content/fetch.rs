@@ -10,17 +10,17 @@
 //! has come for as long as a reader waits. Every wait for the network ends when
 //! the flight is given up, so no task, connection or link outlives the wish.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::Core;
 use super::assemble::{Arrived, Assembler};
 use super::blocks::{self, BLOCK_SIZE};
 use super::error::{ContentError, Reason};
@@ -31,6 +31,7 @@ use super::lines::{Heirs, Line, Wish};
 use super::links::{Issued, Refused};
 use super::origin::{Chunks, Fault, Need};
 use super::window::Price;
+use super::{Core, MEMORY};
 use crate::throttle::Turn;
 
 /// How often a flight looks whether it is still wanted.
@@ -45,6 +46,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// Blocks that go to disk together: fewer and larger writes cost less.
 const BATCH: usize = (2 * 1024 * 1024 / BLOCK_SIZE) as usize;
 
+/// Batches that may wait for the disk, besides one of each flight: a disk stands still for some
+/// tenths of a second when it syncs, and the line goes on meanwhile.
+pub(super) const BATCHES_BEHIND: usize = MEMORY as usize / 2 / (BATCH * BLOCK_SIZE as usize);
+
 /// Bytes that come to disk before the row is brought up to date: what a crash costs is
 /// fetched again, and each time costs a sync.
 const SAVE_EVERY: u64 = 256 * 1024 * 1024;
@@ -55,7 +60,7 @@ pub(super) fn launch(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight
         waiters: flight.waiters(),
         assembler: Assembler::new(flight.run().start, file.size, core.buffers.clone()),
         unwritten: Vec::new(),
-        writing: None,
+        writing: VecDeque::new(),
         core: Arc::clone(core),
         file: Arc::clone(file),
         outstanding: blocks::len_of(&flight.run(), file.size),
@@ -92,8 +97,8 @@ struct Pilot {
     assembler: Assembler,
     /// Blocks that came and are not on their way to disk yet.
     unwritten: Vec<Arrived>,
-    /// The write under way.
-    writing: Option<JoinHandle<()>>,
+    /// The writes under way, in order.
+    writing: VecDeque<oneshot::Receiver<()>>,
     /// Bytes of the run as it was launched that have not come.
     outstanding: u64,
     /// A link that was refused though it does not seem to be its fault: it is used again.
@@ -277,6 +282,7 @@ impl Pilot {
                 if self.unwritten.len() >= BATCH {
                     self.write().await;
                 }
+                self.share();
                 self.reconsider(line)?;
             }
         }
@@ -296,6 +302,16 @@ impl Pilot {
         match *self.waiters.borrow() {
             0 => Turn::Later,
             _ => Turn::First,
+        }
+    }
+
+    /// A connection that stands idle while a reader waits takes over a half of what is left: at
+    /// the end of a file, and where others have come to theirs.
+    fn share(&self) {
+        if self.core.idle() > 0
+            && let Some(rest) = self.file.halve(&self.flight)
+        {
+            launch(&self.core, &self.file, rest);
         }
     }
 
@@ -349,20 +365,32 @@ impl Pilot {
         Ok(self.unwritten.len() > before)
     }
 
-    /// Sends what came on its way to disk, after what is on its way already.
+    /// Sends what came on its way to disk, after what is on its way already. Where much is, of
+    /// all flights, it waits for the first of its own.
     async fn write(&mut self) {
-        self.written().await;
         let arrived = std::mem::take(&mut self.unwritten);
         if arrived.is_empty() {
             return;
+        }
+        self.writing
+            .retain_mut(|writing| writing.try_recv() == Err(TryRecvError::Empty));
+        let mut more = None;
+        while !self.writing.is_empty() {
+            more = Arc::clone(&self.core.behind).try_acquire_owned().ok();
+            if more.is_some() {
+                break;
+            }
+            self.first_written().await;
         }
         let (core, file, flight) = (
             Arc::clone(&self.core),
             Arc::clone(&self.file),
             Arc::clone(&self.flight),
         );
-        self.writing = Some(self.core.runtime.spawn_blocking(move || {
+        let behind = &self.file.behind;
+        let writing = behind.after_others(&self.core.runtime, move || {
             store(&core, &file, &flight, &arrived);
+            drop((arrived, more));
             if file.unsaved() >= SAVE_EVERY {
                 // Not here: the sync would hold up the stream.
                 let (core, file) = (Arc::clone(&core), Arc::clone(&file));
@@ -370,12 +398,19 @@ impl Pilot {
                     .clone()
                     .spawn_blocking(move || core.shelf.save(&file));
             }
-        }));
+        });
+        self.writing.push_back(writing);
     }
 
-    /// Waits for the write under way.
+    /// Waits for the writes under way.
     async fn written(&mut self) {
-        if let Some(writing) = self.writing.take()
+        while !self.writing.is_empty() {
+            self.first_written().await;
+        }
+    }
+
+    async fn first_written(&mut self) {
+        if let Some(writing) = self.writing.pop_front()
             && let Err(error) = writing.await
         {
             // The blocks are not found on disk, and are fetched again if need be.

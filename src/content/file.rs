@@ -32,6 +32,7 @@ use tokio::time::Instant;
 
 use super::ahead::FROM_DISK;
 use super::assemble::Arrived;
+use super::behind::Behind;
 use super::blocks::{self, BLOCK_SIZE, Block, BlockMap};
 use super::cursors::Cursors;
 use super::disk::Disk;
@@ -65,6 +66,8 @@ pub(super) struct CacheFile {
     spilling: AtomicBool,
     /// How many want all of it.
     filling: AtomicUsize,
+    /// What came and goes to disk.
+    pub(super) behind: Behind,
     saving: Mutex<()>,
     state: Mutex<State>,
 }
@@ -149,6 +152,7 @@ impl CacheFile {
             unsaved: AtomicU64::new(0),
             spilling: AtomicBool::new(false),
             filling: AtomicUsize::new(0),
+            behind: Behind::default(),
             saving: Mutex::new(()),
         }
     }
@@ -257,6 +261,7 @@ impl CacheFile {
             room,
             price: Price::Free,
             lines: 1,
+            idle: 0,
         };
         let now = Instant::now();
         let mut runs = self.state.lock().lifts.on_read(range, met, terms, now);
@@ -267,7 +272,7 @@ impl CacheFile {
     }
 
     /// Finds or makes the flights for the absent blocks of `range` and of what the
-    /// reader is expected to go on to.
+    /// reader is expected to go on to, over connections of which so many are idle.
     ///
     /// # Errors
     /// The service denied this file a moment ago.
@@ -275,7 +280,7 @@ impl CacheFile {
         &self,
         range: &Range<u64>,
         memory: &MemoryTier,
-        longest: u64,
+        idle: u64,
         now: Instant,
     ) -> Result<Plan, ContentError> {
         let mut state = self.state.lock();
@@ -288,6 +293,8 @@ impl CacheFile {
                 .flatten()
                 .filter(|&block| !memory.has(self.number, block)),
         );
+        let absent = missing.iter().map(|run| run.end - run.start).sum();
+        let longest = window::longest_of(absent, idle);
         Ok(state.flights.plan(&missing, longest))
     }
 
@@ -322,6 +329,12 @@ impl CacheFile {
             state.denied = Some((Instant::now(), error.clone()));
         }
         state.flights.end(flight, how);
+    }
+
+    /// A flight for the second half of what `flight` has not brought, where a reader waits: see
+    /// [`Flights::halve`].
+    pub(super) fn halve(&self, flight: &Arc<Flight>) -> Option<Arc<Flight>> {
+        self.state.lock().flights.halve(flight)
     }
 
     /// Cuts the flight short if no reader waits for it or counts on it.

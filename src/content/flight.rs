@@ -225,6 +225,21 @@ impl Flights {
         start
     }
 
+    /// Cuts `flight` short in the middle of what has not landed, and makes one for the rest, which
+    /// then comes at the same time; where a reader waits for one of these flights, and both
+    /// halves are worth a request.
+    pub(super) fn halve(&mut self, flight: &Arc<Flight>) -> Option<Arc<Flight>> {
+        let left = flight.remaining();
+        let half = (left.end - left.start) / 2;
+        let somebody_waits = |flight: &Arc<Flight>| *flight.waiters.borrow() > 0;
+        if half < REACH || !self.has(flight) || !self.flights.iter().any(somebody_waits) {
+            return None;
+        }
+        let middle = left.end - half;
+        flight.end.store(middle, Ordering::SeqCst);
+        Some(self.begin(&(middle..left.end)))
+    }
+
     /// Registers a flight over `run`, which must not touch another's blocks.
     pub(super) fn begin(&mut self, run: &Range<Block>) -> Arc<Flight> {
         let flight = Flight::new(run);
@@ -335,6 +350,29 @@ mod tests {
         let far = flights.plan(&[40..42], LONGEST);
         assert_eq!(started(&far), [40..42]);
         assert_eq!(ahead[0].run(), 0..40, "cut short: nobody brings 40 twice");
+    }
+
+    #[test]
+    fn a_flight_is_halved_for_who_waits_as_long_as_both_halves_are_long() {
+        let mut flights = Flights::default();
+        let first = flights.plan_ahead(&[0..5 * REACH]).remove(0);
+        let other = flights.plan_ahead(&[100 * REACH..101 * REACH]).remove(0);
+        assert!(flights.halve(&first).is_none(), "nobody waits");
+        let plan = flights.plan(&[100 * REACH..100 * REACH + 1], LONGEST);
+        assert!(plan.start.is_empty());
+        first.landed(REACH);
+        let second = flights.halve(&first).unwrap();
+        assert_eq!(
+            (first.run(), second.run()),
+            (0..3 * REACH, 3 * REACH..5 * REACH)
+        );
+        let third = flights.halve(&second).unwrap();
+        assert_eq!(third.run(), 4 * REACH..5 * REACH);
+        first.landed(REACH + 1);
+        assert!(flights.halve(&first).is_none(), "too little is left of it");
+        assert!(flights.halve(&other).is_none());
+        flights.end(&second, Progress::Ended);
+        assert!(flights.halve(&second).is_none());
     }
 
     #[test]

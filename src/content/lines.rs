@@ -180,6 +180,12 @@ impl Lines {
         self.total
     }
 
+    /// Connections that could be used now and are not.
+    pub(super) fn idle(&self) -> usize {
+        let queue = self.queue.lock();
+        queue.most.saturating_sub(queue.used)
+    }
+
     /// Connections in use.
     pub(super) fn in_use(&self) -> usize {
         self.queue.lock().used

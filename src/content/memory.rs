@@ -6,12 +6,11 @@
 //! the least recently used go first, and what nobody used for a while.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
+use hashlink::LruCache;
+use parking_lot::Mutex;
 
 use super::blocks::{BLOCK_SIZE, Block};
 
@@ -22,82 +21,119 @@ const IDLE: Duration = Duration::from_secs(30);
 type Key = (u64, Block);
 
 /// Blocks by cache file number, so that a block of a dropped cache file is
-/// never taken for one of its successor.
+/// never taken for one of its successor. Each is looked at several times on its way, so this
+/// is one short lock and no more.
 #[derive(Clone)]
 pub(super) struct MemoryTier {
-    blocks: Cache<Key, Arc<Held>>,
+    /// The one unused for longest is the first.
+    blocks: Arc<Mutex<LruCache<Key, Held>>>,
+    capacity: u64,
 }
 
 struct Held {
     bytes: Bytes,
+    used: Instant,
     /// A reader came to its end.
-    passed: AtomicBool,
+    passed: bool,
 }
 
 impl MemoryTier {
     /// A tier of at most `capacity` bytes.
     pub(super) fn new(capacity: u64) -> MemoryTier {
-        let blocks = Cache::builder()
-            .max_capacity(capacity)
-            // A short block has a whole buffer.
-            .weigher(|_, _| BLOCK_SIZE as u32)
-            // A block that has just come in is about to be read: the default
-            // policy could refuse it in favour of often used ones.
-            .eviction_policy(EvictionPolicy::lru())
-            .time_to_idle(IDLE)
-            .build();
-        MemoryTier { blocks }
+        MemoryTier {
+            blocks: Arc::new(Mutex::new(LruCache::new_unbounded())),
+            capacity,
+        }
     }
 
     pub(super) fn insert(&self, number: u64, block: Block, bytes: Bytes) {
-        let passed = AtomicBool::new(false);
-        let held = Arc::new(Held { bytes, passed });
-        self.blocks.insert((number, block), held);
+        let held = Held {
+            bytes,
+            used: Instant::now(),
+            passed: false,
+        };
+        let mut blocks = self.blocks.lock();
+        let before = blocks.insert((number, block), held);
+        let first = match bytes_of(&blocks) > self.capacity {
+            true => blocks.remove_lru(),
+            false => None,
+        };
+        // Memory goes back where it came from, which is another lock.
+        drop(blocks);
+        drop((before, first));
     }
 
     pub(super) fn get(&self, number: u64, block: Block) -> Option<Bytes> {
-        let held = self.blocks.get(&(number, block))?;
+        let mut blocks = self.blocks.lock();
+        let held = blocks.get_mut(&(number, block))?;
+        held.used = Instant::now();
         Some(held.bytes.clone())
     }
 
     pub(super) fn has(&self, number: u64, block: Block) -> bool {
-        self.blocks.contains_key(&(number, block))
+        self.blocks.lock().contains_key(&(number, block))
     }
 
     /// A reader came to the end of a block: it goes, now if it is on disk or else when
     /// [`MemoryTier::written`] says so.
     pub(super) fn pass(&self, number: u64, block: Block, on_disk: bool) {
         let key = (number, block);
-        if on_disk {
-            self.blocks.invalidate(&key);
-        } else if let Some(held) = self.blocks.get(&key) {
-            held.passed.store(true, Ordering::Relaxed);
-        }
+        let mut blocks = self.blocks.lock();
+        let gone = match on_disk {
+            true => blocks.remove(&key),
+            false => {
+                if let Some(held) = blocks.peek_mut(&key) {
+                    held.passed = true;
+                }
+                None
+            }
+        };
+        drop(blocks);
+        drop(gone);
     }
 
     /// A block is on disk now.
     pub(super) fn written(&self, number: u64, block: Block) {
         let key = (number, block);
-        let passed = |held: Arc<Held>| held.passed.load(Ordering::Relaxed);
-        if self.blocks.get(&key).is_some_and(passed) {
-            self.blocks.invalidate(&key);
-        }
+        let mut blocks = self.blocks.lock();
+        let gone = match blocks.peek(&key).is_some_and(|held| held.passed) {
+            true => blocks.remove(&key),
+            false => None,
+        };
+        drop(blocks);
+        drop(gone);
     }
 
     pub(super) fn clear(&self) {
-        self.blocks.invalidate_all();
+        let blocks = std::mem::replace(&mut *self.blocks.lock(), LruCache::new_unbounded());
+        drop(blocks);
     }
 
-    /// Lets go of what was not used for a while: it goes by itself only where others come.
+    /// Lets go of what was not used for a while.
     pub(super) fn expire(&self) {
-        self.blocks.run_pending_tasks();
+        self.expire_at(Instant::now());
+    }
+
+    fn expire_at(&self, now: Instant) {
+        let mut gone = Vec::new();
+        let mut blocks = self.blocks.lock();
+        let idle = |held: &Held| now.duration_since(held.used) >= IDLE;
+        while blocks.iter().next().is_some_and(|(_, held)| idle(held)) {
+            gone.extend(blocks.remove_lru());
+        }
+        drop(blocks);
+        drop(gone);
     }
 
     /// Bytes held.
     pub(super) fn bytes(&self) -> u64 {
-        self.blocks.run_pending_tasks();
-        self.blocks.weighted_size()
+        bytes_of(&self.blocks.lock())
     }
+}
+
+/// What blocks take: a short one has a whole buffer, too.
+fn bytes_of(blocks: &LruCache<Key, Held>) -> u64 {
+    blocks.len() as u64 * BLOCK_SIZE
 }
 
 #[cfg(test)]
@@ -120,6 +156,19 @@ mod tests {
         assert!(tier.has(1, 98) && !tier.has(1, 99));
         tier.pass(1, 98, true);
         assert!(!tier.has(1, 98));
+        // The first is used once more, and so the second goes before it.
+        tier.insert(1, 100, Bytes::new());
+        let oldest = (0..100).find(|&block| tier.has(1, block)).unwrap();
+        tier.get(1, oldest).unwrap();
+        for block in 101..103 {
+            tier.insert(1, block, Bytes::new());
+        }
+        assert!(tier.has(1, oldest) && !tier.has(1, oldest + 1));
+        tier.expire();
+        assert!(tier.bytes() > 0, "all were used a moment ago");
+        tier.expire_at(Instant::now() + IDLE);
+        assert_eq!(tier.bytes(), 0);
+        tier.insert(1, 99, Bytes::new());
         tier.clear();
         assert!(tier.get(1, 99).is_none());
     }

@@ -22,6 +22,7 @@
 mod adopt;
 mod ahead;
 mod assemble;
+mod behind;
 mod blocks;
 mod buffers;
 mod cursor;
@@ -58,6 +59,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -102,8 +104,8 @@ const MOST_AHEAD: u64 = 2 * LONGEST_WINDOW;
 /// The service's limit for an account, whatever was configured (API notes 4.4).
 const MOST_CONNECTIONS: usize = 30;
 
-/// Bytes of blocks kept in memory: what all connections together bring while their
-/// last batches go to disk, and as much for readers.
+/// Bytes of blocks kept in memory: what all connections together bring while batches go to
+/// disk, and as much for readers.
 const MEMORY: u64 = 96 * 1024 * 1024;
 
 /// How often rows that lag behind their cache files are written.
@@ -191,6 +193,8 @@ struct Core {
     buffers: Buffers,
     links: Links,
     lines: Lines,
+    /// A permit for each batch that waits for the disk.
+    behind: Arc<Semaphore>,
     pins: Pins,
     counters: Arc<Counters>,
     checks: Checks,
@@ -256,6 +260,7 @@ impl Content {
             buffers: Buffers::default(),
             links: Links::new(life, origin, remembered, Arc::clone(&counters)),
             lines: Lines::new(options.connections.min(MOST_CONNECTIONS)),
+            behind: Arc::new(Semaphore::new(fetch::BATCHES_BEHIND)),
             pins: Pins::default(),
             vain: Vain::default(),
             counters,
@@ -490,12 +495,7 @@ impl Core {
                 return Ok(parts.join());
             }
             let wanted = at..range.end;
-            let mut plan = cached.plan(
-                &wanted,
-                &self.memory,
-                LONGEST_RUN / BLOCK_SIZE,
-                Instant::now(),
-            )?;
+            let mut plan = cached.plan(&wanted, &self.memory, self.idle(), Instant::now())?;
             if who == Who::Upload {
                 plan.wait.iter_mut().for_each(Waiter::for_upload);
             }

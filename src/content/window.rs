@@ -3,11 +3,16 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::LONGEST_RUN;
 use super::blocks::{self, BLOCK_SIZE, Block};
 
 /// A run ahead is a part of the window, so that several connections share it,
 /// but no shorter than this, or the wait for its first byte would be most of it.
 const SHORTEST_RUN: u64 = 6 * 1024 * 1024;
+
+/// Where connections stand idle a run may be as short as this: all of them together bring
+/// sooner what a reader waits for.
+const SHORTEST_SHARE: u64 = 512 * 1024;
 
 /// Where each run costs a link of its own, the first of a reader is this long, and a window
 /// is split into a few runs only, of at most so many times the usual length: the calls of
@@ -31,21 +36,27 @@ impl Window {
     /// How long the runs are that a window of so many bytes is split into.
     pub(super) fn run_of(self, window: u64, terms: Terms) -> u64 {
         match terms.price {
-            Price::Free => self.share_of(window, terms),
+            // A run for each connection, and some that wait for one that comes free.
+            Price::Free => {
+                let lines = terms.lines.max(1);
+                self.share_of(window, lines + (lines / 4).max(1), terms)
+            }
             Price::Link => (window / DEAR_RUNS)
                 .max(FIRST_DEAR_RUN)
                 .min(self.longest_run(terms.price)),
         }
     }
 
-    /// So much of `bytes` that each connection has a run, and some wait for one that comes
-    /// free. Few long runs: each costs the wait for its first byte.
-    fn share_of(self, bytes: u64, terms: Terms) -> u64 {
-        let lines = terms.lines.max(1);
-        let waiting = (lines / 4).max(1);
+    /// One of so many runs that `bytes` are split into. Few long ones: each costs the wait for its
+    /// first byte.
+    fn share_of(self, bytes: u64, runs: u64, terms: Terms) -> u64 {
         // Whole blocks, or the rest of one would be a run.
-        let share = bytes / (lines + waiting) / BLOCK_SIZE * BLOCK_SIZE;
-        share.clamp(SHORTEST_RUN.min(self.run), self.run)
+        let part = |parts: u64| bytes / parts / BLOCK_SIZE * BLOCK_SIZE;
+        let shortest = match terms.idle {
+            0 | 1 => SHORTEST_RUN,
+            idle => part(idle).clamp(SHORTEST_SHARE, SHORTEST_RUN),
+        };
+        part(runs).clamp(shortest.min(self.run), self.run)
     }
 
     /// The runs that `wanted` of a file of `size` bytes is cut into, of `run` bytes each.
@@ -61,7 +72,7 @@ impl Window {
             // together.
             Price::Free => split_by(wanted, |start| {
                 let left = (blocks::count(size) - start) * BLOCK_SIZE;
-                run.min(self.share_of(left, terms))
+                run.min(self.share_of(left, terms.lines.max(1), terms))
             }),
             Price::Link => split(wanted, run),
         }
@@ -101,6 +112,8 @@ pub(super) struct Terms {
     pub(super) price: Price,
     /// Connections that fall to this reader.
     pub(super) lines: u64,
+    /// Those of them that nobody uses now.
+    pub(super) idle: u64,
 }
 
 /// Whether a read found its bytes at hand.
@@ -112,6 +125,13 @@ pub(super) enum Met {
     Waited,
     /// On disk: they came so early that memory had no room for them any more.
     Late,
+}
+
+/// How many blocks each run has by which `blocks` that a reader waits for come over connections
+/// of which so many are idle: as many as possible, and none that is a rest.
+pub(super) fn longest_of(blocks: u64, idle: u64) -> u64 {
+    let shares = (blocks * BLOCK_SIZE / SHORTEST_SHARE).min(idle).max(1);
+    blocks.div_ceil(shares).clamp(1, LONGEST_RUN / BLOCK_SIZE)
 }
 
 /// Cuts `blocks` into runs of at most `run` bytes.
@@ -130,4 +150,21 @@ fn split_by(blocks: Range<Block>, run: impl Fn(Block) -> u64) -> Vec<Range<Block
         start = end;
     }
     runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_shared_among_idle_connections_in_pieces_that_are_worth_it() {
+        assert_eq!(longest_of(9, 8), 5, "two pieces, and none of one block");
+        assert_eq!(longest_of(9, 1), 9);
+        assert_eq!(longest_of(9, 0), 9);
+        assert_eq!(longest_of(7, 8), 7);
+        assert_eq!(longest_of(32, 8), 4);
+        assert_eq!(longest_of(32, 3), 11);
+        assert_eq!(longest_of(1000, 0) * BLOCK_SIZE, LONGEST_RUN);
+        assert_eq!(longest_of(0, 8), 1);
+    }
 }

@@ -12,7 +12,8 @@
 //! - [`Store::write_durable`]: one that survives a power cut.
 //!
 //! Transactions on the writing connection are serial: an invariant that a
-//! closure establishes is seen whole by the next. The doors block for tens of
+//! closure establishes is seen whole by the next. Who keeps rows in memory is told
+//! which of them a transaction touched ([`Store::watch`]). The doors block for tens of
 //! microseconds (a durable one for as long as the disk takes to sync), so they
 //! are called straight from FUSE threads; no hop to another thread costs more
 //! than the query. Never call a door from within a door.
@@ -25,6 +26,7 @@ mod error;
 mod refusals;
 mod schema;
 pub mod setting;
+mod watch;
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -40,6 +42,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 pub use check::{Health, check, look};
 pub use error::StoreError;
 pub use refusals::{Asked, Refusal};
+pub use watch::Watch;
+use watch::Watchers;
 
 /// Read-only connections. Readers beyond this number wait for one another.
 const READERS: usize = 3;
@@ -61,6 +65,7 @@ pub struct Store {
 
 struct Inner {
     writer: Mutex<Connection>,
+    watchers: Watchers,
     readers: [Mutex<Connection>; READERS],
     next_reader: AtomicUsize,
     ballast: Ballast,
@@ -68,6 +73,7 @@ struct Inner {
 
 struct Connections {
     writer: Connection,
+    watchers: Watchers,
     readers: [Connection; READERS],
 }
 
@@ -83,6 +89,8 @@ impl Connections {
         writer.set_prepared_statement_cache_capacity(128);
         keep_plans(&writer)?;
         schema::migrate(&mut writer)?;
+        let watchers = Watchers::default();
+        watchers.listen(&mut writer)?;
         let reader = || -> Result<Connection, StoreError> {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(path, flags)?;
@@ -95,6 +103,7 @@ impl Connections {
         Ok(Connections {
             readers: [reader()?, reader()?, reader()?],
             writer,
+            watchers,
         })
     }
 }
@@ -124,11 +133,16 @@ impl Store {
             true => Connections::open(path),
             false => Err(error),
         });
-        let Connections { writer, readers } = connected.map_err(|error| error.at_open(path))?;
+        let Connections {
+            writer,
+            watchers,
+            readers,
+        } = connected.map_err(|error| error.at_open(path))?;
         ballast.take();
         Ok(Store {
             inner: Arc::new(Inner {
                 writer: Mutex::new(writer),
+                watchers,
                 readers: readers.map(Mutex::new),
                 next_reader: AtomicUsize::new(0),
                 ballast,
@@ -194,13 +208,20 @@ impl Store {
     where
         E: From<StoreError>,
     {
-        let result = transact(writer, f);
+        let result = transact(writer, &self.inner.watchers, f);
         match &result {
             Ok(_) => self.inner.ballast.keep(),
             // The next one has room.
             Err(_) => drop(self.inner.ballast.give()),
         }
         result
+    }
+
+    /// From now on `watch` is told of each transaction that touches rows of `table`, until it is
+    /// dropped.
+    pub fn watch(&self, table: &'static str, watch: &Arc<dyn Watch>) {
+        let _no_transaction = self.inner.writer.lock();
+        self.inner.watchers.add(table, Arc::downgrade(watch));
     }
 
     /// Everything that was committed before survives a power cut when this
@@ -248,6 +269,7 @@ fn set_synchronous(connection: &Connection, mode: &str) -> Result<(), StoreError
 
 fn transact<T, E>(
     connection: &mut Connection,
+    watchers: &Watchers,
     f: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
 ) -> Result<T, E>
 where
@@ -256,8 +278,11 @@ where
     let tx = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|e| E::from(e.into()))?;
-    let value = f(&tx)?;
-    tx.commit().map_err(|e| E::from(e.into()))?;
+    let value = f(&tx).inspect_err(|_| watchers.forget())?;
+    let committing = watchers.committing();
+    let outcome = tx.commit();
+    drop(committing);
+    outcome.map_err(|e| E::from(e.into()))?;
     Ok(value)
 }
 

@@ -119,6 +119,7 @@ impl Tree {
                 } else {
                     Known::Never
                 },
+                name_changes: 0,
                 protected: false,
                 access: folder.access,
             };

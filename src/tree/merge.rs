@@ -494,6 +494,7 @@ impl Merge<'_> {
                 remote: entry.remote.clone(),
                 pending: Pending::default(),
                 known: Known::Never,
+                name_changes: 0,
                 protected: entry.protected,
                 access: self.folder.access,
             },

@@ -19,6 +19,7 @@
 //! - [`refresh`]: fetches listings, one at a time for a folder.
 //! - [`source`]: where listings come from.
 //! - [`walk`]: lists all below a folder anew.
+//! - `working_set`: nodes that are in use, in memory.
 //! - `complete`, `completing`, `slices`: folders of more files than a listing holds.
 //!
 //! Look-ups have three answers ([`Lookup`]); what is not known is never said to
@@ -59,16 +60,19 @@ mod unanswered;
 mod vanished;
 pub mod walk;
 mod wanted;
+mod working_set;
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Transaction;
 
 use crate::ids::{FileId, FolderId, Ino, Time};
-use crate::store::Store;
+use crate::store::{Store, Watch};
+use working_set::{Kept, WorkingSet};
 
 pub use completing::{CutOff, Progress};
 pub use error::TreeError;
@@ -84,6 +88,7 @@ pub use state::FileState;
 pub struct Tree {
     store: Store,
     listing_lag: Duration,
+    working_set: Arc<WorkingSet>,
 }
 
 /// The path of a node as it is in this transaction, as [`Tree::path`] tells it.
@@ -122,12 +127,30 @@ impl Tree {
     /// The tree in this database. For `listing_lag` after a change of ours was
     /// confirmed, a listing that does not show it is not believed (API notes 3.8).
     pub fn new(store: Store, listing_lag: Duration) -> Tree {
-        Tree { store, listing_lag }
+        let working_set = Arc::new(WorkingSet::default());
+        let watch: Arc<dyn Watch> = working_set.clone();
+        store.watch("node", &watch);
+        Tree {
+            store,
+            listing_lag,
+            working_set,
+        }
     }
 
     /// The node of an inode; `None` when there is none (any more).
     pub fn node(&self, ino: Ino) -> Result<Option<Node>, TreeError> {
-        self.store.read(|c| Ok(rows::by_ino(c, ino)?))
+        Ok(self.kept(ino)?.map(|kept| kept.node.clone()))
+    }
+
+    fn kept(&self, ino: Ino) -> Result<Option<Arc<Kept>>, TreeError> {
+        if let Some(kept) = self.working_set.get(ino) {
+            return Ok(Some(kept));
+        }
+        let turn = self.working_set.turn();
+        let node = self
+            .store
+            .read(|c| -> Result<_, TreeError> { Ok(rows::by_ino(c, ino)?) })?;
+        Ok(node.map(|node| self.working_set.keep(turn, node)))
     }
 
     /// The entry `name` of folder `parent`, and the folder.
@@ -136,11 +159,23 @@ impl Tree {
     /// [`TreeError::NotFound`] when there is no such folder,
     /// [`TreeError::NameTooLong`] for a name that the service cannot have.
     pub fn look_into(&self, parent: Ino, name: &OsStr) -> Result<(Node, Lookup), TreeError> {
+        let known = &self.working_set;
+        if let (Some(folder), Some(found)) = (known.get(parent), known.at(parent, name)) {
+            return Ok((folder.node.clone(), found.exists()));
+        }
+        let turn = known.turn();
         self.store.read(|c| {
-            let folder = rows::by_ino(c, parent)?.ok_or(TreeError::NotFound)?;
+            let folder = || -> Result<Arc<Kept>, TreeError> {
+                let folder = rows::by_ino(c, parent)?.ok_or(TreeError::NotFound)?;
+                Ok(known.keep(turn, folder))
+            };
             if let Some(node) = rows::by_name(c, parent, name)? {
-                return Ok((folder, Lookup::Exists(Box::new(node))));
+                let found = known.keep(turn, node);
+                let folder = known.get(parent).map_or_else(folder, Ok)?;
+                return Ok((folder.node.clone(), found.exists()));
             }
+            // That a name is gone is told by its absence and the folder's row at one moment.
+            let folder = folder()?.node.clone();
             if folder.kind != Kind::Folder {
                 return Err(TreeError::NotFolder);
             }
@@ -186,14 +221,6 @@ impl Tree {
             .read(|c| Ok(rows::read_folder(c, parent, after, show)?))
     }
 
-    /// What the names in a folder are, to be compared with what they were or will be.
-    ///
-    /// # Errors
-    /// When the database fails, or has no such node.
-    pub fn names(&self, folder: Ino) -> Result<Names, TreeError> {
-        self.store.read(|c| Ok(rows::names(c, folder)?))
-    }
-
     /// The bytes of the names in a folder, and for each of them so many more; no more are looked at
     /// than it takes to be over `limit`.
     ///
@@ -211,7 +238,17 @@ impl Tree {
 
     /// How many sub-folders a folder is known to have.
     pub fn count_folders(&self, parent: Ino) -> Result<u32, TreeError> {
-        self.store.read(|c| Ok(rows::count_folders(c, parent)?))
+        let kept = self.kept(parent)?;
+        if let Some(folders) = kept.as_ref().and_then(|kept| kept.folders.get()) {
+            return Ok(*folders);
+        }
+        let count = || -> Result<u32, TreeError> {
+            self.store.read(|c| Ok(rows::count_folders(c, parent)?))
+        };
+        let folders = count()?;
+        // Counted after it was taken from the working set: where they changed since, it is in that
+        // no more.
+        Ok(kept.map_or(folders, |kept| *kept.folders.get_or_init(|| folders)))
     }
 
     /// The node that shows this file of the service.

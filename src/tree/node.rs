@@ -205,6 +205,8 @@ pub struct Node {
     pub pending: Pending,
     /// For folders.
     pub known: Known,
+    /// How often the names in it came, went or changed.
+    pub name_changes: u64,
     /// The service asks others for a password.
     pub protected: bool,
     /// Whose it is, and what may be done to a folder's entries or a file's content.
@@ -261,6 +263,14 @@ impl Node {
             access: self.access,
             is_placed: self.place.is_some(),
             is_confirmed: self.remote != Remote::None,
+        }
+    }
+
+    /// What the names in it are.
+    pub fn names(&self) -> Names {
+        Names {
+            changes: self.name_changes,
+            above: self.place.as_ref().map(|place| place.parent),
         }
     }
 

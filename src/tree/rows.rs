@@ -26,7 +26,7 @@ pub(super) use change::{
 };
 pub(super) use folder::{
     close_below, count_folders, folders_in, has_children, has_pending_below, is_within, name_taken,
-    names, names_size, path, read_folder,
+    names_size, path, read_folder,
 };
 
 pub(super) type Result<T> = rusqlite::Result<T>;
@@ -36,7 +36,7 @@ pub(super) const FILE: i64 = 2;
 pub(super) const SYMLINK: i64 = 3;
 
 const COLUMNS: &str = "ino, parent, name, kind, mode, uid, gid, atime, mtime, ctime, btime, size, \
-     target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, listing, pending, access";
+     target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, listing, pending, access, names";
 
 /// The name on the service before the one here changes.
 const TOLD_NAME: &str = "iif(kind <> 1 AND rname IS NULL AND rparent IS NOT NULL,
@@ -163,6 +163,7 @@ fn node(row: &Row<'_>) -> Result<Node> {
         remote,
         pending: Pending::from_bits(row.get(21)?),
         known,
+        name_changes: uint(row.get(23)?),
         protected: row.get(18)?,
         access: access_of(row.get(22)?),
     })

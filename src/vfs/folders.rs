@@ -19,7 +19,7 @@ use super::error::{Error, ErrorKind};
 use super::types::{Answer, Attr, DirEntry, DirFh, Fill, OpenedDir, Reading};
 use super::wait::Fault;
 use crate::ids::Ino;
-use crate::tree::{FolderEntry, Kind};
+use crate::tree::{FolderEntry, Kind, Names};
 
 /// `.` ends at 1, `..` at 2, an entry at its inode plus this. Inode 1 is the
 /// root, which is nobody's entry, so the numbers never meet.
@@ -52,14 +52,13 @@ impl Vfs {
                 return Err(Fault::Unlisted(ino));
             }
             vfs.refresher().touch(&node);
-            Ok(vfs.open_folder(ino)?)
+            Ok(vfs.open_folder(ino, node.names())?)
         })
     }
 
-    fn open_folder(&self, ino: Ino) -> Result<OpenedDir, Error> {
+    fn open_folder(&self, ino: Ino, names: Names) -> Result<OpenedDir, Error> {
         let inodes = &self.inner.inodes;
         let handles = &self.inner.handles;
-        let names = self.tree().names(ino)?;
         if inodes.has_kept(ino, names, self.options().names_kept, Instant::now()) {
             let (fh, _) = handles.add_folder(ino, |_| None);
             let reading = Reading::Kept;

@@ -12,6 +12,7 @@ const FREE: Terms = Terms {
     room: Room::UpTo(u64::MAX),
     price: Price::Free,
     lines: 8,
+    idle: 0,
 };
 const LIMITS: Window = Window {
     run: 8 * MIB,
@@ -89,7 +90,7 @@ fn a_first_read_and_a_jump_fetch_nothing_ahead() {
 fn a_sequential_reader_gets_runs_that_grow_to_the_limit_and_leave_no_gap() {
     let mut cursors = Cursors::new(1000 * MIB, LIMITS);
     let runs = read_on(&mut cursors, 0, 2000, Met::Waited);
-    assert_eq!(runs[0], 2..4, "two blocks ahead of the second read");
+    assert_eq!(runs[0], 2..6, "twice what it has read");
     assert!(runs.windows(2).all(|pair| pair[0].end == pair[1].start));
     let longest = runs.iter().map(|run| run.end - run.start).max().unwrap();
     // A run for each of the eight connections, and two that wait.
@@ -216,6 +217,21 @@ fn a_reader_with_few_connections_has_few_long_runs_and_none_is_a_rest() {
         let shortest = grown.map(|run| run.end - run.start).min();
         assert!(shortest >= Some(8), "{runs:?}");
     }
+}
+
+#[test]
+fn the_first_runs_of_a_reader_that_waits_are_shared_by_what_is_idle() {
+    let idle = Terms { idle: 8, ..FREE };
+    let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+    let runs = read_on_terms(&mut cursors, 0, 4, Met::Waited, idle);
+    assert_eq!(runs[0], 2..6, "twice what it has read");
+    // As soon as it is clear that it reads on, each of them has something to do.
+    let more = read_on_terms(&mut cursors, MIB, 3, Met::Waited, idle);
+    assert!(more.len() >= 8, "{more:?}");
+    // Where none is idle, each request keeps one that is in use from its bytes for a while.
+    let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+    read_on(&mut cursors, 0, 4, Met::Waited);
+    assert!(read_on(&mut cursors, MIB, 3, Met::Waited).len() < 4);
 }
 
 #[test]

@@ -126,6 +126,7 @@ fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
             room: Room::UpTo(u64::MAX),
             price: Price::Free,
             lines: 8,
+            idle: 0,
         });
     let dropped = f.file.punch(2 * BLOCK_SIZE, &[], &f.store).unwrap();
     assert_eq!(dropped, 2 * BLOCK_SIZE);
@@ -158,14 +159,14 @@ fn a_retired_file_is_not_saved_and_still_reads_right() {
 fn a_denial_is_remembered_for_a_while() {
     let f = fixture();
     let now = Instant::now();
-    let plan = f.file.plan(&(0..1), &f.memory, 64, now).unwrap();
+    let plan = f.file.plan(&(0..1), &f.memory, 0, now).unwrap();
     let reason = super::super::error::Reason::new(&"no", "");
     f.file
         .end_flight(&plan.start[0], Progress::Failed(ContentError::Gone(reason)));
-    let again = f.file.plan(&(0..1), &f.memory, 64, now);
+    let again = f.file.plan(&(0..1), &f.memory, 0, now);
     assert!(matches!(again, Err(ContentError::Gone(_))));
     let later = Instant::now() + DENIAL_KEPT;
-    assert!(f.file.plan(&(0..1), &f.memory, 64, later).is_ok());
+    assert!(f.file.plan(&(0..1), &f.memory, 0, later).is_ok());
 }
 
 #[test]

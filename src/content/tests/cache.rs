@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn the_cache_outlives_a_restart_and_a_wiped_folder_means_nothing_cached() {
-    let house = House::new();
+    let house = House::with_one_connection();
     let film = file("film0", 3 * MIB);
     let content = house.open();
     house.read(&content, &film, MIB..2 * MIB).unwrap();

@@ -12,7 +12,7 @@ fn spoil(house: &House, at: u64) {
 
 #[test]
 fn a_bit_that_the_cache_disk_lost_is_noticed_and_its_block_alone_is_fetched_again() {
-    let house = House::new();
+    let house = House::with_one_connection();
     let film = file("film0", MIB);
     let content = house.open();
     house.read(&content, &film, 0..MIB).unwrap();
@@ -121,7 +121,7 @@ fn until_sound(house: &House, content: &Content) {
 
 #[test]
 fn what_the_cache_disk_lost_is_no_damage_of_the_file() {
-    let house = House::new();
+    let house = House::with_one_connection();
     let film = with_checksum("film0", MIB);
     let content = house.open();
     house.read(&content, &film, 0..MIB).unwrap();
@@ -139,7 +139,7 @@ fn what_the_cache_disk_lost_is_no_damage_of_the_file() {
 
 #[test]
 fn a_file_that_was_read_whole_is_checked_when_nothing_else_goes_on() {
-    let mut house = House::new();
+    let mut house = House::with_one_connection();
     house.options.check_every = Duration::from_millis(10);
     let content = house.open();
     let film = with_checksum("film0", MIB);
@@ -197,7 +197,7 @@ fn checks_that_nobody_waits_for_rest_while_others_are_at_work() {
 
 #[test]
 fn where_memory_is_short_a_read_fails_and_the_cache_keeps_what_it_has() {
-    let house = House::new();
+    let house = House::with_one_connection();
     let film = file("film0", MIB);
     let content = house.open();
     house.read(&content, &film, 0..MIB).unwrap();

@@ -203,6 +203,13 @@ impl House {
         }
     }
 
+    /// What a reader waits for comes by one request.
+    fn with_one_connection() -> House {
+        let mut house = House::new();
+        house.options.connections = 1;
+        house
+    }
+
     fn cache(&self) -> PathBuf {
         self.dir.path().join("cache")
     }

@@ -85,11 +85,33 @@ fn a_sequential_reader_costs_one_link_and_few_requests_and_each_byte_once() {
 }
 
 #[test]
-fn a_disk_that_stands_still_makes_no_reader_ask_for_little_at_a_time() {
+fn who_reads_a_megabyte_here_and_there_gets_each_over_two_connections() {
+    let house = House::new();
+    let content = house.open();
+    let film = file("film0", 100 * MIB);
+    let megabyte = |at: u64| {
+        for at in (at..at + MIB).step_by(BLOCK_SIZE as usize) {
+            let range = at..at + BLOCK_SIZE;
+            assert!(house.read(&content, &film, range.clone()).unwrap() == expect(&film, range));
+        }
+        house.settle(&content);
+    };
+    megabyte(20 * MIB);
+    megabyte(60 * MIB);
+    let before = house.requests().len();
+    let at = 40 * MIB;
+    megabyte(at);
+    let mut asked = house.requests().split_off(before);
+    asked.sort_by_key(|range| range.start);
+    assert_eq!(asked, [at..at + MIB / 2, at + MIB / 2..at + MIB]);
+}
+
+#[test]
+fn a_disk_that_stands_still_holds_up_no_reader_and_makes_none_ask_for_little_at_a_time() {
     let mut house = House::new();
     house.options.attention = Duration::from_secs(60);
-    // Runs that are written at once: of longer ones, the rest waits for the disk.
-    house.options.cache_size = 32 * MIB;
+    // Long runs: all batches of each wait for the disk.
+    house.options.cache_size = 128 * MIB;
     // One thread for what blocks, so that it can be kept busy.
     house.runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -98,7 +120,7 @@ fn a_disk_that_stands_still_makes_no_reader_ask_for_little_at_a_time() {
         .build()
         .unwrap();
     let content = house.open();
-    let film = file("film0", 28 * MIB);
+    let film = file("film0", 40 * MIB);
     let block = |at: u64| at..at + BLOCK_SIZE;
     assert!(house.read(&content, &film, block(0)).unwrap() == expect(&film, block(0)));
     let (release, released) = std::sync::mpsc::channel::<()>();

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn the_cache_keeps_its_size_and_drops_the_least_recently_used() {
-    let mut house = House::new();
+    let mut house = House::with_one_connection();
     house.options.cache_size = 8 * MIB;
     house.options.attention = Duration::ZERO;
     let content = house.open();

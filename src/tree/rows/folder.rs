@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::{Result, access_of, attributes, by_ino, ino, int, kind_of, uint};
 use crate::ids::Ino;
-use crate::tree::node::{FolderEntry, Looks, Names, ROOT};
+use crate::tree::node::{FolderEntry, Looks, ROOT};
 
 /// Shows the entries of a folder in inode order, after inode `after`, until `show` breaks.
 pub(in crate::tree) fn read_folder(
@@ -47,17 +47,6 @@ pub(in crate::tree) fn read_folder(
         }
     }
     Ok(())
-}
-
-/// What the names in a folder are.
-pub(in crate::tree) fn names(c: &Connection, folder: Ino) -> Result<Names> {
-    c.prepare_cached("SELECT names, parent FROM node WHERE ino = ?1")?
-        .query_row([int(folder.0)], |row| {
-            Ok(Names {
-                changes: uint(row.get(0)?),
-                above: row.get::<_, Option<i64>>(1)?.map(|ino| Ino(uint(ino))),
-            })
-        })
 }
 
 /// The bytes of the names in a folder and `each` for every one of them, as far as `limit`.

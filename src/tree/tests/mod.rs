@@ -7,6 +7,7 @@ mod replacing;
 mod sending;
 mod shared;
 mod unsure;
+mod working_set;
 
 use std::ffi::OsStr;
 use std::time::Duration;
