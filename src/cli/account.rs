@@ -5,12 +5,12 @@ use std::path::Path;
 use super::exit::Exit;
 use super::show::{self, Paint, Tone};
 use super::{Outcome, load};
-use crate::control::protocol::Account;
+use crate::control::protocol::{Account, Alone};
 
 pub(super) async fn run(json: bool, mountpoint: Option<&Path>) -> Outcome {
     let account = load::daemon(mountpoint).await?.account().await?;
     if json {
-        show::print_json(&account)?;
+        show::print_json(&Alone::new(account))?;
     } else {
         show::print(&text(&account, Paint::for_stdout()))?;
     }

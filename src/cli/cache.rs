@@ -4,7 +4,7 @@ use super::args::CacheVerb;
 use super::exit::Exit;
 use super::show;
 use super::{Outcome, load};
-use crate::control::protocol::Cache;
+use crate::control::protocol::{Alone, Cache};
 
 pub(super) async fn run(verb: CacheVerb) -> Outcome {
     match verb {
@@ -12,7 +12,7 @@ pub(super) async fn run(verb: CacheVerb) -> Outcome {
             let daemon = load::daemon(mount.mountpoint.as_deref()).await?;
             let cache = daemon.status().await?.cache;
             match json {
-                true => show::print_json(&cache)?,
+                true => show::print_json(&Alone::new(cache))?,
                 false => show::print(&text(&cache))?,
             }
         }

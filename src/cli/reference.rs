@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::restore::RestoreReport;
 
 use crate::config::reference::assert_document;
-use crate::control::protocol::{Account, Cancelled, Pins, Queue, SCHEMA, Status, Verification};
+use crate::control::protocol::{
+    Account, Alone, Cache, Cancelled, Pins, Queue, SCHEMA, Status, Verification,
+};
 use crate::doctor::Report;
 
 /// What stands before the tables.
@@ -21,7 +23,8 @@ fn reference() -> String {
     table::<Pins>(&mut text, "pin --list --json");
     table::<Verification>(&mut text, "verify --json");
     table::<Cancelled>(&mut text, "queue cancel --json");
-    table::<Account>(&mut text, "account --json");
+    table::<Alone<Account>>(&mut text, "account --json");
+    table::<Alone<Cache>>(&mut text, "cache stats --json");
     table::<Report>(&mut text, "doctor --json");
     table::<RestoreReport>(&mut text, "doctor --restore DIR --json");
     text

@@ -74,7 +74,7 @@ pub enum ConfigError {
         nearest: Option<&'static str>,
     },
     /// A value that an option cannot have.
-    #[error("{source_name}: {name} cannot be \"{value}\": it takes {expected}")]
+    #[error("{source_name}: {name} cannot be \"{value}\": {why}")]
     BadValue {
         /// The option.
         name: &'static str,
@@ -82,8 +82,8 @@ pub enum ConfigError {
         value: String,
         /// Who gave it.
         source_name: String,
-        /// What it takes.
-        expected: String,
+        /// What it takes, or what is wrong with this one.
+        why: String,
     },
     /// An option without the value that it needs.
     #[error("{source_name}: {name} needs a value, as in {name}=…")]
@@ -111,6 +111,12 @@ pub enum ConfigError {
         name: String,
         /// Those that it has.
         known_names: Vec<String>,
+    },
+    /// The file that was to hold the key is not there.
+    #[error("api_key_file: there is no file {}; run `fichierfs init`, or name the file that holds the key", path.display())]
+    NoKeyFile {
+        /// Which.
+        path: PathBuf,
     },
     /// No source has a key.
     #[error("there is no API key; run `fichierfs init`, or set FICHIERFS_API_KEY")]

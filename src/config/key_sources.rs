@@ -5,7 +5,7 @@
 //! `api_key_file`, `api_key_keyring`, `api_key` in the configuration.
 
 use std::io::{IsTerminal, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,8 @@ pub fn find_key(
         return parse("api_key_command".to_owned(), text.as_str().to_owned());
     }
     if let Some(path) = &settings.api_key_file {
-        let text = read_private(path)?.ok_or_else(|| missing(path))?;
+        let text =
+            read_private(path)?.ok_or_else(|| ConfigError::NoKeyFile { path: path.clone() })?;
         return parse(path.display().to_string(), text.as_str().to_owned());
     }
     if let Some(name) = &settings.api_key_keyring {
@@ -58,10 +59,6 @@ pub fn find_key(
 
 fn parse(source_name: String, text: String) -> Result<ApiKey, ConfigError> {
     ApiKey::new(text).map_err(|error| ConfigError::BadKey { source_name, error })
-}
-
-fn missing(path: &Path) -> ConfigError {
-    ConfigError::file(path)(std::io::ErrorKind::NotFound.into())
 }
 
 /// Runs a command and gives what it prints. What it says beside that goes to the terminal, where
@@ -206,12 +203,28 @@ mod tests {
         };
         assert!(with("api_key_command = \"false\"").contains("api_key_command failed"));
         assert!(with("api_key_command = \"echo no key\"").starts_with("api_key_command: "));
-        assert!(with("api_key_file = \"/nowhere/key\"").starts_with("/nowhere/key: "));
+        assert!(with("api_key_file = \"/nowhere/key\"").contains("no file /nowhere/key;"));
         let variable = |name: &str| (name == VARIABLE).then(|| "two words".to_owned());
         let error = find_key(&settings(&text), variable)
             .unwrap_err()
             .to_string();
         assert!(error.starts_with("FICHIERFS_API_KEY: ") && !error.contains("two words"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_key_in_the_configuration_is_said_and_the_key_is_not() {
+        for (text, why) in [
+            ("two words", "contains a space"),
+            ("short", "has 5 characters"),
+            ("é2345678901234567890", "contains a character that is not"),
+        ] {
+            let layers = Layers {
+                file: Some(("/c.toml".into(), format!("api_key = \"{text}\"\n").into())),
+                ..Layers::default()
+            };
+            let error = resolve(&layers).unwrap_err().to_string();
+            assert!(error.contains(why) && !error.contains(text), "{error}");
+        }
     }
 
     #[test]

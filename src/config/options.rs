@@ -145,7 +145,7 @@ fn next<T: Value>(
             _ => given.text.escape_debug().to_string(),
         },
         source_name: given.source,
-        expected: option.kind.expects(),
+        why: T::wrong(&given.text),
     })
 }
 

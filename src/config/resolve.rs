@@ -242,7 +242,7 @@ fn section(
             name: option.name,
             value: format!("a TOML {}", value.type_str()),
             source_name: source.to_owned(),
-            expected: option.kind.expects(),
+            why: option.kind.takes(),
         })?;
         chosen.set(option, &text, layer, source.to_owned());
     }

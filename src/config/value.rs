@@ -44,6 +44,11 @@ pub enum Kind {
 
 impl Kind {
     /// What to write, for an error message or a help text.
+    pub fn takes(self) -> String {
+        format!("it takes {}", self.expects())
+    }
+
+    /// The same as a noun.
     pub fn expects(self) -> String {
         match self {
             Kind::Flag => "true or false".to_owned(),
@@ -84,6 +89,11 @@ pub trait Value: Sized {
     const KIND: Kind;
     /// Reads it; `None` if the text is none.
     fn read(text: &str) -> Option<Self>;
+    /// What is wrong with a text that is none, as the end of "it cannot be that: …". Never quotes
+    /// it: it may be a secret.
+    fn wrong(_text: &str) -> String {
+        Self::KIND.takes()
+    }
 }
 
 impl Value for bool {
@@ -140,6 +150,13 @@ impl Value for ApiKey {
     fn read(text: &str) -> Option<ApiKey> {
         ApiKey::new(text.to_owned()).ok()
     }
+
+    fn wrong(text: &str) -> String {
+        match ApiKey::new(text.to_owned()) {
+            Ok(_) => Self::KIND.takes(),
+            Err(error) => error.to_string(),
+        }
+    }
 }
 
 /// An option that may be left empty.
@@ -151,6 +168,10 @@ impl<T: Value> Value for Option<T> {
             return Some(None);
         }
         T::read(text).map(Some)
+    }
+
+    fn wrong(text: &str) -> String {
+        T::wrong(text)
     }
 }
 

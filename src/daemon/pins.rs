@@ -199,7 +199,11 @@ impl Handle {
             self.shared.pins.ring();
             return Ok(());
         }
-        let line = "it is not pinned itself; `fichierfs pin --list` shows what is";
+        let path = self.shown(node.ino).map_err(Refusal::failed)?;
+        let line = format!(
+            "/{} is not pinned itself; `fichierfs pin --list` shows what is",
+            path.display()
+        );
         Err(Refusal::new(RefusalKind::NotFound, line))
     }
 

@@ -163,7 +163,7 @@ impl Staging {
                 write_back: WriteBack::start()
                     .map_err(StagingError::disk("start the thread that writes out"))?,
                 // The first write looks how full the disk is.
-                unlooked: AtomicU64::new(u64::MAX / 2),
+                until_look: AtomicU64::new(0),
                 stored_pins: parking_lot::Mutex::new(pins),
             }),
         };

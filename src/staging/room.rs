@@ -16,11 +16,17 @@ use super::write_back::WriteBack;
 use crate::ids::{FileId, Ino};
 use crate::store::Store;
 
-/// Bytes of the disk that are left to the database (a twentieth of a small disk).
+/// Bytes of the disk that are left to the database: a twentieth of a small disk, but so much at
+/// least as the database's log may grow by between two looks.
 const RESERVE: u64 = 32 << 20;
+const LEAST_RESERVE: u64 = 8 << 20;
 
-/// So many staged bytes later one looks again how full the disk is.
+/// So many staged bytes later one looks again how full the disk is, and sooner where little is
+/// left.
 const LOOK_EVERY: u64 = 4 << 20;
+
+/// What the disk gives to a few bytes.
+const BLOCK: u64 = 4096;
 
 /// The parts that every staged file needs.
 pub(super) struct Room {
@@ -36,8 +42,8 @@ pub(super) struct Room {
     pub unsent: AtomicU64,
     /// Bytes of files of the service that go once their successors are there.
     pub going: Mutex<HashMap<FileId, u64>>,
-    /// Bytes that were staged since somebody looked how full the disk is.
-    pub unlooked: AtomicU64,
+    /// Bytes that may be staged before somebody looks again how full the disk is.
+    pub until_look: AtomicU64,
     /// Has long writes begin their way to the disk.
     pub write_back: WriteBack,
     /// The files of the service that stored versions read from.
@@ -71,31 +77,35 @@ impl Room {
     /// becomes of all the others. Clean content goes first.
     pub fn check_disk(&self, bytes: u64) -> Result<(), StagingError> {
         // Relaxed: that somebody looks now and then is enough.
-        let since = self.unlooked.fetch_add(bytes, Ordering::Relaxed);
-        if bytes == 0 || since.saturating_add(bytes) < LOOK_EVERY {
+        let within = |left: u64| left.checked_sub(bytes.next_multiple_of(BLOCK));
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        if bytes == 0 || self.until_look.fetch_update(set, fetch, within).is_ok() {
             return Ok(());
         }
-        if self.keeps_reserve(bytes)
-            || (self.base.make_room(&self.dir) > 0 && self.keeps_reserve(bytes))
-        {
-            self.unlooked.store(0, Ordering::Relaxed);
-            return Ok(());
+        let mut spare = self.spare();
+        if spare < bytes && self.base.make_room(&self.dir) > 0 {
+            spare = self.spare();
         }
-        // The next one looks again.
-        self.unlooked.store(LOOK_EVERY, Ordering::Relaxed);
-        Err(StagingError::disk("write")(
-            std::io::ErrorKind::StorageFull.into(),
-        ))
+        let Some(left) = spare.checked_sub(bytes) else {
+            return Err(StagingError::disk("write")(
+                std::io::ErrorKind::StorageFull.into(),
+            ));
+        };
+        // Others stage meanwhile, and the database grows.
+        self.until_look
+            .store(LOOK_EVERY.min(left / 2), Ordering::Relaxed);
+        Ok(())
     }
 
-    fn keeps_reserve(&self, bytes: u64) -> bool {
+    /// Bytes that may be staged.
+    fn spare(&self) -> u64 {
         let Ok(disk) = nix::sys::statvfs::statvfs(&self.dir) else {
-            return true; // The write itself will tell.
+            return u64::MAX; // The write itself will tell.
         };
-        let (free, all) = (disk.blocks_available(), disk.blocks());
         let block = disk.fragment_size();
-        let reserve = RESERVE.min(all.saturating_mul(block) / 20);
-        free.saturating_mul(block) >= reserve.saturating_add(bytes)
+        let free = disk.blocks_available().saturating_mul(block);
+        let all = disk.blocks().saturating_mul(block);
+        free.saturating_sub((all / 20).clamp(LEAST_RESERVE, RESERVE))
     }
 
     /// A new data file.

@@ -17,7 +17,10 @@
 //! microseconds (a durable one for as long as the disk takes to sync), so they
 //! are called straight from FUSE threads; no hop to another thread costs more
 //! than the query. Never call a door from within a door.
+//!
+//! Some room on the disk is kept for what is to be noted when it is full ([`ballast`]).
 
+mod ballast;
 mod check;
 mod error;
 mod refusals;
@@ -31,6 +34,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use ballast::Ballast;
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
@@ -64,6 +68,44 @@ struct Inner {
     watchers: Watchers,
     readers: [Mutex<Connection>; READERS],
     next_reader: AtomicUsize,
+    ballast: Ballast,
+}
+
+struct Connections {
+    writer: Connection,
+    watchers: Watchers,
+    readers: [Connection; READERS],
+}
+
+impl Connections {
+    fn open(path: &Path) -> Result<Connections, StoreError> {
+        let mut writer = Connection::open(path)?;
+        writer.busy_timeout(BUSY_TIMEOUT)?;
+        writer.pragma_update(None, "journal_mode", "WAL")?;
+        writer.pragma_update(None, "synchronous", "NORMAL")?;
+        writer.pragma_update(None, "foreign_keys", "ON")?;
+        writer.pragma_update(None, "cache_size", -16_384)?;
+        writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
+        writer.set_prepared_statement_cache_capacity(128);
+        keep_plans(&writer)?;
+        schema::migrate(&mut writer)?;
+        let watchers = Watchers::default();
+        watchers.listen(&mut writer)?;
+        let reader = || -> Result<Connection, StoreError> {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(path, flags)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.pragma_update(None, "cache_size", -8_192)?;
+            connection.set_prepared_statement_cache_capacity(64);
+            keep_plans(&connection)?;
+            Ok(connection)
+        };
+        Ok(Connections {
+            readers: [reader()?, reader()?, reader()?],
+            writer,
+            watchers,
+        })
+    }
 }
 
 impl Store {
@@ -86,37 +128,24 @@ impl Store {
                 path: path.to_owned(),
                 source,
             })?;
-        Store::connect(path).map_err(|error| error.at_open(path))
-    }
-
-    fn connect(path: &Path) -> Result<Store, StoreError> {
-        let mut writer = Connection::open(path)?;
-        writer.busy_timeout(BUSY_TIMEOUT)?;
-        writer.pragma_update(None, "journal_mode", "WAL")?;
-        writer.pragma_update(None, "synchronous", "NORMAL")?;
-        writer.pragma_update(None, "foreign_keys", "ON")?;
-        writer.pragma_update(None, "cache_size", -16_384)?;
-        writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
-        writer.set_prepared_statement_cache_capacity(128);
-        keep_plans(&writer)?;
-        schema::migrate(&mut writer)?;
-        let watchers = Watchers::default();
-        watchers.listen(&mut writer)?;
-        let reader = || -> Result<Mutex<Connection>, StoreError> {
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = Connection::open_with_flags(path, flags)?;
-            connection.busy_timeout(BUSY_TIMEOUT)?;
-            connection.pragma_update(None, "cache_size", -8_192)?;
-            connection.set_prepared_statement_cache_capacity(64);
-            keep_plans(&connection)?;
-            Ok(Mutex::new(connection))
-        };
+        let ballast = Ballast::beside(path);
+        let connected = Connections::open(path).or_else(|error| match ballast.give() {
+            true => Connections::open(path),
+            false => Err(error),
+        });
+        let Connections {
+            writer,
+            watchers,
+            readers,
+        } = connected.map_err(|error| error.at_open(path))?;
+        ballast.take();
         Ok(Store {
             inner: Arc::new(Inner {
                 writer: Mutex::new(writer),
                 watchers,
-                readers: [reader()?, reader()?, reader()?],
+                readers: readers.map(Mutex::new),
                 next_reader: AtomicUsize::new(0),
+                ballast,
             }),
         })
     }
@@ -149,7 +178,7 @@ impl Store {
     where
         E: From<StoreError>,
     {
-        transact(&mut self.inner.writer.lock(), &self.inner.watchers, f)
+        self.transact(&mut self.inner.writer.lock(), f)
     }
 
     /// Like [`Store::write`]; committed, it survives a power cut, and so does
@@ -166,8 +195,25 @@ impl Store {
     {
         let mut writer = self.inner.writer.lock();
         set_synchronous(&writer, "FULL").map_err(E::from)?;
-        let result = transact(&mut writer, &self.inner.watchers, f);
+        let result = self.transact(&mut writer, f);
         set_synchronous(&writer, "NORMAL").map_err(E::from)?;
+        result
+    }
+
+    fn transact<T, E>(
+        &self,
+        writer: &mut Connection,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError>,
+    {
+        let result = transact(writer, &self.inner.watchers, f);
+        match &result {
+            Ok(_) => self.inner.ballast.keep(),
+            // The next one has room.
+            Err(_) => drop(self.inner.ballast.give()),
+        }
         result
     }
 

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use tokio::task::block_in_place;
 
 use super::failure::{Failure, judge};
+use super::look::NotShown;
 use super::plan::{CopyOf, Named, Source};
 use super::settle::ASKED_ABOUT;
 use super::{Context, UploadError};
@@ -136,7 +137,7 @@ impl Context {
             });
             self.confirm(told.collect()).await?;
         }
-        self.look_for(&others).await
+        self.look_for(&others, NotShown::SentAgain).await
     }
 
     /// A call for copies failed. Only where the service said no is it known that there

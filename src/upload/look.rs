@@ -37,6 +37,15 @@ struct Sight {
     whole: bool,
 }
 
+/// What becomes of an upload that its folder does not show.
+#[derive(Clone, Copy)]
+pub(super) enum NotShown<'a> {
+    /// It did not arrive.
+    SentAgain,
+    /// Its node may still tell: it is asked again later. With why it did not now.
+    AskedAgain(&'a str),
+}
+
 /// What became of an upload.
 enum Found {
     /// It is this, as far as anybody can tell.
@@ -51,7 +60,11 @@ enum Found {
 
 impl Context {
     /// Looks for uploads of unknown result in their folder.
-    pub(super) async fn look_for(&self, group: &[Underway]) -> Result<(), UploadError> {
+    pub(super) async fn look_for(
+        &self,
+        group: &[Underway],
+        not_shown: NotShown<'_>,
+    ) -> Result<(), UploadError> {
         let Some(mut folder) = group.first().map(|u| u.at.folder) else {
             return Ok(());
         };
@@ -76,6 +89,10 @@ impl Context {
             let found = match &sight {
                 Ok(sight) => self.find(upload, folder, sight, &taken, &mut asked).await?,
                 Err(e) => Found::Unknown(e.to_string()),
+            };
+            let found = match (found, not_shown) {
+                (Found::Missing, NotShown::AskedAgain(why)) => Found::Unknown(why.to_owned()),
+                (found, _) => found,
             };
             match found {
                 Found::There(file) => {

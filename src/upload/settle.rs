@@ -14,6 +14,7 @@ use tokio::task::block_in_place;
 use whirlpool::Digest;
 
 use super::failure::{Failure, judge};
+use super::look::NotShown;
 use super::{Context, UploadError};
 use crate::api::{Class, UploadOutcome, UploadTicket, UploadedFile};
 use crate::content;
@@ -45,7 +46,9 @@ impl Context {
         };
         match self.api.upload_result(&ticket).await {
             Ok(UploadOutcome::Links(files)) if !files.is_empty() => self.take(group, files).await,
-            Ok(UploadOutcome::Links(_) | UploadOutcome::Untold) => self.look_for(group).await,
+            Ok(UploadOutcome::Links(_) | UploadOutcome::Untold) => {
+                self.look_for(group, NotShown::SentAgain).await
+            }
             Ok(UploadOutcome::Pending) => {
                 self.ask_later(group, "the service is still checking the upload")
                     .await
@@ -53,16 +56,21 @@ impl Context {
             Err(e) if judge(&e) == Failure::Passing => self.ask_later(group, &e.to_string()).await,
             Err(e) => {
                 tracing::debug!("the result of an upload is not told: {e}");
-                self.look_for(group).await
+                self.look_for(group, NotShown::SentAgain).await
             }
         }
     }
 
+    /// The node is asked again, for as long as it may know. What arrived shows in its folder
+    /// meanwhile, once listings have caught up.
     async fn ask_later(&self, group: &[Underway], why: &str) -> Result<(), UploadError> {
         let now = Time::now();
-        let forgotten = |u: &Underway| now.since(u.started) > self.scaled(RESULT_KEPT);
-        if group.iter().all(forgotten) {
-            return self.look_for(group).await;
+        let older = |age: Duration| group.iter().all(|u| now.since(u.started) > age);
+        if older(self.scaled(RESULT_KEPT)) {
+            return self.look_for(group, NotShown::SentAgain).await;
+        }
+        if older(self.api.limits().listing_lag) {
+            return self.look_for(group, NotShown::AskedAgain(why)).await;
         }
         for upload in group {
             self.tree
@@ -105,7 +113,7 @@ impl Context {
         if missing.is_empty() {
             Ok(())
         } else {
-            self.look_for(&missing).await
+            self.look_for(&missing, NotShown::SentAgain).await
         }
     }
 

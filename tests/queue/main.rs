@@ -108,6 +108,27 @@ async fn a_folder_that_exists_already_is_taken_for_the_one_made_here() {
     process.uploader.stop().await;
 }
 
+/// A node that is down knows the result, but cannot tell: where the folder shows the file, nobody
+/// waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrived_is_found_in_its_folder_while_the_node_that_got_it_is_down() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let down = FaultKind::Status { status: 500 };
+    sim.faults().add(Fault::new("end.pl", down).always());
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    process.write(ROOT, "a", b"once").await;
+    process.drained().await;
+    // In the two hours for which it may know, it would be asked nineteen times.
+    let asked = sim.report().calls_of("end.pl");
+    assert!(asked < 10, "asked {asked} times");
+    assert_eq!(sim.account().file_paths(), ["a"]);
+    assert_eq!(sim.account().content("a").unwrap(), b"once");
+    assert_eq!(sim.report().uploads, 1);
+    assert_well_behaved(&sim);
+    process.uploader.stop().await;
+}
+
 /// Files that others put into a folder, of which a listing shows 5,000.
 fn crowd(sim: &Simulator, folder: &str, count: i64, date: impl Fn(i64) -> jiff::Timestamp) {
     let files = (0..count).map(|n| (format!("other {n}"), date(n)));

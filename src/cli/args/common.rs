@@ -55,5 +55,5 @@ pub struct MountpointArg {
 
 /// A span of time, or what is allowed.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    Duration::read(text).ok_or_else(|| format!("it takes {}", Duration::KIND.expects()))
+    Duration::read(text).ok_or_else(|| Duration::KIND.takes())
 }

@@ -22,3 +22,23 @@ pub use status::{Account, Api, Cache, Freshness, NotWhole, Reads, Status, Totals
 
 /// The version of this schema.
 pub const SCHEMA: u32 = 1;
+
+/// A part of a status that is told by itself.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Alone<T> {
+    /// [`SCHEMA`].
+    schema: u32,
+    #[serde(flatten)]
+    part: T,
+}
+
+impl<T> Alone<T> {
+    /// Puts the version of the schema beside `part`.
+    pub fn new(part: T) -> Alone<T> {
+        Alone {
+            schema: SCHEMA,
+            part,
+        }
+    }
+}
