@@ -16,8 +16,8 @@
 //! - [`upload`]: the journal's workers: order, batches, commit, recovery.
 //! - [`api`]: the service over HTTP: endpoints, errors, limits, the pace.
 //! - [`store`]: the SQLite file behind three doors.
-//! - [`config`], [`ids`], [`throttle`], `vain`: options and the key; names of things; bandwidth
-//!   limits; waits that are not repeated.
+//! - [`config`], [`ids`], [`throttle`], `vain`, `disk_space`: options and the key; names of things;
+//!   bandwidth limits; waits that are not repeated; how full a disk is.
 //! - [`daemon`], [`control`], [`cli`]: wiring, the socket, the verbs.
 //! - [`doctor`]: what is wrong on this machine, and how it is mended.
 //! - [`service`]: units of systemd and how they come into place.
@@ -31,6 +31,7 @@ pub mod config;
 pub mod content;
 pub mod control;
 pub mod daemon;
+mod disk_space;
 pub mod doctor;
 pub mod fuse;
 pub mod ids;

@@ -155,12 +155,15 @@ mod tests {
         format!("{letter}{}", "0".repeat(31))
     }
 
-    fn settings(file: &str) -> Settings {
-        let layers = Layers {
+    fn layers(file: &str) -> Layers {
+        Layers {
             file: Some(("/c.toml".into(), file.to_owned().into())),
             ..Layers::default()
-        };
-        resolve(&layers).unwrap().settings
+        }
+    }
+
+    fn settings(file: &str) -> Settings {
+        resolve(&layers(file)).unwrap().settings
     }
 
     fn first_letter(found: Result<ApiKey, ConfigError>) -> char {
@@ -218,10 +221,7 @@ mod tests {
             ("short", "has 5 characters"),
             ("é2345678901234567890", "contains a character that is not"),
         ] {
-            let layers = Layers {
-                file: Some(("/c.toml".into(), format!("api_key = \"{text}\"\n").into())),
-                ..Layers::default()
-            };
+            let layers = layers(&format!("api_key = \"{text}\"\n"));
             let error = resolve(&layers).unwrap_err().to_string();
             assert!(error.contains(why) && !error.contains(text), "{error}");
         }

@@ -8,17 +8,8 @@ use std::sync::Arc;
 
 use super::blocks::{BLOCK_SIZE, Block};
 use super::file::{CacheFile, Found};
-use super::window::{Met, Price, Room, Terms, Window};
+use super::window::{FROM_DISK, Met, Price, Room, Terms};
 use super::{Core, LONGEST_WINDOW, MOST_AHEAD, fetch};
-
-/// Bounds on what comes from the disk ahead of one reader: enough that the disk has something
-/// to do while the reader takes in what came, in pieces that cost few hops to other
-/// threads.
-pub(super) const FROM_DISK: Window = Window {
-    run: 1024 * 1024,
-    ahead: 8 * 1024 * 1024,
-    attention: std::time::Duration::ZERO,
-};
 
 /// Bytes brought from the disk ahead of all readers: they share the memory with what
 /// comes from the service.
@@ -51,7 +42,7 @@ impl Core {
         let terms = || Terms {
             room: self.room_ahead(),
             price: self.price(),
-            lines: self.lines.total() as u64 / self.readers(),
+            lines: self.lines_each(),
             idle: self.idle(),
         };
         for flight in cached.note_read(range, met, terms) {
@@ -85,11 +76,15 @@ impl Core {
         }
     }
 
-    /// Idle connections that fall to one reader, where a request more costs nothing.
+    /// Connections that fall to one reader.
+    fn lines_each(&self) -> u64 {
+        self.lines.total() as u64 / self.readers()
+    }
+
+    /// The idle ones of them, where a request more costs nothing.
     pub(super) fn idle(&self) -> u64 {
-        let share = self.lines.total() as u64 / self.readers();
         match self.price() {
-            Price::Free => share.min(self.lines.idle() as u64),
+            Price::Free => self.lines_each().min(self.lines.idle() as u64),
             Price::Link => 0,
         }
     }

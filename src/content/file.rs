@@ -30,7 +30,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::ahead::FROM_DISK;
 use super::assemble::Arrived;
 use super::behind::Behind;
 use super::blocks::{self, BLOCK_SIZE, Block, BlockMap};
@@ -41,7 +40,7 @@ use super::flight::{Flight, Flights, Plan, Progress};
 use super::memory::MemoryTier;
 use super::rows::{self, Row};
 use super::sums::Sums;
-use super::window::{self, Met, Price, Room, Terms, Window};
+use super::window::{self, FROM_DISK, Met, Price, Room, Terms, Window};
 use crate::ids::FileId;
 use crate::store::Store;
 

@@ -32,6 +32,15 @@ pub(super) struct Window {
     pub(super) attention: Duration,
 }
 
+/// Bounds on what comes from the disk ahead of one reader: enough that the disk has something
+/// to do while the reader takes in what came, in pieces that cost few hops to other
+/// threads.
+pub(super) const FROM_DISK: Window = Window {
+    run: 1024 * 1024,
+    ahead: 8 * 1024 * 1024,
+    attention: Duration::ZERO,
+};
+
 impl Window {
     /// How long the runs are that a window of so many bytes is split into.
     pub(super) fn run_of(self, window: u64, terms: Terms) -> u64 {

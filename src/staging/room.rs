@@ -13,6 +13,7 @@ use super::base::{Base, Pin};
 use super::budget::Budget;
 use super::data_file::{DataFile, FileNumber};
 use super::write_back::WriteBack;
+use crate::disk_space::DiskSpace;
 use crate::ids::{FileId, Ino};
 use crate::store::Store;
 
@@ -99,13 +100,11 @@ impl Room {
 
     /// Bytes that may be staged.
     fn spare(&self) -> u64 {
-        let Ok(disk) = nix::sys::statvfs::statvfs(&self.dir) else {
+        let Ok(disk) = DiskSpace::of(&self.dir) else {
             return u64::MAX; // The write itself will tell.
         };
-        let block = disk.fragment_size();
-        let free = disk.blocks_available().saturating_mul(block);
-        let all = disk.blocks().saturating_mul(block);
-        free.saturating_sub((all / 20).clamp(LEAST_RESERVE, RESERVE))
+        let reserve = (disk.total / 20).clamp(LEAST_RESERVE, RESERVE);
+        disk.free.saturating_sub(reserve)
     }
 
     /// A new data file.

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::posix_fallocate;
-use nix::sys::statvfs::statvfs;
 use parking_lot::Mutex;
+
+use crate::disk_space::DiskSpace;
 
 /// Bytes of the file (a twentieth of a small disk).
 const SIZE: u64 = 8 << 20;
@@ -28,13 +29,6 @@ pub(super) struct Ballast {
     missing_since: Mutex<Option<Instant>>,
 }
 
-/// What is on the disk.
-struct Disk {
-    free: u64,
-    /// The size of the file there.
-    size: u64,
-}
-
 impl Ballast {
     /// Beside this database. What an earlier process took is taken on.
     pub fn beside(database: &Path) -> Ballast {
@@ -49,8 +43,9 @@ impl Ballast {
     /// Takes the room, if there is plenty.
     pub fn take(&self) {
         let taken = self.disk().is_some_and(|disk| {
-            let held = std::fs::metadata(&self.path).is_ok_and(|file| file.len() >= disk.size);
-            held || (disk.free >= disk.size.saturating_mul(PLENTY) && self.fill(disk.size))
+            let size = size_on(disk);
+            let held = self.held() >= size;
+            held || (disk.free >= size.saturating_mul(PLENTY) && self.fill(size))
         });
         *self.missing_since.lock() = (!taken).then(Instant::now);
     }
@@ -68,9 +63,9 @@ impl Ballast {
 
     /// Gives the room up, where the disk is full. Returns whether it did.
     pub fn give(&self) -> bool {
-        let held = std::fs::metadata(&self.path).map_or(0, |file| file.len());
-        let full = self.disk().is_some_and(|disk| disk.free < disk.size);
-        if held == 0 || !full {
+        let held = self.held();
+        let full = || self.disk().is_some_and(|disk| disk.free < size_on(disk));
+        if held == 0 || !full() {
             return false;
         }
         *self.missing_since.lock() = Some(Instant::now());
@@ -86,14 +81,13 @@ impl Ballast {
         }
     }
 
-    fn disk(&self) -> Option<Disk> {
-        let disk = statvfs(self.path.parent()?).ok()?;
-        let block = disk.fragment_size();
-        let all = disk.blocks().saturating_mul(block);
-        Some(Disk {
-            free: disk.blocks_available().saturating_mul(block),
-            size: SIZE.min(all / 20),
-        })
+    fn disk(&self) -> Option<DiskSpace> {
+        DiskSpace::of(self.path.parent()?).ok()
+    }
+
+    /// Bytes that are kept now.
+    fn held(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |file| file.len())
     }
 
     fn fill(&self, size: u64) -> bool {
@@ -111,4 +105,9 @@ impl Ballast {
         }
         filled
     }
+}
+
+/// Bytes that are to be kept on such a disk.
+fn size_on(disk: DiskSpace) -> u64 {
+    SIZE.min(disk.total / 20)
 }

@@ -208,11 +208,12 @@ impl Store {
     where
         E: From<StoreError>,
     {
-        let result = transact(writer, &self.inner.watchers, f);
-        match &result {
-            Ok(_) => self.inner.ballast.keep(),
+        let result = commit_or_roll_back(writer, &self.inner.watchers, f);
+        if result.is_ok() {
+            self.inner.ballast.keep();
+        } else {
             // The next one has room.
-            Err(_) => drop(self.inner.ballast.give()),
+            self.inner.ballast.give();
         }
         result
     }
@@ -267,7 +268,7 @@ fn set_synchronous(connection: &Connection, mode: &str) -> Result<(), StoreError
     Ok(connection.pragma_update(None, "synchronous", mode)?)
 }
 
-fn transact<T, E>(
+fn commit_or_roll_back<T, E>(
     connection: &mut Connection,
     watchers: &Watchers,
     f: impl FnOnce(&Transaction<'_>) -> Result<T, E>,

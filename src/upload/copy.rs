@@ -17,9 +17,8 @@ use std::collections::HashMap;
 use tokio::task::block_in_place;
 
 use super::failure::{Failure, judge};
-use super::look::NotShown;
+use super::look::{ASKED_ABOUT, NotShown};
 use super::plan::{CopyOf, Named, Source};
-use super::settle::ASKED_ABOUT;
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class, UploadedFile};
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};

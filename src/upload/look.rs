@@ -18,7 +18,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
-use super::settle::ASKED_ABOUT;
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class, FileItem, UploadedFile, clock_of};
 use crate::ids::{FileId, FolderId, Time};
@@ -29,6 +28,10 @@ use crate::tree::{RemoteFile, RemotePlace};
 /// How far the service's clock may be from ours, and the hour of autumn by which a date may
 /// mislead (API notes 5).
 const CLOCKS: Duration = Duration::from_secs(600 + 3600);
+
+/// Files that the service is asked about one by one. To do so with more would get us locked out
+/// (API notes 2.3): one listing tells of all of them, later.
+pub(super) const ASKED_ABOUT: usize = 4;
 
 /// What a folder shows that may be what is looked for.
 struct Sight {

@@ -8,8 +8,8 @@ use tokio::task::block_in_place;
 
 use super::apart::Apart;
 use super::failure::{Failure, is_about_one, judge};
+use super::look::ASKED_ABOUT;
 use super::plan::Batch;
-use super::settle::ASKED_ABOUT;
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class};
 use crate::ids::{FileId, FolderId, Ino, Time};

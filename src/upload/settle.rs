@@ -14,7 +14,7 @@ use tokio::task::block_in_place;
 use whirlpool::Digest;
 
 use super::failure::{Failure, judge};
-use super::look::NotShown;
+use super::look::{ASKED_ABOUT, NotShown};
 use super::{Context, UploadError};
 use crate::api::{Class, UploadOutcome, UploadTicket, UploadedFile};
 use crate::content;
@@ -25,10 +25,6 @@ use crate::tree::{RemoteFile, RemotePlace};
 
 /// How long the service keeps the result of an upload.
 const RESULT_KEPT: Duration = Duration::from_secs(2 * 3600);
-
-/// Files that the service is asked about one by one. To do so with more would get us locked out
-/// (API notes 2.3): one listing tells of all of them, later.
-pub(super) const ASKED_ABOUT: usize = 4;
 
 impl Context {
     /// Settles the files of one upload request.

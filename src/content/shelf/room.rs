@@ -9,6 +9,7 @@ use super::super::blocks::Block;
 use super::super::edges::{self, Gives, Holding};
 use super::super::file::now_ns;
 use super::{FREED_PART, Shelf};
+use crate::disk_space::DiskSpace;
 use crate::ids::FileId;
 
 /// A file used within this time is in use: it is thinned out, not dropped.
@@ -66,12 +67,10 @@ impl Shelf {
     /// Lowers the ceiling on a disk with little room, and lifts it when there is more.
     fn measure_disk(&self) {
         let keep = self.keep;
-        let ceiling = match nix::sys::statvfs::statvfs(&self.dir) {
-            Ok(disk) if keep.free > 0 => {
-                let free = disk.blocks_available() * disk.fragment_size();
-                keep.size
-                    .min((self.cached_bytes() + free).saturating_sub(keep.free))
-            }
+        let ceiling = match DiskSpace::of(&self.dir) {
+            Ok(disk) if keep.free > 0 => keep
+                .size
+                .min((self.cached_bytes() + disk.free).saturating_sub(keep.free)),
             // What cannot be measured is left to the disk's own refusals.
             _ => keep.size,
         };

@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::sys::statvfs::statvfs;
 use nix::unistd::geteuid;
 
 use super::super::{Case, Finding};
+use crate::disk_space::DiskSpace;
 use crate::fuse::mountinfo::{self, MountEntry};
 
 const CHECK: &str = "places";
@@ -69,11 +69,8 @@ fn place(role: Use, path: &Path, mounts: &[MountEntry]) -> Vec<Finding> {
     if let Some(mount) = holding(mounts, &real) {
         found.extend(file_system(role, &shown, &mount.fs_type));
     }
-    match statvfs(&real) {
-        Ok(facts) => {
-            let free = facts.blocks_available() * facts.fragment_size();
-            found.push(room(role, &shown, free));
-        }
+    match DiskSpace::of(&real) {
+        Ok(disk) => found.push(room(role, &shown, disk.free)),
         Err(error) => found.push(Finding::problem(CHECK, format!("{shown}: {error}"))),
     }
     found
