@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::args::{InitArgs, Storage};
 use super::exit::{Exit, Failure};
+use super::hidden;
 use super::load::{self, Loaded, NamedFile};
 use super::show::{self, Paint};
 use super::{Outcome, account, storage};
@@ -106,7 +107,7 @@ async fn rotate(loaded: &Loaded, key: &ApiKey) -> Result<String, Failure> {
 fn ask_for_key(place: Storage) -> Result<ApiKey, Failure> {
     let text = if io::stdin().is_terminal() {
         eprintln!("{WHERE}\n{}", kept(place));
-        Zeroizing::new(rpassword::prompt_password("API key (it is not shown): ")?)
+        hidden::ask("API key (it is not shown): ")?
     } else {
         let mut line = Zeroizing::new(String::new());
         io::stdin().lock().read_line(&mut line)?;

@@ -14,6 +14,7 @@ mod doctor;
 mod exit;
 mod generate;
 mod helper;
+mod hidden;
 mod init;
 mod link;
 mod load;
