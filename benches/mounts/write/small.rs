@@ -50,8 +50,7 @@ struct Copied {
 }
 
 /// What a mount asks once, whatever is done in it, is not counted.
-const ONCE: &str =
-    "The root's first listing and the account's first figures, which each mount asks for once, came before and are not counted.";
+const ONCE: &str = "The root's first listing and the account's first figures, which each mount asks for once, came before and are not counted.";
 
 /// Waits until a mount has asked what it asks once: the root's listing, and ours the account's figures.
 fn settle(stage: &Stage) -> Result<()> {
