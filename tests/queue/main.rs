@@ -4,6 +4,7 @@
 mod folders;
 mod model;
 mod process;
+mod strays;
 
 use std::ffi::OsStr;
 
