@@ -486,7 +486,7 @@ mod tests {
 
     #[test]
     fn the_result_is_links_a_wait_or_nothing() {
-        let read = |form, body| outcome(&answer(200, form, body)).unwrap();
+        let read = |form, body: &str| outcome(&answer(200, form, body)).unwrap();
         let links = format!(
             r#"{{"incoming":0,"links":[{{"download":"https://1fichier.com/?abcde","filename":"a.bin",
             "remove":"","size":"1234","whirlpool":"{}"}}]}}"#,
