@@ -16,6 +16,7 @@
 
 mod apart;
 mod copy;
+mod doubt;
 mod failure;
 mod kept;
 mod look;
@@ -49,6 +50,7 @@ use crate::throttle::Throttle;
 use crate::tree::refresh::Refresher;
 use crate::tree::{Change, Tree, TreeError};
 
+use doubt::Doubt;
 use refusals::Refusals;
 use silence::Silence;
 pub use transfers::Transfer;
@@ -169,6 +171,8 @@ struct Context {
     looked_for_from: Mutex<HashMap<i64, Time>>,
     /// Answers that say nothing.
     silence: Silence,
+    /// Whether the account gets what is sent.
+    doubt: Doubt,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
@@ -214,6 +218,7 @@ impl Uploader {
             unclear: Refusals::default(),
             looked_for_from: Mutex::default(),
             silence: Silence::default(),
+            doubt: Doubt::default(),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
         });
