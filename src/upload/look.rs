@@ -127,6 +127,9 @@ impl Context {
                         Err(ApiError::NotFound(_)) => self.once_shown(tries),
                         _ => self.later(tries),
                     };
+                    if let Err(e) = &sight {
+                        self.troubled(upload.ino, later, e);
+                    }
                     self.tree.postpone(upload.ino, later, &why)?;
                 }
             }
