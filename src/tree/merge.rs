@@ -23,7 +23,8 @@ use super::node::{
     Access, Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
     RemotePlace,
 };
-use super::vanished::{distinct_name, vanish};
+use super::strays::{self, Sight};
+use super::vanished::{distinct_name, revive, vanish};
 use super::wanted::{place_seen, shown_name};
 use super::{Tree, TreeError, attempts, names, removals, rows, unanswered};
 use crate::ids::{FileId, FolderId, Ino, Time};
@@ -414,6 +415,17 @@ impl Merge<'_> {
             let node = rows::by_ino(self.tx, node.ino)?.ok_or(TreeError::NotFound)?;
             return place_seen(self.tx, &node);
         }
+        if self.folder.ino == ROOT && entry.kind != Kind::Folder {
+            match strays::sight(self.tx, node, self.lag)? {
+                Sight::There => {}
+                Sight::Unsure => return Ok(()),
+                Sight::Strayed => {
+                    revive(self.tx, node.ino)?;
+                    strays::bring_back(self.tx, node.ino, &entry.remote)?;
+                    return self.tell_above(node.ino);
+                }
+            }
+        }
         let stays = node.place.as_ref().is_some_and(|place| {
             place.parent == self.folder.ino && !moved && place.name == entry.display
         });
@@ -539,6 +551,16 @@ impl Merge<'_> {
             && entry
                 .date
                 .is_some_and(|date| date > holder.attributes.btime)
+    }
+
+    /// Tells of a node and of the folders above it.
+    fn tell_above(&mut self, ino: Ino) -> Result<()> {
+        let mut at = ino;
+        while let Some(place) = rows::by_ino(self.tx, at)?.and_then(|node| node.place) {
+            self.tell_entry(&place);
+            at = place.parent;
+        }
+        Ok(())
     }
 
     fn tell_entry(&mut self, place: &Place) {

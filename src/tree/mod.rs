@@ -54,6 +54,7 @@ mod rows;
 pub(crate) mod slices;
 pub mod source;
 pub mod state;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod unanswered;

@@ -22,7 +22,7 @@ use super::completing::{Completing, CutOff, Progress};
 use super::convert::convert;
 pub use super::error::RefreshError;
 use super::events::Change;
-use super::node::{Kind, Known, Node};
+use super::node::{Kind, Known, Node, ROOT};
 use super::source::Source;
 use super::{Tree, TreeError};
 use crate::api::{self, ApiError, Ask, Class};
@@ -370,7 +370,12 @@ impl Inner {
             .tree()
             .merge(folder, convert(listing), asked, Time::now())
         {
-            Ok(changes) => self.ground.tell(changes),
+            Ok(changes) => {
+                self.ground.tell(changes);
+                if folder == ROOT {
+                    self.list_left_behind()?;
+                }
+            }
             Err(error) => {
                 if begins {
                     completing.end(folder, Some(CutOff::Failed(error.to_string())));
@@ -447,6 +452,22 @@ impl Inner {
                 Err(error) => tracing::warn!("{error}"),
             }
         });
+    }
+
+    /// Lists the folders that may be gone, since files that were sent to them are in the root, for
+    /// nobody who waits.
+    fn list_left_behind(self: &Arc<Self>) -> Result<(), TreeError> {
+        for folder in self.tree().folders_of_strays()? {
+            if let Some(node) = self.tree().node(folder)?
+                && self.refused(&node)?.is_none()
+            {
+                let refresher = Refresher {
+                    inner: self.clone(),
+                };
+                refresher.again(folder);
+            }
+        }
+        Ok(())
     }
 
     /// Lists the folder above one that is not given, for nobody who waits.

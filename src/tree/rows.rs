@@ -25,8 +25,8 @@ pub(super) use change::{
     set_target, touch,
 };
 pub(super) use folder::{
-    close_below, count_folders, folders_in, has_children, has_pending_below, is_within, name_taken,
-    names_size, path, read_folder,
+    close_below, count_folders, folders_in, folders_of_strays, has_children, has_pending_below,
+    is_within, name_taken, names_size, path, read_folder, strays_in,
 };
 
 pub(super) type Result<T> = rusqlite::Result<T>;
