@@ -157,7 +157,8 @@ impl Merge<'_> {
         })?;
         // Empty where entries were known, or not all that it counts: asked again before it is
         // believed.
-        let again = extent == Extent::Whole && matches!(self.folder.known, Known::Doubted(_));
+        let again = extent == Extent::Whole
+            && matches!(self.folder.known, Known::Doubted(_) | Known::Lacking(_));
         let (doubted, gone): (Vec<Node>, Vec<Node>) = missing
             .into_iter()
             .partition(|node| !again && (entries.is_empty() || lacks.some(node.kind)));
@@ -167,6 +168,9 @@ impl Merge<'_> {
         }
         let state = match (extent, self.folder.known) {
             (Extent::Whole, _) if !doubted.is_empty() => Known::Doubted(self.now),
+            (Extent::Whole, Known::Never | Known::Cut(_)) if lacks.counted => {
+                Known::Lacking(self.now)
+            }
             (Extent::Whole, _) => Known::Whole(self.now),
             // Seen whole before: that holds until the slices are in.
             (Extent::FilesCut, Known::Whole(at)) => Known::Whole(at),

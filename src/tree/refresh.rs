@@ -200,15 +200,23 @@ impl Refresher {
         self.inner.ground.completing.ended(folder).await;
     }
 
-    /// Folders whose listing was cut off, `limit` at most, and where each stands.
+    /// Folders of which a part is known, `limit` at most, and where each stands.
     ///
     /// # Errors
     /// That of the database.
     pub fn cut_off(&self, limit: usize) -> Result<Vec<(Ino, CutOff)>, TreeError> {
         let folders = self.inner.tree().cut_off(limit)?;
         let completing = &self.inner.ground.completing;
-        let stands = |folder: Ino| (folder, completing.stands(folder));
-        Ok(folders.into_iter().map(stands).collect())
+        let stands = |folder: Ino| {
+            let node = self.inner.tree().node(folder)?;
+            let is_lacking = node.is_some_and(|node| matches!(node.known, Known::Lacking(_)));
+            let stands = match is_lacking {
+                true => CutOff::Lacking,
+                false => completing.stands(folder),
+            };
+            Ok((folder, stands))
+        };
+        folders.into_iter().map(stands).collect()
     }
 
     /// Folders that are being seen whole, slice by slice.
@@ -277,7 +285,9 @@ impl Refresher {
         let old = match folder.known {
             Known::Never => true,
             Known::Whole(at) | Known::Cut(at) => age(at) > self.inner.max_age,
-            Known::Doubted(at) => age(at) > SECOND_LOOK.min(self.inner.max_age),
+            Known::Lacking(at) | Known::Doubted(at) => {
+                age(at) > SECOND_LOOK.min(self.inner.max_age)
+            }
         };
         let at_work = || {
             self.inner.ground.completing.holds(folder.ino)

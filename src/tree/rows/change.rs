@@ -212,6 +212,7 @@ pub(in crate::tree) fn set_known(c: &Connection, ino: Ino, known: Known) -> Resu
         Known::Never | Known::Whole(_) => 0,
         Known::Cut(_) => 1,
         Known::Doubted(_) => 2,
+        Known::Lacking(_) => 3,
     };
     c.prepare_cached("UPDATE node SET listed_at = ?2, listing = ?3 WHERE ino = ?1")?
         .execute(params![int(ino.0), known.at().map(|t| t.0), listing])?;

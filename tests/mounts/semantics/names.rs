@@ -337,6 +337,32 @@ fn what_others_change_shows_within_the_cache_time_or_once_a_refresh_returned() {
     }
 }
 
+/// The service puts it in the root, and says nothing of it.
+#[test]
+fn what_is_sent_to_a_folder_that_others_removed_comes_back_with_the_folder() {
+    let world = World::new();
+    let account = world.account();
+    account.add_file("p/other", b"1").unwrap();
+    account.add_folder("p/d").unwrap();
+    let mounted = world.mount();
+    assert_eq!(names(mounted.join("p")), ["d", "other"]);
+    assert_eq!(names(mounted.join("p/d")), [""; 0]);
+    account.delete("p/d").unwrap();
+    fs::write(mounted.join("p/d/report"), "kept").unwrap();
+    mounted.drain();
+    assert_eq!(account.file_paths(), ["p/other", "report"]);
+    eventually("the file is where it was put", || {
+        // While listings lag, it says that the folder cannot be listed.
+        mounted.verb(&["refresh", "-r"]);
+        account.file_paths() == ["p/d/report", "p/other"]
+    });
+    assert_eq!(text(mounted.join("p/d/report")), "kept");
+    mounted.drain();
+    tree::assert_account_is(&world, mounted.path());
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
 #[test]
 fn a_folder_that_is_read_from_the_kernels_memory_shows_every_change() {
     let world = World::new();
