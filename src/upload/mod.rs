@@ -164,6 +164,9 @@ struct Context {
     uplink: Arc<Uplink>,
     /// What was refused of late.
     refusals: Refusals<Ino>,
+    /// What the service did not know when it was to be moved or renamed: looked for before it is
+    /// asked for again.
+    unknown: Refusals<Ino>,
     /// The same of removals, by their rows.
     kept: Refusals<i64>,
     /// Rows of removals that may have been made, or not: looked for before they are asked for
@@ -219,6 +222,7 @@ impl Uploader {
             options,
             transfers: transfers.clone(),
             refusals: Refusals::default(),
+            unknown: Refusals::default(),
             kept: Refusals::default(),
             unclear: Refusals::default(),
             looked_for_from: Mutex::default(),

@@ -432,6 +432,8 @@ impl Context {
                 let file = self.staging.file(sending.ino, None)?;
                 match file.snapshot() {
                     Some(version) => Content::Version(version),
+                    // It was removed a moment ago.
+                    None if !self.tree.is_wanted(sending.ino)? => return Ok(None),
                     None => {
                         tracing::error!(
                             path = %self.path(sending.ino),

@@ -406,6 +406,34 @@ async fn a_file_that_is_gone_is_asked_for_once() {
     process.uploader.stop().await;
 }
 
+/// What others removed a moment ago is still listed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_gone_and_still_listed_is_looked_for_before_it_is_asked_for_again() {
+    let sim = Simulator::start(SimConfig {
+        time_scale: SCALE,
+        listing_lag: std::time::Duration::from_secs(100),
+        ..SimConfig::default()
+    })
+    .await
+    .unwrap();
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    let d = with_files(&sim, &process).await;
+    // The floor of a folder is for both.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let others = Process::start(&sim, other.path());
+    others.list(ROOT).await;
+    others.remove(&["a"]).await;
+    others.drained().await;
+    process.rename("a", (d, "a")).await;
+    process.wake();
+    process.drained().await;
+    assert_eq!(process.lookup(d, "a").await, None);
+    assert_eq!(sim.report().calls_of("file/mv"), 1);
+    process.uploader.stop().await;
+    others.uploader.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_gone_does_not_split_what_goes_with_it() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
