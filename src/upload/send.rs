@@ -510,10 +510,10 @@ impl Context {
                     self.unreadable(part.sending.ino, &Kept::Unreadable(why))?;
                 }
                 Some(Withheld::Differs(base)) => {
+                    self.unreadable(part.sending.ino, &Kept::Differs)?;
                     if let Err(e) = self.content.mend(&base).await {
                         tracing::info!(file = %base.id, "what came wrong is not fetched anew: {e}");
                     }
-                    self.unreadable(part.sending.ino, &Kept::Differs)?;
                 }
                 Some(Withheld::NotNow(why)) => self.not_readable_now(part.sending.ino, &why)?,
                 Some(Withheld::Gone(why)) => self.is_gone(part.sending.ino, &why)?,
