@@ -634,7 +634,7 @@ async fn a_copy_that_is_sent_has_the_right_bytes_though_they_came_wrong() {
         .create(ROOT, OsStr::new("copy"), 0o644, BOTH, ANN);
     let to = wait(created).await.unwrap().1.fh;
     let copied = process.vfs.copy_file_range(from, 0, to, 0, LONG as u64);
-    assert_eq!(wait(copied).await.unwrap(), LONG);
+    assert_eq!(wait(copied).await.unwrap(), LONG as u64);
     for fh in [from, to] {
         process.close(fh).await;
     }
