@@ -270,6 +270,7 @@ impl Context {
                     },
                     size: file.size,
                     whirlpool: checksum.or(sent),
+                    date: None,
                 }));
             }
         }
