@@ -39,7 +39,13 @@ fn fixture() -> Fixture {
         cached: 0,
         used: 0,
     };
-    let file = CacheFile::new(row, path, Some(disk), BlockMap::empty(SIZE), WINDOW);
+    let file = CacheFile::new(
+        row,
+        path,
+        Some(disk),
+        (BlockMap::empty(SIZE), Sums::new(SIZE)),
+        WINDOW,
+    );
     Fixture {
         dir,
         store,
@@ -133,9 +139,10 @@ fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
     assert_eq!(f.file.map.missing(&(0..6)), [0..1, 2..3]);
     let bits = f
         .store
-        .read(|c| rows::bits(c, &f.file.id, SIZE, 1))
+        .read(|c| rows::known(c, &f.file.id, SIZE, 1))
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .bits;
     assert_eq!(bits, f.file.map.to_bytes());
     let holes = std::fs::read(f.dir.path().join("data")).unwrap();
     assert!(holes[..BLOCK_SIZE as usize].iter().all(|&b| b == 0));
