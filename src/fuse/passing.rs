@@ -246,3 +246,6 @@ impl<B> Drop for Ticket<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
