@@ -11,7 +11,8 @@
 //! The size is kept continuously: room is made before a block is written.
 //! Files that were not used for longest go first, their edges last ([`super::edges`]).
 //! Of files in use only blocks away from readers go. Where that is not enough, the
-//! block is not cached.
+//! block is not cached. Nothing goes before it is known which files are to be kept whatever
+//! happens ([`Shelf::keep_always`]), which is soon after the start.
 //!
 //! Locks: `evicting`, `opening`, `index`, then those of a file. `index` is
 //! held for a few instructions; the others over I/O, on blocking threads only.
@@ -67,8 +68,8 @@ pub(super) struct Shelf {
     ceiling: AtomicU64,
     window: Window,
     index: RwLock<HashMap<FileId, Entry>>,
-    /// Files that stay whatever happens.
-    kept: RwLock<HashSet<FileId>>,
+    /// Files that stay whatever happens. `None` until somebody said which, and then all do.
+    kept: RwLock<Option<HashSet<FileId>>>,
     total: AtomicU64,
     next_number: AtomicU64,
     opening: Mutex<()>,
@@ -158,7 +159,7 @@ impl Shelf {
             evicting: Mutex::new(()),
             counters,
         };
-        shelf.tidy();
+        shelf.measure_disk();
         Ok(shelf)
     }
 
@@ -318,13 +319,14 @@ impl Shelf {
 
     /// From now on these are not dropped to make room or for their age.
     pub(super) fn keep_always(&self, ids: HashSet<FileId>) {
-        *self.kept.write() = ids;
+        *self.kept.write() = Some(ids);
     }
 
     /// Whether a file is not dropped to make room or for its age: to drop what others read by
     /// themselves would give none.
     fn stays(&self, id: &FileId, entry: &Entry) -> bool {
-        self.kept.read().contains(id) || entry.open.as_ref().is_some_and(|file| file.is_lent())
+        self.kept.read().as_ref().is_none_or(|ids| ids.contains(id))
+            || entry.open.as_ref().is_some_and(|file| file.is_lent())
     }
 
     /// Seals a cache file that is complete, and lends it. `None` where it cannot be, now.

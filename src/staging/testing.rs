@@ -221,7 +221,7 @@ impl Bench {
 
     /// Bytes that the rows say are in data files.
     pub fn stored_bytes(&self) -> u64 {
-        self.store.read(super::rows::data_bytes).unwrap()
+        self.store.read(super::rows::totals).unwrap().data_bytes
     }
 
     /// Names in the staging folder.

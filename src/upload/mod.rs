@@ -16,12 +16,14 @@
 
 mod apart;
 mod copy;
+mod doubt;
 mod failure;
 mod kept;
 mod look;
 mod objects;
 mod plan;
 mod refusals;
+mod relief;
 mod removals;
 mod send;
 mod settle;
@@ -49,7 +51,9 @@ use crate::throttle::Throttle;
 use crate::tree::refresh::Refresher;
 use crate::tree::{Change, Tree, TreeError};
 
+use doubt::Doubt;
 use refusals::Refusals;
+use relief::Relief;
 use silence::Silence;
 pub use transfers::Transfer;
 use transfers::Transfers;
@@ -169,6 +173,10 @@ struct Context {
     looked_for_from: Mutex<HashMap<i64, Time>>,
     /// Answers that say nothing.
     silence: Silence,
+    /// Whether the account gets what is sent.
+    doubt: Doubt,
+    /// What waits for trouble to be over.
+    relief: Relief,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
@@ -198,6 +206,7 @@ impl Uploader {
         let longest = parts.api.limits().upload_time;
         let best = kept_rate(&parts.store);
         let uplink = Arc::new(Uplink::new(parts.throttle, longest, best));
+        let speed = options.speed;
         let context = Arc::new(Context {
             uplink,
             store: parts.store,
@@ -214,6 +223,8 @@ impl Uploader {
             unclear: Refusals::default(),
             looked_for_from: Mutex::default(),
             silence: Silence::default(),
+            doubt: Doubt::default(),
+            relief: Relief::new(speed),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
         });

@@ -4,12 +4,13 @@
 mod folders;
 mod model;
 mod process;
+mod strays;
 
 use std::ffi::OsStr;
 
 use fichierfs::ids::Ino;
 use fichierfs::sim::{self, Fault, FaultKind, SimConfig, Simulator};
-use fichierfs::tree::{Lookup, ROOT};
+use fichierfs::tree::{Kind, Lookup, ROOT};
 use fichierfs::upload::UploadOptions;
 use fichierfs::vfs::OpenFlags;
 use process::{ANN, BOTH, Process, SCALE, until, wait, write};
@@ -64,6 +65,51 @@ async fn a_link_whose_upload_was_cut_by_the_end_of_the_process_arrives_once() {
     second.uploader.stop().await;
 }
 
+/// rclone takes a file for a link by its name alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_regular_file_with_the_name_of_a_links_file_is_one_everywhere() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let long = [b'x'; 4096];
+    sim.account().add_file("long.rclonelink", &long).unwrap();
+    sim.account()
+        .add_file("link.rclonelink", &long[1..])
+        .unwrap();
+    let first = Process::start(&sim, dir.path());
+    first.list(ROOT).await;
+    first.write(ROOT, "ours.rclonelink", b"text").await;
+    first.write(ROOT, "draft", b"more").await;
+    first.rename("draft", (ROOT, "renamed.rclonelink")).await;
+    first.drained().await;
+    let there = [
+        "link.rclonelink",
+        "long.rclonelink",
+        "ours.rclonelink‛",
+        "renamed.rclonelink‛",
+    ];
+    assert_eq!(sim.account().file_paths(), there);
+
+    let other = tempfile::tempdir().unwrap();
+    let second = Process::start(&sim, other.path());
+    for process in [first, second] {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        process.list(ROOT).await;
+        let here = [
+            "link",
+            "long.rclonelink",
+            "ours.rclonelink",
+            "renamed.rclonelink",
+        ];
+        assert_eq!(process.names(ROOT).await, here);
+        for name in here {
+            let ino = process.lookup(ROOT, name).await.unwrap();
+            let kind = process.tree.node(ino).unwrap().unwrap().kind;
+            assert_eq!(kind == Kind::Symlink, name == "link", "{name}");
+        }
+        process.uploader.stop().await;
+    }
+    assert_well_behaved(&sim);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_to_a_folder_that_somebody_removes_is_found_and_put_back() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
@@ -106,6 +152,29 @@ async fn a_folder_that_exists_already_is_taken_for_the_one_made_here() {
     paths.sort();
     assert_eq!(paths, ["d/ours", "d/theirs"]);
     process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_while_the_service_was_down_comes_forward_once_anything_goes_well() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let down = FaultKind::Status { status: 503 };
+    sim.faults().add(Fault::new("*", down).always());
+    process.write(ROOT, "a", &[1; 5000]).await;
+    let a = process.lookup(ROOT, "a").await.unwrap();
+    let queued = || process.tree.queued(a).unwrap().unwrap();
+    // By then it waits for ten minutes.
+    until(|| queued().attempts >= 8).await;
+    let due = queued().not_before;
+    sim.faults().clear();
+    next_upload_stalls(&sim);
+    process.mkdir(ROOT, "d").await;
+    process.wake();
+    until(|| queued().not_before < due).await;
+    assert_eq!(queued().attempts, 8);
+    process.uploader.stop().await;
+    assert_well_behaved(&sim);
 }
 
 /// A node that is down knows the result, but cannot tell: where the folder shows the file, nobody

@@ -65,7 +65,7 @@ impl Shelf {
     }
 
     /// Lowers the ceiling on a disk with little room, and lifts it when there is more.
-    fn measure_disk(&self) {
+    pub(super) fn measure_disk(&self) {
         let keep = self.keep;
         let ceiling = match DiskSpace::of(&self.dir) {
             Ok(disk) if keep.free > 0 => keep

@@ -1,3 +1,2 @@
--- The checksums of a cached file's blocks, where they are not behind its bytes in the cache folder:
--- such a file is read by the kernel itself, and never changed any more.
-ALTER TABLE block_map ADD COLUMN sums BLOB;
+-- Versions that read from a file of the service: few among very many, and looked for at every start.
+CREATE INDEX staged_layered ON staged(ino) WHERE base IS NOT NULL;
