@@ -210,6 +210,8 @@ fn every_change_succeeds_and_who_had_the_file_open_reads_on_what_it_was() {
         let path = mounted.join(format!("folder/{name}"));
         let (ino, _) = stat(&path);
         let reader = pass(&mounted, &path);
+        #[expect(unsafe_code, reason = "nobody changes what the kernel reads by itself")]
+        let mapped = unsafe { memmap2::Mmap::map(&reader).unwrap() };
         let done = shell::script(&world, change, &[("F", &path)]);
         assert!(done.is_ok(), "{name}: {done:?}");
         let wanted = changed(name, &old);
@@ -217,7 +219,9 @@ fn every_change_succeeds_and_who_had_the_file_open_reads_on_what_it_was() {
             Some(wanted) => {
                 assert!(fs::read(&path).unwrap() == *wanted, "{name}");
                 let replaced = ["replaced", "moved", "again"].contains(&name);
-                let (now, size) = stat(&path);
+                // Asked for, and then from the kernel's memory.
+                let [(now, size), again] = [stat(&path), stat(&path)];
+                assert_eq!(again, (now, size), "{name}");
                 assert_eq!(size, wanted.len() as u64, "{name}");
                 assert!(
                     replaced || now == ino,
@@ -228,7 +232,7 @@ fn every_change_succeeds_and_who_had_the_file_open_reads_on_what_it_was() {
             None => assert_eq!(errno(File::open(&path)), libc::ENOENT),
         }
         // Whoever has it open sees none of it, whichever way it is asked for.
-        assert!(read_all(&reader) == old, "{name}");
+        assert!(read_all(&reader) == old && mapped[..] == old, "{name}");
         assert_eq!(reader.metadata().unwrap().len(), old.len() as u64, "{name}");
         let end = lseek(&reader, 0, Whence::SeekHole).unwrap();
         assert_eq!(end, old.len() as i64, "{name}");
