@@ -210,7 +210,7 @@ fn every_change_succeeds_and_who_had_the_file_open_reads_on_what_it_was() {
         let path = mounted.join(format!("folder/{name}"));
         let (ino, _) = stat(&path);
         let reader = pass(&mounted, &path);
-        #[expect(unsafe_code, reason = "nobody changes what the kernel reads by itself")]
+        // SAFETY: nobody changes what the kernel reads by itself.
         let mapped = unsafe { memmap2::Mmap::map(&reader).unwrap() };
         let done = shell::script(&world, change, &[("F", &path)]);
         assert!(done.is_ok(), "{name}: {done:?}");
