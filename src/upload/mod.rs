@@ -23,6 +23,7 @@ mod look;
 mod objects;
 mod plan;
 mod refusals;
+mod relief;
 mod removals;
 mod send;
 mod settle;
@@ -52,6 +53,7 @@ use crate::tree::{Change, Tree, TreeError};
 
 use doubt::Doubt;
 use refusals::Refusals;
+use relief::Relief;
 use silence::Silence;
 pub use transfers::Transfer;
 use transfers::Transfers;
@@ -173,6 +175,8 @@ struct Context {
     silence: Silence,
     /// Whether the account gets what is sent.
     doubt: Doubt,
+    /// What waits for trouble to be over.
+    relief: Relief,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
@@ -202,6 +206,7 @@ impl Uploader {
         let longest = parts.api.limits().upload_time;
         let best = kept_rate(&parts.store);
         let uplink = Arc::new(Uplink::new(parts.throttle, longest, best));
+        let speed = options.speed;
         let context = Arc::new(Context {
             uplink,
             store: parts.store,
@@ -219,6 +224,7 @@ impl Uploader {
             looked_for_from: Mutex::default(),
             silence: Silence::default(),
             doubt: Doubt::default(),
+            relief: Relief::new(speed),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
         });
