@@ -151,6 +151,40 @@ fn files_of_one_name_are_all_there() {
     world.assert_well_behaved();
 }
 
+/// Neither knows of the other's version when it writes its own.
+#[test]
+fn two_machines_that_replace_one_file_both_come_to_the_newer_version() {
+    let world = World::new();
+    let account = world.account();
+    account.add_file("d/f", b"as it was").unwrap();
+    let flags = ["--dir-cache-time", "1h", "--write-back", "0s"];
+    let first = world.mount_with("a", &flags);
+    assert_eq!(text(first.join("d/f")), "as it was");
+    world.forget_calls();
+    let second = world.mount_with("b", &flags);
+    assert_eq!(text(second.join("d/f")), "as it was");
+    fs::write(first.join("d/f"), "the older").unwrap();
+    first.drain();
+    std::thread::sleep(std::time::Duration::from_millis(1_100)); // Dates are in seconds.
+    fs::write(second.join("d/f"), "the newer").unwrap();
+    second.drain();
+    for machine in [&first, &second] {
+        eventually("both versions, the newer under the name", || {
+            let refreshed = machine.verb(&["refresh", "-r"]);
+            assert!(refreshed.status.success(), "{}", shell::show(&refreshed));
+            let newer = text(machine.join("d/f"));
+            let shown = names(machine.join("d"));
+            let other = shown.iter().find(|name| *name != "f");
+            newer == "the newer"
+                && other.is_some_and(|other| text(machine.join("d").join(other)) == "the older")
+        });
+    }
+    assert_eq!(account.file_paths(), ["d/f", "d/f"]);
+    first.unmount();
+    second.unmount();
+    assert_eq!(text(world.mount_with("b", &flags).join("d/f")), "the newer");
+}
+
 /// Other clients write them in the same way, so all see the names that were meant.
 #[test]
 fn names_with_characters_that_the_service_refuses_come_back_as_they_were() {
@@ -254,7 +288,17 @@ fn a_folder_that_the_service_does_not_show_whole_is_named_with_the_reason() {
     world.account().add_dated("scans/big", files).unwrap();
     let mounted = world.mount();
     assert_eq!(names(mounted.join("scans")), ["big"]);
-    assert_eq!(names(mounted.join("scans/big")).len(), 5_000);
+    // What is known is read; who would take it for all of the folder is told that it is not.
+    let listed = || {
+        let (entries, errors): (Vec<_>, Vec<_>) = fs::read_dir(mounted.join("scans/big"))
+            .unwrap()
+            .partition(Result::is_ok);
+        let errors = errors.into_iter().filter_map(Result::err);
+        let errors: Vec<_> = errors.map(|error| error.raw_os_error()).collect();
+        (entries.len(), errors)
+    };
+    let a_part = (5_050, vec![Some(libc::EIO)]);
+    assert_eq!(listed(), a_part, "for all that is known there are more");
     let status = || {
         let out = mounted.verb(&["status", "--json"]).stdout;
         serde_json::from_slice::<serde_json::Value>(&out).unwrap()
@@ -272,6 +316,20 @@ fn a_folder_that_the_service_does_not_show_whole_is_named_with_the_reason() {
     let screen = mounted.verb(&["status"]).stdout;
     let screen = String::from_utf8(screen).unwrap();
     assert!(screen.contains("not whole: /scans/big: "), "{screen}");
+    assert_eq!(listed(), a_part);
+    let script = r#"
+        mkdir "$W/copy"
+        cp -r "$M/scans" "$W/full" 2> "$W/said" && exit 1
+        grep -q "Input/output error" "$W/said"
+        find "$M/scans/big" -type f > "$W/found" && exit 1
+        test "$(wc -l < "$W/found")" = 5050
+        : > "$W/copy/of what was not seen"
+        rsync -r --delete "$M/scans/big/" "$W/copy/" && exit 1
+        test -e "$W/copy/of what was not seen"
+        "#;
+    let scratch = world.folder("scratch");
+    let variables = [("M", mounted.path()), ("W", &scratch)];
+    shell::script(&world, script, &variables).unwrap_or_else(|e| panic!("{e}"));
     mounted.unmount();
     world.assert_well_behaved();
 }
