@@ -21,7 +21,7 @@ mod opening;
 mod room;
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -188,7 +188,9 @@ impl Shelf {
 
     /// Drops what cannot be read of a cache file: the block that `error` names, or all of it.
     pub(super) fn drop_broken(&self, file: &CacheFile, error: &io::Error) {
-        if let Some(block) = sums::bad_block(error) {
+        if let Some(block) = sums::bad_block(error)
+            && !file.is_sealed()
+        {
             match file.drop_bad(block, &self.store) {
                 Ok(bytes) => return self.dropped(bytes),
                 Err(error) => tracing::debug!(%error, "a bad block could not be dropped alone"),
@@ -224,13 +226,15 @@ impl Shelf {
         &self.dir
     }
 
-    /// Drops everything but what is to be kept always. Readers under way keep reading right. Returns the bytes
-    /// dropped.
+    /// Drops everything but what is to be kept always, and what the kernel reads by itself: that would give no room
+    /// back. Readers under way keep reading right. Returns the bytes dropped.
     pub(super) fn clear(&self) -> u64 {
         let before = self.counters.evicted_bytes.get();
         let all: Vec<(FileId, Entry)> = {
             let mut index = self.index.write();
-            index.extract_if(|id, _| !self.is_kept(id)).collect()
+            index
+                .extract_if(|id, entry| !self.stays(id, entry))
+                .collect()
         };
         for (id, entry) in all {
             self.bury(&id, entry);
@@ -251,7 +255,7 @@ impl Shelf {
         };
         let bytes = match &entry.open {
             Some(file) => {
-                let bytes = file.retire();
+                let bytes = file.freed_of(file.retire());
                 file.while_not_saving(delete);
                 bytes
             }
@@ -263,7 +267,8 @@ impl Shelf {
         self.dropped(bytes);
     }
 
-    fn dropped(&self, bytes: u64) {
+    /// So many bytes are on disk no more.
+    pub(super) fn dropped(&self, bytes: u64) {
         self.total.fetch_sub(bytes, Ordering::Relaxed);
         self.counters.evicted_bytes.add(bytes);
     }
@@ -317,8 +322,22 @@ impl Shelf {
         *self.kept.write() = Some(ids);
     }
 
-    fn is_kept(&self, id: &FileId) -> bool {
+    /// Whether a file is not dropped to make room or for its age: to drop what others read by
+    /// themselves would give none.
+    fn stays(&self, id: &FileId, entry: &Entry) -> bool {
         self.kept.read().as_ref().is_none_or(|ids| ids.contains(id))
+            || entry.open.as_ref().is_some_and(|file| file.is_lent())
+    }
+
+    /// Seals a cache file that is complete, and lends it. `None` where it cannot be, now.
+    pub(super) fn lend(&self, file: &CacheFile) -> Result<Option<File>, ContentError> {
+        if !file.seal(&self.store)? {
+            return Ok(None);
+        }
+        file.lend().map_err(|source| ContentError::Folder {
+            path: file.path.clone(),
+            source: Arc::new(source),
+        })
     }
 
     /// Bytes on disk.

@@ -287,6 +287,7 @@ impl Context {
                     },
                     size: file.size,
                     whirlpool: checksum.or(sent),
+                    date: None,
                 }));
             }
         }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Changes a bit of the only cache file.
-fn spoil(house: &House, at: u64) {
+pub(super) fn spoil(house: &House, at: u64) {
     let disk = house.only_cache_file();
     let mut byte = [0];
     disk.read_exact_at(&mut byte, at).unwrap();
@@ -49,7 +49,7 @@ fn a_sent_file_that_was_read_once_is_guarded_like_others() {
     assert_eq!(house.requests(), [tail]);
 }
 
-fn with_checksum(id: &str, size: u64) -> RemoteFile {
+pub(super) fn with_checksum(id: &str, size: u64) -> RemoteFile {
     use whirlpool::Digest;
     let mut film = file(id, size);
     let sum = whirlpool::Whirlpool::digest(expect(&film, 0..size));
@@ -103,6 +103,27 @@ fn bytes_that_differ_from_the_checksum_are_fetched_once_more_and_then_never_give
     drop(content);
     let stats = house.open().stats();
     assert_eq!((stats.sound_files, stats.damaged_files), (0, 0));
+}
+
+#[test]
+fn what_somebody_found_to_differ_is_fetched_anew_though_it_had_passed() {
+    let house = House::with_one_connection();
+    let content = house.open();
+    let mend = |film: &RemoteFile| house.runtime.block_on(content.mend(film)).unwrap();
+    let film = with_checksum("film0", MIB);
+    let verified = house.runtime.block_on(content.verify(&film)).unwrap();
+    assert_eq!(verified, Verdict::Sound);
+    assert_eq!(mend(&film), Verdict::Sound);
+    assert_eq!(house.requests(), [0..MIB, 0..MIB]);
+    assert!(house.read(&content, &film, 0..MIB).unwrap() == expect(&film, 0..MIB));
+    // Who found it has seen it differ once.
+    let wrong = RemoteFile {
+        whirlpool: Some(Whirlpool([7; 64])),
+        ..film
+    };
+    assert_eq!(mend(&wrong), Verdict::Damaged);
+    assert_eq!(house.requests().len(), 3);
+    assert!(house.read(&content, &wrong, 0..10).is_err());
 }
 
 /// Waits until a check has found a file sound.

@@ -8,6 +8,7 @@
 mod cache;
 mod checks;
 mod faults;
+mod lending;
 mod random;
 mod reading;
 mod room;

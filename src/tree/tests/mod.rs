@@ -6,6 +6,7 @@ mod moving;
 mod replacing;
 mod sending;
 mod shared;
+mod twins;
 mod unsure;
 mod working_set;
 
@@ -177,6 +178,7 @@ impl Bench {
             },
             size,
             whirlpool: None,
+            date: None,
         };
         self.tree
             .store
