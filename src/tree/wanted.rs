@@ -22,7 +22,7 @@ pub(super) fn detach(
 ) -> rusqlite::Result<()> {
     removals::queue(c, node, after, now)?;
     if let (Some(rid), Some(asked)) = (node.remote.rid(), unanswered::of(c, node.ino)?) {
-        removals::may_be_in(c, &rid, asked.place.folder, now)?;
+        removals::may_be_in(c, node.kind, &rid, asked.place.folder, now)?;
     }
     if let Some(successor) = after {
         // What the node was to replace is now replaced by its successor.

@@ -18,6 +18,7 @@ mod apart;
 mod copy;
 mod failure;
 mod kept;
+mod leaving;
 mod look;
 mod objects;
 mod plan;
@@ -25,6 +26,7 @@ mod refusals;
 mod removals;
 mod send;
 mod settle;
+mod sight;
 mod silence;
 mod transfers;
 mod uplink;
@@ -162,11 +164,8 @@ struct Context {
     refusals: Refusals<Ino>,
     /// The same of removals, by their rows.
     kept: Refusals<i64>,
-    /// Rows of removals that may have been made, or not: looked for before they are asked for
-    /// again.
+    /// Those that the service left out, or did not know in company.
     unclear: Refusals<i64>,
-    /// From when on listings tell of those.
-    looked_for_from: Mutex<HashMap<i64, Time>>,
     /// Answers that say nothing.
     silence: Silence,
     /// The versions that are being sent: newer ones may have been closed since.
@@ -212,7 +211,6 @@ impl Uploader {
             refusals: Refusals::default(),
             kept: Refusals::default(),
             unclear: Refusals::default(),
-            looked_for_from: Mutex::default(),
             silence: Silence::default(),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),

@@ -37,6 +37,7 @@ impl Context {
     /// A call takes longer than that.
     pub(super) async fn change(&self, batch: Batch) -> Result<(), UploadError> {
         self.tree.asks(&batch.puts(), Time::now())?;
+        self.tree.asks_to_remove(batch.removes(), Time::now())?;
         block_in_place(|| self.store.sync())?;
         match batch {
             Batch::Upload(_) => Ok(()), // Has a lane of its own.
@@ -62,6 +63,7 @@ impl Context {
                 }
             }
             Batch::Look(nodes) => self.look_where(&nodes).await,
+            Batch::LookForLeaving(removals) => self.look_for_leaving(&removals).await,
             Batch::RemoveFiles(removals) => self.remove_files(removals).await,
             Batch::RemoveFolder(removal) => self.remove_folder(&removal).await,
         }

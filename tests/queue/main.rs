@@ -4,6 +4,7 @@
 mod folders;
 mod model;
 mod process;
+mod removals;
 
 use std::ffi::OsStr;
 

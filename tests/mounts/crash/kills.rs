@@ -164,9 +164,9 @@ fn what_was_closed_survives_kills_amid_faults_of_a_service_that_lags() {
         ("file/mv", FaultKind::LoseAnswer),
         ("file/rename", FaultKind::LoseAnswer),
         ("file/rename", down()),
-        // Not a lost answer: what is asked for again is not found then, and after some of those
-        // the client asks for nothing for an hour.
+        ("file/rm", FaultKind::LoseAnswer),
         ("file/rm", down()),
+        ("folder/rm", FaultKind::LoseAnswer),
         ("folder/ls", down()),
     ];
     survive(5, lagging(), &faults);
@@ -226,6 +226,50 @@ fn a_folder_call_that_a_kill_interrupts_is_carried_out_once() {
         let report = world.report();
         let done = u64::from(*way == "carried out");
         assert_eq!(report.calls_of(endpoint), 2 - done, "{what}");
+        assert_eq!(report.violation_count(), 0, "{what}: {report:#?}");
+        mounted.unmount();
+    }
+}
+
+/// Killed when files or a folder are being removed. What is gone already is not asked for again:
+/// that would be a failing call, and the service bans who has many.
+#[test]
+fn a_removal_that_a_kill_interrupts_is_asked_for_again_only_if_it_was_not_carried_out() {
+    let ways = [
+        ("carried out", FaultKind::LoseAnswer, 1),
+        ("on its way", FaultKind::Delay { seconds: 600.0 }, 2),
+    ];
+    for (endpoint, (way, fault, calls)) in ["file/rm", "folder/rm"]
+        .iter()
+        .flat_map(|endpoint| ways.iter().map(move |way| (*endpoint, way)))
+    {
+        let what = format!("{endpoint}, {way}");
+        let world = World::with(SimConfig {
+            quirks: Quirks {
+                folders_lag: true,
+                ..Quirks::default()
+            },
+            ..lagging()
+        });
+        for number in 0..30 {
+            let path = format!("going/{number}");
+            world.account().add_file(&path, b"content").unwrap();
+        }
+        world.account().add_folder("stays").unwrap();
+        let mounted = world.mount();
+        let fault = Fault::new(endpoint, fault.clone());
+        world.simulator().faults().add(fault);
+        fs::remove_dir_all(mounted.join("going")).unwrap();
+        eventually(&what, || world.simulator().faults().list().is_empty());
+        mounted.crash();
+        let mounted = world.mount();
+        assert_eq!(tree::names(mounted.path()), ["stays"], "{what}");
+        mounted.drain();
+        assert_eq!(world.account().file_paths().len(), 0, "{what}");
+        assert_eq!(world.account().folder_id("going"), None, "{what}");
+        let report = world.report();
+        assert_eq!(report.calls_of(endpoint), *calls, "{what}");
+        assert_eq!(report.failing.values().sum::<u64>(), 0, "{what}");
         assert_eq!(report.violation_count(), 0, "{what}: {report:#?}");
         mounted.unmount();
     }
