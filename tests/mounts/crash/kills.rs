@@ -239,9 +239,20 @@ fn a_removal_that_a_kill_interrupts_is_asked_for_again_only_if_it_was_not_carrie
         ("carried out", FaultKind::LoseAnswer, 1),
         ("on its way", FaultKind::Delay { seconds: 600.0 }, 2),
     ];
-    for (endpoint, (way, fault, calls)) in ["file/rm", "folder/rm"]
+    type Act = (&'static str, usize, fn(&Path));
+    let acts: [Act; 2] = [
+        ("file/rm", 1, |root| {
+            for number in 0..30 {
+                fs::remove_file(root.join(format!("folder/{number}"))).unwrap();
+            }
+        }),
+        ("folder/rm", 30, |root| {
+            fs::remove_dir(root.join("folder/empty")).unwrap();
+        }),
+    ];
+    for ((endpoint, left_over, act), (way, fault, calls)) in acts
         .iter()
-        .flat_map(|endpoint| ways.iter().map(move |way| (*endpoint, way)))
+        .flat_map(|act| ways.iter().map(move |way| (act, way)))
     {
         let what = format!("{endpoint}, {way}");
         let world = World::with(SimConfig {
@@ -252,25 +263,28 @@ fn a_removal_that_a_kill_interrupts_is_asked_for_again_only_if_it_was_not_carrie
             ..lagging()
         });
         for number in 0..30 {
-            let path = format!("going/{number}");
+            let path = format!("folder/{number}");
             world.account().add_file(&path, b"content").unwrap();
         }
-        world.account().add_folder("stays").unwrap();
+        world.account().add_folder("folder/empty").unwrap();
         let mounted = world.mount();
+        for folder in ["folder", "folder/empty"] {
+            fs::read_dir(mounted.join(folder)).unwrap();
+        }
         let fault = Fault::new(endpoint, fault.clone());
         world.simulator().faults().add(fault);
-        fs::remove_dir_all(mounted.join("going")).unwrap();
+        act(mounted.path());
         eventually(&what, || world.simulator().faults().list().is_empty());
         mounted.crash();
         let mounted = world.mount();
-        assert_eq!(tree::names(mounted.path()), ["stays"], "{what}");
         mounted.drain();
-        assert_eq!(world.account().file_paths().len(), 0, "{what}");
-        assert_eq!(world.account().folder_id("going"), None, "{what}");
+        tree::assert_account_is(&world, mounted.path());
         let report = world.report();
         assert_eq!(report.calls_of(endpoint), *calls, "{what}");
-        assert_eq!(report.failing.values().sum::<u64>(), 0, "{what}");
+        assert!(report.failing.is_empty(), "{what}: {report:#?}");
         assert_eq!(report.violation_count(), 0, "{what}: {report:#?}");
+        let left = fs::read_dir(mounted.join("folder")).unwrap().count();
+        assert_eq!(left, *left_over, "{what}");
         mounted.unmount();
     }
 }
