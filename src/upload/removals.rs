@@ -83,7 +83,7 @@ impl Context {
             removal,
             until: self.later(removal.attempts + 1).max(shown),
             asked_at: Some(now),
-            why: e.to_string(),
+            why: format!("{e}; it is looked for first"),
         }
     }
 
