@@ -71,10 +71,18 @@ struct WireAccount {
 impl Api {
     /// The account's figures; once per ten minutes for all our processes.
     pub async fn account(&self, ask: impl Into<Ask>) -> Result<Account, ApiError> {
-        let wire = self
-            .call(Call::of(Script::Account), ask.into(), &Nothing {})
-            .await?;
-        account(wire)
+        self.asked_with(Call::of(Script::Account), ask).await
+    }
+
+    /// The same with whatever key, for who knows that the service refused it before. One that it
+    /// takes again is good for all our processes from then on.
+    pub async fn account_of_any_key(&self, ask: impl Into<Ask>) -> Result<Account, ApiError> {
+        let call = Call::of(Script::Account).insisting();
+        self.asked_with(call, ask).await
+    }
+
+    async fn asked_with(&self, call: Call, ask: impl Into<Ask>) -> Result<Account, ApiError> {
+        account(self.call(call, ask.into(), &Nothing {}).await?)
     }
 }
 

@@ -225,7 +225,7 @@ impl ApiError {
                 "The API needs a Premium or Access subscription: see https://1fichier.com/console/index.pl."
             }
             ApiError::KeyRefused(_) => {
-                "Make a new key on https://1fichier.com/console/params.pl and run `fichierfs init`. Nothing is asked of the service until then."
+                "Run `fichierfs init`, with a new key from https://1fichier.com/console/params.pl or with the same, should it be good again. Nothing is asked of the service until then."
             }
             ApiError::NotFound(_) => "It was removed on the service; refresh the folder.",
             ApiError::NotAllowed(_) => {

@@ -73,6 +73,9 @@ pub enum Fate {
 pub enum UploadOutcome {
     /// The files are stored.
     Links(Vec<UploadedFile>),
+    /// They are stored, and told of as files are that belong to nobody, or to somebody else: look
+    /// for them in the account.
+    Strayed,
     /// Not yet: ask again in some seconds.
     Pending,
     /// The node does not tell (any more): look into the folder, not before 30 s.
@@ -114,6 +117,9 @@ struct WireNode {
 
 #[derive(Deserialize)]
 struct WireResult {
+    /// They went to a folder for what others send.
+    #[serde(default, deserialize_with = "wire::flag")]
+    incoming: bool,
     #[serde(default, deserialize_with = "wire::some_list")]
     links: Option<Vec<WireUploaded>>,
 }
@@ -127,6 +133,13 @@ struct WireUploaded {
     size: Option<u64>,
     #[serde(default, deserialize_with = "wire::text")]
     whirlpool: Option<String>,
+    #[serde(default, deserialize_with = "is_told")]
+    remove: bool,
+}
+
+/// Whether there is a text. What it says is not kept: who has such a link can remove the file.
+fn is_told<'de, D: serde::Deserializer<'de>>(input: D) -> Result<bool, D::Error> {
+    Ok(wire::text(input)?.is_some_and(|text| !matches!(text.trim(), "" | "0")))
 }
 
 impl Api {
@@ -364,16 +377,30 @@ fn refused(words: &str) -> ApiError {
 
 /// The links that a node tells. The body alone decides: which content type a node gives
 /// it is not recorded.
-fn told(answer: &Answer) -> Option<Vec<WireUploaded>> {
+fn told(answer: &Answer) -> Option<Told> {
     let result = serde_json::from_slice::<WireResult>(&answer.body).ok()?;
-    (answer.status == 200).then_some(result.links).flatten()
+    let links = (answer.status == 200).then_some(result.links).flatten()?;
+    Some(Told {
+        strayed: result.incoming || links.iter().any(|link| link.remove),
+        links,
+    })
+}
+
+/// What a node tells of the files that it took.
+struct Told {
+    links: Vec<WireUploaded>,
+    /// They may be nobody's, or somebody else's.
+    strayed: bool,
 }
 
 /// What an answer of `end.pl` means (API notes 3.4).
 fn outcome(answer: &Answer) -> Result<UploadOutcome, ApiError> {
-    if let Some(links) = told(answer)
+    if let Some(Told { links, strayed }) = told(answer)
         && !links.is_empty()
     {
+        if strayed {
+            return Ok(UploadOutcome::Strayed);
+        }
         let files = links.into_iter().map(uploaded).collect::<Result<_, _>>()?;
         return Ok(UploadOutcome::Links(files));
     }
@@ -459,7 +486,7 @@ mod tests {
 
     #[test]
     fn the_result_is_links_a_wait_or_nothing() {
-        let read = |form, body| outcome(&answer(200, form, body)).unwrap();
+        let read = |form, body: &str| outcome(&answer(200, form, body)).unwrap();
         let links = format!(
             r#"{{"incoming":0,"links":[{{"download":"https://1fichier.com/?abcde","filename":"a.bin",
             "remove":"","size":"1234","whirlpool":"{}"}}]}}"#,
@@ -471,6 +498,20 @@ mod tests {
             };
             assert_eq!((files[0].size, files[0].name.as_str()), (1234, "a.bin"));
             assert!(files[0].checksum.is_some());
+        }
+        for (ours, other) in [
+            (
+                r#""remove":"""#,
+                r#""remove":"https://1fichier.com/remove/abcde/s""#,
+            ),
+            (r#""incoming":0"#, r#""incoming":"1""#),
+        ] {
+            let strayed = read(Form::Json, &links.replace(ours, other));
+            assert_eq!(strayed, UploadOutcome::Strayed);
+        }
+        for nothing in [r#""remove":null"#, r#""remove":0"#] {
+            let ours = links.replace(r#""remove":"""#, nothing);
+            assert!(matches!(read(Form::Json, &ours), UploadOutcome::Links(_)));
         }
         assert_eq!(
             read(Form::Html, "<h1>Veuillez patienter</h1>"),

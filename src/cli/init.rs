@@ -66,7 +66,12 @@ pub(super) async fn run(args: &InitArgs) -> Outcome {
     };
     let mut text = String::new();
     match checked {
-        Checked::Good(figures) => text.push_str(&account::text(&figures, Paint::for_stdout())),
+        Checked::Good(good) => {
+            text.push_str(&account::text(&good.figures, Paint::for_stdout()));
+            if good.was_refused {
+                text.push_str("The service takes this key again, and mounts use it again.\n");
+            }
+        }
         Checked::NotNow(error) => text.push_str(&format!(
             "The key is stored but not checked: {error}. {}\n",
             error.advice()
@@ -124,15 +129,25 @@ fn ask_for_key(place: Storage) -> Result<ApiKey, Failure> {
 
 /// What one call told of the key.
 enum Checked {
-    Good(Account),
+    Good(Good),
     /// The service could not be asked, which says nothing about the key.
     NotNow(ApiError),
+}
+
+/// A key that the service takes.
+struct Good {
+    figures: Account,
+    /// It refused it before.
+    was_refused: bool,
 }
 
 async fn check(loaded: &Loaded, key: &ApiKey, new_key: NewKey) -> Result<Checked, Failure> {
     let api = daemon::api(&loaded.settings, &loaded.paths, Some(key.clone()))?;
     let ask = Ask::until(Class::Interactive, Instant::now() + PATIENCE);
-    match api.account(ask).await {
+    let print = key.print();
+    let pace = api.pace().status().await.ok();
+    let was_refused = pace.is_some_and(|pace| pace.refused_key == Some(print));
+    match api.account_of_any_key(ask).await {
         Ok(account) => {
             let state = loaded.paths.state_dir()?;
             if let Some(owner) = daemon::figures::owner(&state)
@@ -145,13 +160,25 @@ async fn check(loaded: &Loaded, key: &ApiKey, new_key: NewKey) -> Result<Checked
                 );
                 return Err(Failure::new(Exit::Failed, line));
             }
-            Ok(Checked::Good(daemon::figures::note(
-                &state, &account, key, new_key,
-            )?))
+            let figures = daemon::figures::note(&state, &account, key, new_key)?;
+            Ok(Checked::Good(Good {
+                figures,
+                was_refused,
+            }))
+        }
+        Err(error) if error.is_passing() && was_refused => {
+            let line = format!(
+                "nothing was stored: the service refused this key before, and cannot be asked about it now: {error}. Run this again then, or with another key"
+            );
+            Err(Failure::new(Exit::Failed, line))
         }
         Err(error) if error.is_passing() => Ok(Checked::NotNow(error)),
         Err(error) => {
-            let line = format!("nothing was stored: {error}. {}", error.advice());
+            let still = match (&error, was_refused) {
+                (ApiError::KeyRefused(_), true) => "the same answer as before: ",
+                _ => "",
+            };
+            let line = format!("nothing was stored: {still}{error}. {}", error.advice());
             Err(Failure::new(Exit::Failed, line))
         }
     }

@@ -192,6 +192,8 @@ pub enum FaultKind {
         /// For example `Ne peut ouvrir le fichier destination`.
         sentence: String,
     },
+    /// Uploads: taken as if no key had come with them: they are anybody's.
+    AsGuest,
     /// end.pl: the wait page for that long from now on (simulated time).
     WaitPage {
         /// How long.
@@ -235,7 +237,7 @@ impl FaultKind {
             IgnoreRange | WrongContentRange { .. } | FlipBit { .. } | TokenExpired | Redirect => {
                 endpoint == "download"
             }
-            UploadRefused { .. } => endpoint == "upload",
+            UploadRefused { .. } | AsGuest => endpoint == "upload",
             WaitPage { .. } | EmptyLinks | SeveralLinks | WrongChecksum => endpoint == "end.pl",
             NodeDown => endpoint == "upload/get_upload_server",
         }

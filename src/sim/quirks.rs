@@ -56,6 +56,10 @@ pub struct Quirks {
     pub upload_answer: UploadAnswer,
     /// Listings of folders lag like those of files.
     pub folders_lag: bool,
+    /// 1.2: an upload with a key that the service does not know (any more).
+    pub unknown_key: UnknownKey,
+    /// 3.4: which uploads get a link that removes them.
+    pub remove_links: RemoveLinks,
 }
 
 impl Default for Quirks {
@@ -84,6 +88,8 @@ impl Default for Quirks {
             rmdir_lags: true,
             upload_answer: UploadAnswer::default(),
             folders_lag: false,
+            unknown_key: UnknownKey::default(),
+            remove_links: RemoveLinks::default(),
         }
     }
 }
@@ -211,6 +217,26 @@ choice! {
         Json,
         /// A page that shows the links.
         Page,
+    }
+}
+choice! {
+    /// Uploads with a key that is none.
+    UnknownKey {
+        /// A page that says so.
+        #[default]
+        Refuse,
+        /// Taken as an upload without key is: anybody's.
+        Guest,
+    }
+}
+choice! {
+    /// Links that remove what was uploaded.
+    RemoveLinks {
+        /// For what belongs to nobody.
+        #[default]
+        Guests,
+        /// For what belongs to an account, too.
+        All,
     }
 }
 choice! {

@@ -34,6 +34,8 @@ pub struct Report {
     pub bytes_up: u64,
     /// Files received and kept.
     pub uploads: u64,
+    /// Those among them that belong to nobody.
+    pub guest_uploads: u64,
     /// Locks that began, by whatever cause.
     pub locks: u64,
     /// Bans that began.

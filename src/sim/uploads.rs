@@ -54,6 +54,8 @@ pub struct UploadLink {
     pub name: String,
     /// Its bytes, for size and digest.
     pub content: Content,
+    /// The link that removes it; empty for none.
+    pub remove: String,
 }
 
 impl Uploads {
@@ -84,6 +86,12 @@ impl Uploads {
         let result = self.results.get_mut(xid)?;
         (now.saturating_sub(result.ended) < life).then_some(result)
     }
+}
+
+/// A link that removes what was uploaded.
+pub fn removal_link(url: &str, random: &mut StdRng) -> String {
+    let id = url.rsplit('?').next().unwrap_or_default();
+    format!("https://1fichier.com/remove/{id}/{}", random_id(random))
 }
 
 /// Ten letters and digits.

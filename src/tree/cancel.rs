@@ -7,7 +7,7 @@ use rusqlite::Transaction;
 
 use super::node::{Kind, Node, Pending, Place, Remote};
 use super::vanished::distinct_name;
-use super::wanted::{detach, differs_there, stop_replacing};
+use super::wanted::{detach, differs_there, shown_name, stop_replacing};
 use super::{Change, Tree, TreeError, attempts, attributes, names, rows, unanswered};
 use crate::ids::{FolderId, Ino, Time};
 
@@ -43,11 +43,7 @@ impl Tree {
             // (a very long name without its end, which the passing one had no room for).
             let passing = names::before_moving(&there.name, ino);
             let called = passing.unwrap_or(&there.name);
-            let shown = match node.kind {
-                Kind::Symlink => called.strip_suffix(names::LINK_SUFFIX),
-                Kind::File | Kind::Folder => None,
-            };
-            let display = names::display(shown.unwrap_or(called));
+            let display = shown_name(node.kind, called);
             let taken = |name: &OsStr| -> rusqlite::Result<bool> {
                 Ok(rows::by_name(tx, folder.ino, name)?.is_some_and(|n| n.ino != ino))
             };

@@ -24,7 +24,7 @@ use super::node::{
     RemotePlace,
 };
 use super::vanished::{distinct_name, vanish};
-use super::wanted::place_seen;
+use super::wanted::{place_seen, shown_name};
 use super::{Tree, TreeError, attempts, names, removals, rows, unanswered};
 use crate::ids::{FileId, FolderId, Ino, Time};
 
@@ -236,7 +236,7 @@ impl Merge<'_> {
             Entry {
                 kind: Kind::Folder,
                 rid: f.id.to_string(),
-                display: names::display(&place.name),
+                display: shown_name(Kind::Folder, &place.name),
                 remote: Remote::Folder(RemoteFolder {
                     id: f.id,
                     place: Some(place.clone()),
@@ -252,14 +252,14 @@ impl Merge<'_> {
                 folder: self.id,
                 name: f.name,
             };
-            let (kind, shown) = match place.name.strip_suffix(names::LINK_SUFFIX) {
-                Some(link) if !link.is_empty() => (Kind::Symlink, link),
-                _ => (Kind::File, place.name.as_str()),
+            let kind = match names::is_links(&place.name) && names::holds_target(f.size) {
+                true => Kind::Symlink,
+                false => Kind::File,
             };
             Entry {
                 kind,
                 rid: f.id.to_string(),
-                display: names::display(shown),
+                display: shown_name(kind, &place.name),
                 remote: Remote::File(RemoteFile {
                     id: f.id,
                     place: place.clone(),

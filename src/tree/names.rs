@@ -17,6 +17,8 @@ pub const MAX_CHARS: usize = 250;
 pub const MAX_BYTES: usize = 255;
 /// How a symbolic link's file is named on the service, after the link's name.
 pub const LINK_SUFFIX: &str = ".rclonelink";
+/// The longest target of a symbolic link in bytes (`PATH_MAX` less its NUL).
+pub const MAX_TARGET: usize = 4095;
 
 /// Stands before a substitute that was in the original name, and before the two
 /// hex digits of a byte that is not UTF-8.
@@ -60,6 +62,32 @@ pub fn encode(local: &OsStr) -> Result<String, TooLong> {
         return Err(TooLong);
     }
     Ok(encoded)
+}
+
+/// The name of a regular file on the service. One that would be a symbolic link's there gets a
+/// mark at its end, which is that of no other name: a quote that quotes nothing.
+///
+/// # Errors
+/// [`TooLong`] like [`encode`], the mark included.
+pub fn encode_file(local: &OsStr) -> Result<String, TooLong> {
+    let mut encoded = encode(local)?;
+    if is_links(&encoded) {
+        encoded.push(QUOTE);
+        if encoded.len() > MAX_BYTES || encoded.chars().count() > MAX_CHARS {
+            return Err(TooLong);
+        }
+    }
+    Ok(encoded)
+}
+
+/// Whether a symbolic link's file on the service is called so.
+pub fn is_links(remote: &str) -> bool {
+    remote.ends_with(LINK_SUFFIX) && remote != LINK_SUFFIX
+}
+
+/// Whether a file of so many bytes can hold the target of a symbolic link.
+pub fn holds_target(size: u64) -> bool {
+    (1..=MAX_TARGET as u64).contains(&size)
 }
 
 /// The name of a symbolic link's file on the service.
@@ -184,7 +212,11 @@ fn push(out: &mut Vec<u8>, c: char) {
 
 /// The name that a person sees for `remote`, if nothing else has it.
 pub fn display(remote: &str) -> OsString {
-    let mut name = decode(remote);
+    legal(decode(remote))
+}
+
+/// What can be a name on Linux.
+fn legal(mut name: Vec<u8>) -> OsString {
     // What cannot be a name on Linux keeps its substitute, or gets one.
     if name.iter().any(|&b| b == b'/' || b == 0) {
         name = String::from_utf8_lossy(&name)
@@ -199,6 +231,21 @@ pub fn display(remote: &str) -> OsString {
         _ => {}
     }
     OsString::from_vec(name)
+}
+
+/// As [`display`], for a symbolic link.
+pub fn display_link(remote: &str) -> OsString {
+    let mut name = decode(remote);
+    if name.ends_with(LINK_SUFFIX.as_bytes()) {
+        name.truncate(name.len() - LINK_SUFFIX.len());
+    }
+    legal(name)
+}
+
+/// As [`display`], for a regular file.
+pub fn display_file(remote: &str) -> OsString {
+    let marked = remote.strip_suffix(QUOTE);
+    display(marked.filter(|name| is_links(name)).unwrap_or(remote))
 }
 
 /// Whether `name` can stand in a folder here without being cut.
@@ -289,6 +336,21 @@ mod tests {
         }
 
         #[test]
+        fn no_regular_file_is_called_as_a_links_file_there(
+            name in local(),
+            ending in prop::sample::select(&["", ".rclonelink", ".rclonelink‛", ".rclonelink‛‛"]),
+        ) {
+            let mut name = name;
+            name.push(ending);
+            let sent = encode_file(&name).unwrap();
+            prop_assert!(!is_links(&sent));
+            prop_assert_eq!(display_file(&sent), name.clone());
+            let of_link = encode_link(&name).unwrap();
+            prop_assert!(is_links(&of_link));
+            prop_assert_eq!(display_link(&of_link), name);
+        }
+
+        #[test]
         fn nothing_refused_is_ever_sent(name in local()) {
             let sent = substitute_all(name.as_bytes());
             let refused = |c: char| "\\<>\"'$`/".contains(c) || c.is_ascii_control();
@@ -352,6 +414,9 @@ mod tests {
         // 100 characters here, 300 bytes there.
         assert_eq!(encode(OsStr::new(&"$".repeat(100))), Err(TooLong));
         assert_eq!(encode_link(OsStr::new(&"a".repeat(240))), Err(TooLong));
+        let marked = |n| encode_file(OsStr::new(&("a".repeat(n) + LINK_SUFFIX)));
+        assert!(marked(238).is_ok());
+        assert_eq!(marked(239), Err(TooLong));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Where the service should have a node, and how a node leaves the tree: what
 //! system calls, listings and the journal all need. A leaf over the rows.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use rusqlite::Connection;
 
@@ -88,7 +88,18 @@ pub(super) fn place_seen(c: &Connection, node: &Node) -> Result<()> {
 pub(super) fn remote_name(kind: Kind, name: &OsStr) -> Result<String> {
     let encoded = match kind {
         Kind::Symlink => names::encode_link(name),
-        Kind::Folder | Kind::File => names::encode(name),
+        Kind::Folder => names::encode(name),
+        Kind::File => names::encode_file(name),
     };
     encoded.map_err(|names::TooLong| TreeError::NameTooLong)
+}
+
+/// The name that a node of this kind has here, if nothing else has it, where the service calls
+/// it so.
+pub(super) fn shown_name(kind: Kind, remote: &str) -> OsString {
+    match kind {
+        Kind::Symlink => names::display_link(remote),
+        Kind::Folder => names::display(remote),
+        Kind::File => names::display_file(remote),
+    }
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::settle::InVain;
 use super::sight::{Sight, Unseen};
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class, FileItem, UploadedFile};
@@ -37,6 +38,8 @@ pub(super) const ASKED_ABOUT: usize = 4;
 pub(super) enum NotShown<'a> {
     /// It did not arrive.
     SentAgain,
+    /// The account did not get it, though its node took it.
+    Strayed,
     /// Its node may still tell: it is asked again later. With why it did not now.
     AskedAgain(&'a str),
 }
@@ -78,6 +81,7 @@ impl Context {
             folder = FolderId::ROOT;
             sight = self.see_uploads(folder, group).await?;
         }
+        self.doubt.heard(now, sight.as_ref().err());
         let (mut told, mut there, mut asked) = (Vec::new(), Vec::new(), 0);
         let mut taken: HashSet<FileId> = HashSet::new();
         for upload in group {
@@ -91,6 +95,9 @@ impl Context {
             };
             match found {
                 Found::There(file) => {
+                    if matches!(not_shown, NotShown::Strayed) {
+                        self.doubt.was_groundless();
+                    }
                     taken.insert(file.id.clone());
                     there.push((upload.clone(), file));
                 }
@@ -99,7 +106,11 @@ impl Context {
                     told.push((upload.clone(), file));
                 }
                 Found::Missing if self.tree.is_wanted(upload.ino)? => {
-                    self.sent_in_vain(upload, "it did not arrive")?;
+                    let vain = match not_shown {
+                        NotShown::Strayed => InVain::Strayed,
+                        _ => InVain::NotThere,
+                    };
+                    self.sent_in_vain(upload, vain)?;
                 }
                 Found::Missing => self.tree.upload_failed(upload.ino)?,
                 Found::Unknown(why) => {

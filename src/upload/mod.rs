@@ -16,6 +16,7 @@
 
 mod apart;
 mod copy;
+mod doubt;
 mod failure;
 mod kept;
 mod leaving;
@@ -51,6 +52,7 @@ use crate::throttle::Throttle;
 use crate::tree::refresh::Refresher;
 use crate::tree::{Change, Tree, TreeError};
 
+use doubt::Doubt;
 use refusals::Refusals;
 use silence::Silence;
 pub use transfers::Transfer;
@@ -168,6 +170,8 @@ struct Context {
     unclear: Refusals<i64>,
     /// Answers that say nothing.
     silence: Silence,
+    /// Whether the account gets what is sent.
+    doubt: Doubt,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
@@ -212,6 +216,7 @@ impl Uploader {
             kept: Refusals::default(),
             unclear: Refusals::default(),
             silence: Silence::default(),
+            doubt: Doubt::default(),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
         });

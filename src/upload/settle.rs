@@ -26,6 +26,20 @@ use crate::tree::{RemoteFile, RemotePlace};
 /// How long the service keeps the result of an upload.
 const RESULT_KEPT: Duration = Duration::from_secs(2 * 3600);
 
+/// How often a file may be taken as anybody's: each time leaves a copy that everybody can read.
+const STRAYS: u32 = 2;
+
+/// Why an upload left nothing of use.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum InVain {
+    #[error("it did not arrive")]
+    NotThere,
+    #[error("it arrived damaged")]
+    Damaged,
+    #[error("the service took it as anybody's: the account did not get it")]
+    Strayed,
+}
+
 impl Context {
     /// Settles the files of one upload request.
     pub(super) async fn settle(&self, group: &[Underway]) -> Result<(), UploadError> {
@@ -44,6 +58,14 @@ impl Context {
             Ok(UploadOutcome::Links(files)) if !files.is_empty() => self.take(group, files).await,
             Ok(UploadOutcome::Links(_) | UploadOutcome::Untold) => {
                 self.look_for(group, NotShown::SentAgain).await
+            }
+            Ok(UploadOutcome::Strayed) => {
+                tracing::warn!(
+                    files = group.len(),
+                    "taken as if it were anybody's: it is looked for in the account, and nothing is sent until the service takes the key"
+                );
+                self.doubt.arise(Time::now());
+                self.look_for(group, NotShown::Strayed).await
             }
             Ok(UploadOutcome::Pending) => {
                 self.ask_later(group, "the service is still checking the upload")
@@ -115,16 +137,21 @@ impl Context {
 
     /// An upload left nothing of use. It is sent again some times; content that never
     /// arrives (a name that the service drops, say) is left to the user.
-    pub(super) fn sent_in_vain(&self, upload: &Underway, why: &str) -> Result<(), UploadError> {
+    pub(super) fn sent_in_vain(&self, upload: &Underway, vain: InVain) -> Result<(), UploadError> {
         let path = self.path(upload.ino);
         let times = self.tree.upload_in_vain(upload.ino)?;
-        if times >= self.options.refusal_tries {
-            tracing::error!(path, times, "given up: {why}");
-            let text = format!("{why}, {times} times. Another name may help.");
+        let (most, advice) = match vain {
+            InVain::Strayed => (STRAYS, "Is the API key good? A new one may help."),
+            _ => (self.options.refusal_tries, "Another name may help."),
+        };
+        if times >= most {
+            tracing::error!(path, times, "given up: {vain}");
+            let text = format!("{vain}, {times} times. {advice}");
             Ok(self.tree.park(upload.ino, &text)?)
         } else {
-            tracing::warn!(path, times, "sent again: {why}");
-            Ok(self.tree.postpone(upload.ino, self.later(times), why)?)
+            tracing::warn!(path, times, "sent again: {vain}");
+            let later = self.later(times);
+            Ok(self.tree.postpone(upload.ino, later, &vain.to_string())?)
         }
     }
 
@@ -183,7 +210,7 @@ impl Context {
                     "arrived with other content than was sent; removed there and sent again"
                 );
                 self.tree.upload_was_spoilt(upload.ino, remote, now)?;
-                self.sent_in_vain(&upload, "it arrived damaged")?;
+                self.sent_in_vain(&upload, InVain::Damaged)?;
             }
         }
         self.arrived(right)

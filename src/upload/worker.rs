@@ -204,6 +204,17 @@ impl Context {
     ) -> Result<Begun, UploadError> {
         let mut started = Begun::default();
         let now = Time::now();
+        if busy.settling == 0 && self.doubt.is_due(now) {
+            let claim = Claim {
+                lane: Lane::Settle,
+                nodes: Vec::new(),
+                removals: Vec::new(),
+            };
+            busy.claim(&claim);
+            let context = self.clone();
+            running.start(claim, async move { report(context.try_the_key().await) });
+            started.any = true;
+        }
         if busy.settling == 0 {
             for group in self.unsettled(busy, now)? {
                 let claim = Claim {
@@ -241,7 +252,7 @@ impl Context {
             }
             let claim = claim(&batch);
             let room = match claim.lane {
-                Lane::Upload => busy.uploads < self.options.workers,
+                Lane::Upload => busy.uploads < self.options.workers && !self.doubt.is_open(),
                 Lane::Change => busy.changes < CHANGE_LANES,
                 Lane::Settle => busy.settling == 0,
             };

@@ -8,12 +8,12 @@ use super::Vfs;
 use super::attr::SET_GID;
 use super::error::{Error, ErrorKind};
 use super::handles::Hold;
-use super::links::MAX_TARGET;
 use super::types::{Answer, Caller, Entry, OpenAccess, OpenFlags, Opened, RenameMode};
 use super::wait::Fault;
 use crate::ids::{Ino, Time};
 use crate::staging::StagedFile;
 use crate::tree::changes::{NewNode, Over, Ownership};
+use crate::tree::names::MAX_TARGET;
 use crate::tree::{Kind, Lookup, Node, Remote};
 
 impl Vfs {

@@ -285,6 +285,38 @@ fn a_new_key_is_used_by_the_running_mount() {
     assert_eq!(ended.code, 0, "{ended:?}");
 }
 
+#[test]
+fn a_key_that_is_good_again_is_asked_about_once_and_used_by_the_running_mount() {
+    let user = User::new(HIGH_SPEED);
+    let key = user.simulator.key().to_owned();
+    assert_eq!(user.init(&key).code, 0);
+    user.mount();
+    let rename = |key: &str| {
+        let account = user.simulator.account();
+        account.profile(|profile| profile.config.key = key.to_owned());
+    };
+    rename("nobodys");
+    wait_until("the refusal", || {
+        let _ = std::fs::read_dir(user.path("mnt"));
+        user.status()["api"]["key_refused"] == true
+    });
+    let before = user.simulator.report().api_calls;
+    assert_line(&user.init(&key), 1, "the same answer as before: ");
+    assert_eq!(user.simulator.report().api_calls, before + 1);
+    assert_eq!(user.status()["api"]["key_refused"], true);
+
+    rename(&key);
+    let ran = user.init(&key);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("takes this key again"), "{ran:?}");
+    assert_eq!(user.status()["api"]["key_refused"], false);
+    std::fs::write(user.path("mnt/a.txt"), "text").unwrap();
+    assert_eq!(user.run(&["queue", "wait"]).code, 0);
+    assert_eq!(user.simulator.account().content("a.txt").unwrap(), b"text");
+    let ended = user.run(&["unmount"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+}
+
 /// As if the state had been another account's so far.
 fn give_away(user: &User) {
     let database = user.path(".local/share/fichierfs/default/fichierfs.db");

@@ -5,12 +5,13 @@ mod folders;
 mod model;
 mod process;
 mod removals;
+mod strays;
 
 use std::ffi::OsStr;
 
 use fichierfs::ids::Ino;
 use fichierfs::sim::{self, Fault, FaultKind, SimConfig, Simulator};
-use fichierfs::tree::{Lookup, ROOT};
+use fichierfs::tree::{Kind, Lookup, ROOT};
 use fichierfs::upload::UploadOptions;
 use fichierfs::vfs::OpenFlags;
 use process::{ANN, BOTH, Process, SCALE, until, wait, write};
@@ -63,6 +64,51 @@ async fn a_link_whose_upload_was_cut_by_the_end_of_the_process_arrives_once() {
     assert_eq!(content, b"../there");
     assert_well_behaved(&sim);
     second.uploader.stop().await;
+}
+
+/// rclone takes a file for a link by its name alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_regular_file_with_the_name_of_a_links_file_is_one_everywhere() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let long = [b'x'; 4096];
+    sim.account().add_file("long.rclonelink", &long).unwrap();
+    sim.account()
+        .add_file("link.rclonelink", &long[1..])
+        .unwrap();
+    let first = Process::start(&sim, dir.path());
+    first.list(ROOT).await;
+    first.write(ROOT, "ours.rclonelink", b"text").await;
+    first.write(ROOT, "draft", b"more").await;
+    first.rename("draft", (ROOT, "renamed.rclonelink")).await;
+    first.drained().await;
+    let there = [
+        "link.rclonelink",
+        "long.rclonelink",
+        "ours.rclonelink‛",
+        "renamed.rclonelink‛",
+    ];
+    assert_eq!(sim.account().file_paths(), there);
+
+    let other = tempfile::tempdir().unwrap();
+    let second = Process::start(&sim, other.path());
+    for process in [first, second] {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        process.list(ROOT).await;
+        let here = [
+            "link",
+            "long.rclonelink",
+            "ours.rclonelink",
+            "renamed.rclonelink",
+        ];
+        assert_eq!(process.names(ROOT).await, here);
+        for name in here {
+            let ino = process.lookup(ROOT, name).await.unwrap();
+            let kind = process.tree.node(ino).unwrap().unwrap().kind;
+            assert_eq!(kind == Kind::Symlink, name == "link", "{name}");
+        }
+        process.uploader.stop().await;
+    }
+    assert_well_behaved(&sim);
 }
 
 #[tokio::test(flavor = "multi_thread")]

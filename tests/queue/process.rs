@@ -42,6 +42,7 @@ pub struct Process {
     pub vfs: Vfs,
     pub tree: Tree,
     pub uploader: Uploader,
+    pub keys: KeyStore,
 }
 
 impl Process {
@@ -57,9 +58,10 @@ impl Process {
             failing_reserve: 0,
             ..Limits::scaled(scale)
         };
+        let keys = KeyStore::new(ApiKey::new(sim::DEFAULT_KEY.to_owned()).unwrap());
         let api = Api::new(ApiConfig {
             endpoints: Endpoints::new(&sim.api_url(), &sim.site_url()).unwrap(),
-            keys: KeyStore::new(ApiKey::new(sim::DEFAULT_KEY.to_owned()).unwrap()),
+            keys: keys.clone(),
             pace: Pace::open(&dir.join("pace"), limits.clone()).unwrap(),
             limits: limits.clone(),
             address_family: AddressFamily::Ipv4,
@@ -129,6 +131,7 @@ impl Process {
             vfs,
             tree,
             uploader,
+            keys,
         }
     }
 

@@ -109,6 +109,9 @@ pub struct Call {
     pub script: Script,
     /// What is listed.
     pub subject: Subject,
+    /// It is made with a key that the service refused before, too: the user wants to know
+    /// whether it does so still.
+    pub insists: bool,
 }
 
 impl Subject {
@@ -125,12 +128,25 @@ impl Call {
         Call {
             script,
             subject: Subject::Other,
+            insists: false,
+        }
+    }
+
+    /// The same call, with whatever key.
+    pub fn insisting(self) -> Call {
+        Call {
+            insists: true,
+            ..self
         }
     }
 
     /// A listing.
     pub fn listing(script: Script, subject: Subject) -> Call {
-        Call { script, subject }
+        Call {
+            script,
+            subject,
+            insists: false,
+        }
     }
 
     /// Whether it may add to the failing calls that the service punishes. The

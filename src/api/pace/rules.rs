@@ -176,9 +176,11 @@ pub(super) fn decide(
     key: Option<&str>,
     in_flight: usize,
 ) -> Decision {
-    if key.is_some() && key == state.refused_key.as_deref() {
+    let is_refused = state.is_refused(key);
+    if is_refused && !call.insists {
         return Decision::KeyRefused;
     }
+    let unpaid = state.unpaid_since(key);
     let now = state.seen;
     let kind_name = call.script.kind();
     let kind = state.kinds.get(&kind_name);
@@ -190,8 +192,8 @@ pub(super) fn decide(
         }
     };
 
-    if let Some((unpaid, said)) = &state.unpaid
-        && key == Some(unpaid.as_str())
+    if let Some(said) = unpaid
+        && !call.insists
     {
         not_before(said + micros(limits.unpaid_gap), Why::NotPaid);
     }
@@ -202,7 +204,7 @@ pub(super) fn decide(
     if let Some(lock) = kind.and_then(|kind| kind.lock.as_ref()) {
         not_before(lock_end(lock, trial), Why::Lock(kind_name));
     }
-    if call.may_fail() {
+    if call.may_fail() || is_refused || unpaid.is_some() {
         let failed = state.failing.len();
         let window = micros(limits.failing_window);
         // By whose call it is: having waited for long does not open the reserve.
@@ -350,13 +352,14 @@ pub(super) fn report(
     }
     arrived(state, limits, call, sent, report.verdict);
     let kind_name = call.script.kind();
+    // An answer to a call from before the refusal says nothing of it.
+    let is_known = matches!(report.verdict, Verdict::Answered | Verdict::NotPaid);
+    if is_known && call.insists && state.is_refused(key) {
+        state.refused_key = None;
+    }
     match report.verdict {
         Verdict::Answered => {
-            if state
-                .unpaid
-                .as_ref()
-                .is_some_and(|(unpaid, _)| key == Some(unpaid.as_str()))
-            {
+            if state.unpaid_since(key).is_some() {
                 state.unpaid = None;
             }
             // An answer to a call from before the lock says nothing about it.

@@ -135,6 +135,17 @@ impl State {
         }
     }
 
+    /// Whether the service refused this key.
+    pub fn is_refused(&self, key: Option<&str>) -> bool {
+        key.is_some() && key == self.refused_key.as_deref()
+    }
+
+    /// When the service said that the account of this key is not paid for, if so.
+    pub fn unpaid_since(&self, key: Option<&str>) -> Option<Micros> {
+        let (unpaid, said) = self.unpaid.as_ref()?;
+        (key == Some(unpaid.as_str())).then_some(*said)
+    }
+
     /// A beginning with nothing known, at a time.
     pub fn begin(now: Micros) -> State {
         State {

@@ -92,7 +92,7 @@ fn with_wrong_checksums(json: &str) -> String {
     value.to_string()
 }
 
-/// The JSON of end.pl; `size` is a string, `remove` empty for an account's upload.
+/// The JSON of end.pl; `size` is a string, `remove` empty where there is no such link.
 /// Waits for the digests.
 pub async fn links_json(world: &World, links: Vec<UploadLink>, pretty: bool) -> String {
     let write = move || -> Vec<Value> {
@@ -100,7 +100,7 @@ pub async fn links_json(world: &World, links: Vec<UploadLink>, pretty: bool) -> 
             json!({
                 "download": link.url,
                 "filename": link.name,
-                "remove": "",
+                "remove": link.remove,
                 "size": link.content.size().to_string(),
                 "whirlpool": link.content.listed_checksum(0),
             })

@@ -8,14 +8,15 @@ use crate::sim::faults::FaultKind;
 use crate::sim::http::{
     self, Abort, Answer, Body, Peer, bearer, flush, parameter, seconds_of, strike_early,
 };
-use crate::sim::quirks::{EmptyUpload, UploadAnswer};
+use crate::sim::quirks::{EmptyUpload, RemoveLinks, UnknownKey, UploadAnswer};
 use crate::sim::report::Offence;
-use crate::sim::uploads::{Claim, UploadLink, UploadResult, random_id};
+use crate::sim::uploads::{Claim, UploadLink, UploadResult, random_id, removal_link};
 use crate::sim::world::{State, World};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use rand::rngs::StdRng;
 
 const ROLE: &str = "upload";
 
@@ -33,6 +34,7 @@ pub async fn upload(world: &World, peer: &Peer, request: Request<Incoming>) -> A
     }
     let id = parameter(head.uri.query().unwrap_or_default(), "id").unwrap_or_default();
     let account = match admit(world, &head.method, &head.headers, &id) {
+        Ok(_) if fault == Some(FaultKind::AsGuest) => None,
         Ok(account) => account,
         Err(Admission::Length) => return Ok(http::page(411, "Content-Length manquant")),
         Err(Admission::Refused(refused)) => {
@@ -122,6 +124,7 @@ fn admit(
     };
     match state.account_of(key) {
         Some(account) => Ok(Some(account)),
+        None if state.quirks.unknown_key == UnknownKey::Guest => Ok(None),
         None => refuse(Refused::Key),
     }
 }
@@ -251,9 +254,27 @@ fn store(world: &World, account: Option<usize>, form: Form, id: &str) -> Result<
                 _ => return Err(Refused::Name),
             }
         }
+    } else {
+        let random = &mut state.random;
+        links.extend(files.into_iter().map(|(name, content)| UploadLink {
+            url: guest_link(random),
+            name,
+            content,
+            remove: String::new(),
+        }));
+    }
+    if account.is_none() || state.quirks.remove_links == RemoveLinks::All {
+        for link in &mut links {
+            link.remove = removal_link(&link.url, &mut state.random);
+        }
     }
     let stored = links.len() as u64;
-    world.recorder.update(|report| report.uploads += stored);
+    world.recorder.update(|report| {
+        report.uploads += stored;
+        if account.is_none() {
+            report.guest_uploads += stored;
+        }
+    });
     let xid = if state.quirks.xid_differs {
         random_id(&mut state.random)
     } else {
@@ -286,7 +307,14 @@ fn link_of(file: &File) -> UploadLink {
         url: file.url(),
         name: file.name.clone(),
         content: file.content.clone(),
+        remove: String::new(),
     }
+}
+
+/// The link of what belongs to nobody.
+fn guest_link(random: &mut StdRng) -> String {
+    let id = random_id(random) + &random_id(random);
+    format!("https://1fichier.com/?{}", id.to_ascii_lowercase())
 }
 
 fn redirect(xid: &str) -> Response<Body> {

@@ -466,6 +466,42 @@ fn a_refused_key_stops_all_calls_with_it_and_no_other() {
 }
 
 #[test]
+fn who_insists_asks_with_a_refused_key_while_calls_may_fail() {
+    let mut world = World::new();
+    let account = Call::of(Script::Account);
+    let insisting = account.insisting();
+    world.wait(HOUR);
+    for _ in 0..5 {
+        let sent = world.call(insisting);
+        world.answer(insisting, sent, Verdict::KeyRefused, 403);
+        world.wait(10 * MINUTE);
+        assert_eq!(world.ask(account, Class::Interactive), Decision::KeyRefused);
+    }
+    let held = Some((10 * MINUTE, Why::FailingCalls));
+    assert_eq!(world.waits(insisting), held);
+    let sent = world.wait(10 * MINUTE).call(insisting);
+    // An answer that was on its way is none to who insists.
+    world.answer(account, sent, Verdict::Answered, 200);
+    assert_eq!(world.ask(account, Class::Interactive), Decision::KeyRefused);
+    world.answer(insisting, sent, Verdict::Answered, 200);
+    assert_eq!(world.ask(node(), Class::Interactive), Decision::Go);
+}
+
+#[test]
+fn a_key_whose_account_is_only_not_paid_for_is_refused_no_more() {
+    let mut world = World::new();
+    let insisting = Call::of(Script::Account).insisting();
+    let sent = world.wait(HOUR).call(token());
+    world.answer(token(), sent, Verdict::KeyRefused, 403);
+    let sent = world.wait(HOUR).call(insisting);
+    world.answer(insisting, sent, Verdict::NotPaid, 403);
+    world.wait(10 * MINUTE);
+    let held = Some((10 * MINUTE, Why::NotPaid));
+    assert_eq!(world.waits(token()), held);
+    assert_eq!(world.waits(insisting), None);
+}
+
+#[test]
 fn a_clock_that_is_put_back_allows_nothing_early() {
     let mut world = World::new();
     world.wait(HOUR).flood(token());

@@ -1,0 +1,101 @@
+//! Uploads that their node takes as anybody's: each is a copy that everybody can read, and that
+//! the account does not have.
+
+use fichierfs::config::ApiKey;
+use fichierfs::sim::{Fault, FaultKind, RemoveLinks, UnknownKey};
+use fichierfs::tree::ROOT;
+
+use crate::process::{Process, until};
+use crate::{assert_well_behaved, simulator};
+
+const NEW_KEY: &str = "another-key-of-the-same-account-";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_as_anybodys_once_the_key_is_revoked_waits_for_a_new_one() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    sim.change_quirks(|quirks| quirks.unknown_key = UnknownKey::Guest);
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    sim.account()
+        .profile(|profile| profile.config.key = NEW_KEY.to_owned());
+    let listed = sim.report().calls_of("folder/ls");
+    // While the service thinks about the key, nothing is sent.
+    let slow = FaultKind::Delay { seconds: 1.0 };
+    sim.faults().add(Fault::new("folder/ls", slow));
+    process.write(ROOT, "first", b"1").await;
+    until(|| sim.report().calls_of("folder/ls") > listed).await;
+    for name in ["second", "third"] {
+        process.write(ROOT, name, name.as_bytes()).await;
+    }
+    let said = |ino| process.tree.queued(ino).unwrap().and_then(|q| q.error);
+    let mut first = None;
+    for name in ["second", "first"] {
+        let ino = process.lookup(ROOT, name).await.unwrap();
+        until(|| said(ino).is_some_and(|text| text.contains("key was refused"))).await;
+        first = Some(ino);
+    }
+    assert_eq!(sim.report().guest_uploads, 1);
+    assert_eq!(sim.report().failing.get(&403), Some(&1));
+    let node = process.tree.node(first.unwrap()).unwrap().unwrap();
+    assert!(node.remote_file().is_none());
+
+    process
+        .keys
+        .replace(ApiKey::new(NEW_KEY.to_owned()).unwrap());
+    process.settled().await;
+    assert_eq!(sim.account().file_paths(), ["first", "second", "third"]);
+    assert_eq!(sim.account().content("first").unwrap(), b"1");
+    assert_eq!(sim.report().guest_uploads, 1);
+    assert_well_behaved(&sim);
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_as_anybodys_with_a_good_key_is_sent_again_once() {
+    for times in [1, 2] {
+        let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+        sim.faults()
+            .add(Fault::new("upload", FaultKind::AsGuest).times(times));
+        let process = Process::start(&sim, dir.path());
+        process.list(ROOT).await;
+        process.write(ROOT, "a", b"kept").await;
+        if times == 1 {
+            process.drained().await;
+            assert_eq!(process.failed(), 0);
+        } else {
+            until(|| process.failed() == 1).await;
+            let ino = process.lookup(ROOT, "a").await.unwrap();
+            let queued = process.tree.queued(ino).unwrap().unwrap();
+            let said = queued.error.unwrap();
+            assert!(said.contains("did not get it, 2 times"), "{said}");
+            assert_eq!(sim.report().uploads, 2);
+            // It is still here.
+            process.tree.retry(None).unwrap();
+            process.settled().await;
+        }
+        assert_eq!(sim.account().file_paths(), ["a"]);
+        assert_eq!(sim.account().content("a").unwrap(), b"kept");
+        assert_eq!(sim.report().guest_uploads, u64::from(times));
+        assert_well_behaved(&sim);
+        process.uploader.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_tells_of_removal_for_all_has_each_file_once() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    sim.change_quirks(|quirks| quirks.remove_links = RemoveLinks::All);
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let d = process.mkdir(ROOT, "d").await;
+    process.write(ROOT, "a", b"1").await;
+    process.drained().await;
+    process.write(d, "b", b"2").await;
+    process.write(ROOT, "c", b"3").await;
+    process.drained().await;
+    assert_eq!(process.failed(), 0);
+    assert_eq!(sim.account().file_paths(), ["a", "c", "d/b"]);
+    assert_eq!(sim.report().uploads, 3);
+    assert_well_behaved(&sim);
+    process.uploader.stop().await;
+}
