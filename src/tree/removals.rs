@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::node::{Kind, Node, RemotePlace};
 use super::rows::{Result, confirmed_at, int, kind_number, kind_of, uint};
+use super::unanswered;
 use crate::ids::{FolderId, Ino, Time};
 
 /// An object that is to be removed from the service.
@@ -55,7 +56,7 @@ fn removal(row: &Row<'_>) -> Result<Removal> {
     })
 }
 
-/// Queues the removal of what the service has of `node`, if anything.
+/// Queues the removal of what the service has of `node`, if anything, wherever that may be.
 pub(super) fn queue(c: &Connection, node: &Node, after: Option<Ino>, now: Time) -> Result<()> {
     if let (Some(rid), Some(place)) = (node.remote.rid(), node.remote.place()) {
         let object = Object {
@@ -65,6 +66,9 @@ pub(super) fn queue(c: &Connection, node: &Node, after: Option<Ino>, now: Time) 
             made_at: confirmed_at(c, node.ino)?,
         };
         queue_object(c, &object, after, now)?;
+        if let Some(asked) = unanswered::of(c, node.ino)? {
+            may_be_in(c, node.kind, &rid, asked.place.folder, now)?;
+        }
     }
     Ok(())
 }
@@ -102,13 +106,7 @@ pub(super) fn queue_object(
 }
 
 /// A call that was not answered may have moved the object, or may do so as late as `now`.
-pub(super) fn may_be_in(
-    c: &Connection,
-    kind: Kind,
-    rid: &str,
-    folder: FolderId,
-    now: Time,
-) -> Result<()> {
+fn may_be_in(c: &Connection, kind: Kind, rid: &str, folder: FolderId, now: Time) -> Result<()> {
     c.prepare_cached(
         "UPDATE removal SET may_be_in = ?3, queued_at = max(queued_at, ?4)
          WHERE kind = ?1 AND rid = ?2",

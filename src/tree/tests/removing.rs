@@ -98,3 +98,24 @@ fn of_a_file_removed_while_it_may_have_been_moved_both_places_are_known() {
     assert_eq!(removal.place.folder, FolderId(0));
     assert_eq!(removal.may_be_in, Some(FolderId(8)));
 }
+
+#[test]
+fn of_a_version_replaced_while_it_may_have_been_moved_both_places_are_known() {
+    let bench = Bench::new();
+    let there = listing(vec![folder(8, "b")], vec![file(1, "a", 1)]);
+    bench.list(ROOT, there);
+    let [a, b] = ["a", "b"].map(|name| bench.get(ROOT, name).ino);
+    bench.list(b, Listing::default());
+    bench.rename((ROOT, "a"), (b, "a")).unwrap();
+    bench
+        .tree
+        .asks(&[(a, Put::Into(FolderId(8)))], bench.now)
+        .unwrap();
+    bench.sent(a, 2, 8, "a", 5);
+    let removal = removals_due(&bench);
+    assert_eq!(
+        (&*removal.rid, removal.place.folder),
+        ("file1", FolderId(0))
+    );
+    assert_eq!(removal.may_be_in, Some(FolderId(8)));
+}
