@@ -1,6 +1,7 @@
 //! Reading the service's bytes over HTTP, against the simulator: the client, the
 //! pace and the content room together, under the faults of API notes 4.3.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -63,6 +64,7 @@ impl World {
             tokio::runtime::Handle::current(),
         )
         .unwrap();
+        content.keep(HashSet::new());
         World {
             dir,
             sim,

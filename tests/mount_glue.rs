@@ -145,6 +145,7 @@ fn options() -> FuseOptions {
         root: Ino(1),
         ttl: Ttl::default(),
         deadlines: Deadlines::default(),
+        passthrough: false,
     }
 }
 

@@ -161,6 +161,39 @@ async fn a_folder_that_the_service_refuses_to_list_whole_is_seen_in_slices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_a_folder_is_listed_without_its_files_they_are_asked_for_by_themselves() {
+    let house = House::new().await;
+    house
+        .sim
+        .change_quirks(|quirks| quirks.ignores_files_flag = true);
+    let account = house.sim.account();
+    account.add_file("d/a", b"1").unwrap();
+    account.add_file("d/inner/b", b"2").unwrap();
+    account.add_file("top", b"3").unwrap();
+    // Nobody is told that it is empty while its files are still to come.
+    let soon = Instant::now() + Duration::from_millis(50);
+    let early = house.refresher.ensure_known(ROOT, soon).await;
+    assert!(matches!(early, Err(RefreshError::TimedOut)), "{early:?}");
+    assert_eq!(house.look_up(ROOT, "top"), Lookup::Unknown);
+    house
+        .eventually("the root", || house.look_up(ROOT, "x") == Lookup::Gone)
+        .await;
+    let d = house.get(ROOT, "d").ino;
+    house.list(d).await;
+    assert!(matches!(house.look_up(d, "a"), Lookup::Exists(_)));
+    assert!(matches!(house.look_up(ROOT, "top"), Lookup::Exists(_)));
+    house.list(house.get(d, "inner").ino).await;
+    let report = house.sim.report();
+    let calls = |script| report.calls_of(script);
+    assert_eq!((calls("folder/ls"), calls("file/ls")), (3, 3));
+    // What goes is seen to go.
+    account.delete("d/a").unwrap();
+    house.refresh(d).await;
+    assert_eq!(house.look_up(d, "a"), Lookup::Gone);
+    house.assert_well_behaved();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_is_refused_is_not_asked_for_again_after_a_restart() {
     let house = House::new().await;
     house.sim.account().add_file("closed/x", b"x").unwrap();

@@ -55,6 +55,7 @@ impl Api {
             .paced(call, ask, Some(&key), request, |answer| json(&answer))
             .await;
         if answered.is_ok() {
+            self.note_well();
             self.note_taken(&key);
         }
         answered

@@ -23,6 +23,8 @@ pub struct Listing {
     /// Whether it says itself that there are more files than came, and not because of
     /// that bound; or does not speak of files at all, as one of a folder without any may do.
     pub lacks_files: bool,
+    /// How many files it counts, where it shows none of them: [`Api::list_files`] may.
+    pub withheld: Option<u64>,
     /// Whether it does not speak of sub-folders, as one of a folder without any may do
     /// (API notes 2.2).
     pub lacks_folders: bool,
@@ -307,7 +309,10 @@ impl Api {
             return Err(unreadable("not a listing"));
         }
         let id = folder.map_or(FolderId::ROOT, |folder| folder.id);
-        let files = files(wire.items, wire.count, &Links::MayBeHidden(id))?;
+        let files = files(wire.items, &Links::MayBeHidden(id))?;
+        if files.is_empty() && wire.count.is_some_and(|count| count > 0) {
+            return Err(unreadable("a listing without the files that it counts"));
+        }
         Ok(FileListing {
             truncated: files.len() >= LISTING_CAP,
             files,
@@ -326,8 +331,7 @@ enum Links {
     MayBeHidden(FolderId),
 }
 
-/// Believes a listing only if it is one: of the folder that was asked for, and
-/// not without the files that it counts.
+/// Believes a listing only if it is one of the folder that was asked for.
 fn listing(asked: &FolderAt, wire: WireListing) -> Result<Listing, ApiError> {
     if wire.folder_id.is_none() && wire.name.is_none() {
         return Err(unreadable("not a listing"));
@@ -346,8 +350,9 @@ fn listing(asked: &FolderAt, wire: WireListing) -> Result<Listing, ApiError> {
         true => Links::MayBeHidden(asked.id),
         false => Links::Shown,
     };
-    let files = files(wire.items, counted, &links)?;
-    let truncated = files.len() >= LISTING_CAP;
+    let files = files(wire.items, &links)?;
+    let withheld = counted.filter(|counted| files.is_empty() && *counted > 0);
+    let truncated = files.len() >= LISTING_CAP || withheld.is_some();
     let lacks_folders = wire.sub_folders.is_none();
     let folders = wire
         .sub_folders
@@ -360,6 +365,7 @@ fn listing(asked: &FolderAt, wire: WireListing) -> Result<Listing, ApiError> {
         folders,
         truncated,
         lacks_files: silent || (!truncated && are_less(&files, counted)),
+        withheld,
         lacks_folders,
         files,
         // Without links nothing in it could be named for a change; what is not granted is not
@@ -393,15 +399,8 @@ fn folder(wire: WireFolder) -> Result<FolderItem, ApiError> {
 
 /// The files of a listing, all or none: one that cannot be read must not look as
 /// if it were gone.
-fn files(
-    items: Option<Vec<WireFile>>,
-    count: Option<u64>,
-    links: &Links,
-) -> Result<Vec<FileItem>, ApiError> {
+fn files(items: Option<Vec<WireFile>>, links: &Links) -> Result<Vec<FileItem>, ApiError> {
     let items = items.unwrap_or_default();
-    if items.is_empty() && count.is_some_and(|count| count > 0) {
-        return Err(unreadable("a listing without the files that it counts"));
-    }
     items.into_iter().map(|item| file(item, links)).collect()
 }
 
@@ -482,7 +481,6 @@ mod tests {
             "{}",
             r#"{"status":"OK"}"#,
             r#"{"folder_id":7,"name":"other"}"#,
-            r#"{"folder_id":42,"name":"x","files":3}"#,
             r#"{"folder_id":42,"name":"x","items":[{"url":"https://1fichier.com/?abcde","filename":"a"}]}"#,
             r#"{"folder_id":42,"name":"x","items":[{"url":"https://1fichier.com/?abcde","size":1}]}"#,
             r#"{"folder_id":42,"name":"x","items":[{"url":"nonsense","filename":"a","size":1}]}"#,
@@ -495,6 +493,24 @@ mod tests {
             );
         }
         assert!(read(42, r#"{"folder_id":42,"name":"x","files":0}"#).is_ok());
+    }
+
+    #[test]
+    fn an_answer_without_the_files_that_it_counts_says_nothing_of_files() {
+        for (items, withheld) in [
+            ("", Some(3)),
+            (r#","items":null"#, Some(3)),
+            (r#","items":[]"#, Some(3)),
+            (
+                r#","items":[{"url":"https://1fichier.com/?abcde","filename":"a","size":1}]"#,
+                None,
+            ),
+        ] {
+            let json = format!(r#"{{"folder_id":42,"name":"x","files":3{items}}}"#);
+            let listing = read(42, &json).unwrap();
+            assert_eq!(listing.withheld, withheld, "{json}");
+            assert_eq!(listing.truncated, withheld.is_some());
+        }
     }
 
     #[test]

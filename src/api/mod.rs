@@ -27,6 +27,7 @@ mod upload_body;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 pub use account::{Account, Offer};
@@ -44,7 +45,7 @@ pub use upload_body::{PartStream, UploadForm, UploadPart};
 
 pub use crate::config::AddressFamily;
 use crate::config::{ApiKey, KeyStore};
-use crate::ids::FolderId;
+use crate::ids::{FolderId, Time};
 use http::Http;
 use tokio::sync::watch;
 
@@ -81,6 +82,8 @@ struct Shared {
     http: Http,
     /// The print of the key with which the service gave something last.
     taken: watch::Sender<Option<String>>,
+    /// When something that was asked for went well last; 0 for never.
+    well: Arc<AtomicI64>,
 }
 
 impl Api {
@@ -99,6 +102,7 @@ impl Api {
                 limits: config.limits,
                 http,
                 taken: watch::Sender::new(None),
+                well: Arc::default(),
             }),
         })
     }
@@ -123,6 +127,17 @@ impl Api {
     /// The pace that all calls pass, for its status.
     pub fn pace(&self) -> &Pace {
         &self.shared.pace
+    }
+
+    /// Notes that something that was asked for went well.
+    fn note_well(&self) {
+        self.shared.well.store(Time::now().0, Ordering::Relaxed);
+    }
+
+    /// When something that was asked for went well last.
+    pub fn last_well(&self) -> Option<Time> {
+        let well = Time(self.shared.well.load(Ordering::Relaxed));
+        (well != Time(0)).then_some(well)
     }
 
     /// Notes that the service gave something to who has this key.

@@ -193,7 +193,13 @@ impl Api {
             .timeout(self.shared.limits.upload_time)
             .body(Body::wrap_stream(body.stream));
         match self.watched(request, &progress, length).await {
-            Ok(response) => self.judge_upload(node, response).await,
+            Ok(response) => {
+                let judged = self.judge_upload(node, response).await;
+                if judged.is_ok() {
+                    self.note_well();
+                }
+                judged
+            }
             // A body that was not sent whole is no upload: the length is announced.
             Err(error) if progress.load(Ordering::Relaxed) < length => Err(not_stored(error)),
             Err(error) => Err(unknown(error)),

@@ -219,6 +219,10 @@ options! {
     cache_max_age: Duration = "0", Reading;
     /// Bytes that the cache leaves free on its disk: it keeps less where the disk fills up.
     cache_min_free: Size = "1GiB", Reading;
+    /// Have the kernel itself read files that are whole in the cache and were compared with their
+    /// checksum: no read of them comes here. For a daemon that is root. Who has such a file open goes on
+    /// reading what it was when others change it; not for mounts that an NFS server shares.
+    passthrough: bool = "false", Reading;
     /// Most connections for downloads at a time; the service allows 30 for all programs together.
     connections: usize = "8", Reading;
     /// Most bytes a second of all downloads together, by local time where wanted: the first span

@@ -9,13 +9,16 @@
 //! - the row in the database follows the data: bytes, `fdatasync`, row;
 //! - a punch clears the bits, makes the row durable, and punches then; a flight
 //!   keeps everyone off the blocks meanwhile;
-//! - a retired file is unlinked, never emptied: who still reads it reads right.
+//! - a retired file is unlinked, never emptied: who still reads it reads right;
+//! - a sealed file is never changed: others may read it by themselves ([`sealing`]).
 //!
-//! Locks: `saving` before `state`; `saving` is held over I/O and taken on
-//! blocking threads only, `state` is held for a few instructions.
+//! Locks: `saving` before `sealed` before `lending` before `state`; the first two are held over
+//! I/O and taken on blocking threads only (but that a reader may take `sealed` for a checksum), the
+//! others are held for a few instructions.
 
 mod dropping;
 mod reading;
+mod sealing;
 
 pub(super) use reading::Found;
 
@@ -27,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::assemble::Arrived;
@@ -43,6 +46,7 @@ use super::sums::Sums;
 use super::window::{self, FROM_DISK, Met, Price, Room, Terms, Window};
 use crate::ids::FileId;
 use crate::store::Store;
+use sealing::Lending;
 
 /// How long the readers of a file that the service denied are answered at once, and
 /// nothing is begun for them. That it is not asked for again, the links see to.
@@ -68,6 +72,9 @@ pub(super) struct CacheFile {
     /// What came and goes to disk.
     pub(super) behind: Behind,
     saving: Mutex<()>,
+    /// Whether it is never changed again; shared by whoever changes the file on disk.
+    sealed: RwLock<bool>,
+    lending: Mutex<Lending>,
     state: Mutex<State>,
 }
 
@@ -108,29 +115,10 @@ impl CacheFile {
         row: Row,
         path: PathBuf,
         disk: Option<File>,
-        map: BlockMap,
-        window: Window,
-    ) -> CacheFile {
-        let sums = Sums::new(row.size);
-        CacheFile::with(row, path, disk, (map, sums), window)
-    }
-
-    /// One that was just taken over whole.
-    pub(super) fn adopted(row: Row, path: PathBuf, disk: File, window: Window) -> CacheFile {
-        let (map, sums) = (BlockMap::full(row.size), Sums::of_whole(row.size));
-        let file = CacheFile::with(row, path, Some(disk), (map, sums), window);
-        // Everything on disk is news to the database.
-        file.unsaved.store(file.cached_bytes(), Ordering::Relaxed);
-        file
-    }
-
-    fn with(
-        row: Row,
-        path: PathBuf,
-        disk: Option<File>,
         (map, sums): (BlockMap, Sums),
         window: Window,
     ) -> CacheFile {
+        let sealed = sums.are_apart();
         CacheFile {
             state: Mutex::new(State {
                 flights: Flights::default(),
@@ -153,7 +141,18 @@ impl CacheFile {
             filling: AtomicUsize::new(0),
             behind: Behind::default(),
             saving: Mutex::new(()),
+            sealed: RwLock::new(sealed),
+            lending: Mutex::default(),
         }
+    }
+
+    /// One that was just taken over whole.
+    pub(super) fn adopted(row: Row, path: PathBuf, disk: File, window: Window) -> CacheFile {
+        let (map, sums) = (BlockMap::full(row.size), Sums::of_whole(row.size));
+        let file = CacheFile::new(row, path, Some(disk), (map, sums), window);
+        // Everything on disk is news to the database.
+        file.unsaved.store(file.cached_bytes(), Ordering::Relaxed);
+        file
     }
 
     /// Bytes on disk.
@@ -303,6 +302,11 @@ impl CacheFile {
             return Stored::Refused(io::ErrorKind::NotFound.into());
         };
         let run = first.block..first.block + arrived.len() as u64;
+        let sealed = self.sealed.read();
+        // Brought twice: it is there.
+        if *sealed {
+            return Stored::Unwanted;
+        }
         let written = disk
             .write(arrived)
             .and_then(|()| self.sums.store(disk.file(), arrived));

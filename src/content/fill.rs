@@ -89,7 +89,7 @@ impl Content {
     }
 
     /// Says which files are never dropped to make room or for their age, in place of those
-    /// named before.
+    /// named before. Until it is said for the first time, none is.
     pub fn keep(&self, ids: HashSet<FileId>) {
         self.core.shelf.keep_always(ids);
     }

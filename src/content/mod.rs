@@ -35,6 +35,7 @@ mod file;
 mod fill;
 mod flight;
 mod hedge;
+mod lending;
 mod lines;
 mod links;
 mod memory;
@@ -66,6 +67,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use blocks::BLOCK_SIZE;
 pub use error::{ContentError, Reason};
+pub use lending::Lent;
 pub use pins::Pinned;
 pub use service::{NoWay, Reach, Service};
 pub use stats::ContentStats;
@@ -434,6 +436,7 @@ impl Content {
             retries: counters.retries.get(),
             links: counters.links.get(),
             failed_reads: counters.failed_reads.get(),
+            passed_opens: counters.passed_opens.get(),
             evicted_bytes: counters.evicted_bytes.get(),
         }
     }

@@ -63,21 +63,35 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Row>, ContentError> {
     Ok(all)
 }
 
-/// The bits of a cache file, if its row speaks of that `size` and `number`.
-pub(super) fn bits(
+/// What there is of a cache file.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Known {
+    /// Its block map.
+    pub(super) bits: Vec<u8>,
+    /// Its checksums, where the cache file has none.
+    pub(super) sums: Option<Vec<u8>>,
+}
+
+/// What is known of a cache file, if its row speaks of that `size` and `number`.
+pub(super) fn known(
     connection: &Connection,
     id: &FileId,
     size: u64,
     number: u64,
-) -> Result<Option<Vec<u8>>, ContentError> {
+) -> Result<Option<Known>, ContentError> {
     Ok(connection
         .prepare_cached(
-            "SELECT bits FROM block_map
+            "SELECT bits, sums FROM block_map
              WHERE file_id = ?1 AND size = ?2 AND data_file = ?3 AND block_size = ?4",
         )?
         .query_row(
             params![id.as_str(), int(size), int(number), int(BLOCK_SIZE)],
-            |row| row.get(0),
+            |row| {
+                Ok(Known {
+                    bits: row.get(0)?,
+                    sums: row.get(1)?,
+                })
+            },
         )
         .optional()?)
 }
@@ -97,6 +111,13 @@ pub(super) fn put(tx: &Transaction<'_>, row: &Row, bits: &[u8]) -> Result<(), Co
         int(row.number),
         int(row.used)
     ])?;
+    Ok(())
+}
+
+/// Takes in the checksums of a cache file that is about to have none.
+pub(super) fn put_sums(tx: &Transaction<'_>, row: &Row, sums: &[u8]) -> Result<(), ContentError> {
+    tx.prepare_cached("UPDATE block_map SET sums = ?3 WHERE file_id = ?1 AND data_file = ?2")?
+        .execute(params![row.id.as_str(), int(row.number), sums])?;
     Ok(())
 }
 
@@ -173,12 +194,18 @@ mod tests {
                 ..new.clone()
             }]
         );
-        assert_eq!(
-            store.read(|c| bits(c, &new.id, 300_000, 2)).unwrap(),
-            Some(vec![2])
-        );
-        assert_eq!(store.read(|c| bits(c, &new.id, 300_000, 1)).unwrap(), None);
-        assert_eq!(store.read(|c| bits(c, &new.id, 300_001, 2)).unwrap(), None);
+        let known = |size, number| store.read(|c| known(c, &new.id, size, number)).unwrap();
+        let of = |sums| {
+            let bits = vec![2];
+            Some(Known { bits, sums })
+        };
+        assert_eq!(known(300_000, 2), of(None));
+        assert_eq!(known(300_000, 1), None);
+        assert_eq!(known(300_001, 2), None);
+        store.write(|tx| put_sums(tx, &new, &[5])).unwrap();
+        assert_eq!(known(300_000, 2), of(Some(vec![5])));
+        store.write(|tx| put(tx, &new, &[2])).unwrap();
+        assert_eq!(known(300_000, 2), of(None), "they are behind the content");
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! The size is kept continuously: room is made before a block is written.
 //! Files that were not used for longest go first, their edges last ([`super::edges`]).
 //! Of files in use only blocks away from readers go. Where that is not enough, the
-//! block is not cached.
+//! block is not cached. Nothing goes before it is known which files are to be kept whatever
+//! happens ([`Shelf::keep_always`]), which is soon after the start.
 //!
 //! Locks: `evicting`, `opening`, `index`, then those of a file. `index` is
 //! held for a few instructions; the others over I/O, on blocking threads only.
@@ -20,7 +21,7 @@ mod opening;
 mod room;
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -67,8 +68,8 @@ pub(super) struct Shelf {
     ceiling: AtomicU64,
     window: Window,
     index: RwLock<HashMap<FileId, Entry>>,
-    /// Files that stay whatever happens.
-    kept: RwLock<HashSet<FileId>>,
+    /// Files that stay whatever happens. `None` until somebody said which, and then all do.
+    kept: RwLock<Option<HashSet<FileId>>>,
     total: AtomicU64,
     next_number: AtomicU64,
     opening: Mutex<()>,
@@ -158,7 +159,7 @@ impl Shelf {
             evicting: Mutex::new(()),
             counters,
         };
-        shelf.tidy();
+        shelf.measure_disk();
         Ok(shelf)
     }
 
@@ -187,7 +188,9 @@ impl Shelf {
 
     /// Drops what cannot be read of a cache file: the block that `error` names, or all of it.
     pub(super) fn drop_broken(&self, file: &CacheFile, error: &io::Error) {
-        if let Some(block) = sums::bad_block(error) {
+        if let Some(block) = sums::bad_block(error)
+            && !file.is_sealed()
+        {
             match file.drop_bad(block, &self.store) {
                 Ok(bytes) => return self.dropped(bytes),
                 Err(error) => tracing::debug!(%error, "a bad block could not be dropped alone"),
@@ -223,13 +226,15 @@ impl Shelf {
         &self.dir
     }
 
-    /// Drops everything but what is to be kept always. Readers under way keep reading right. Returns the bytes
-    /// dropped.
+    /// Drops everything but what is to be kept always, and what the kernel reads by itself: that would give no room
+    /// back. Readers under way keep reading right. Returns the bytes dropped.
     pub(super) fn clear(&self) -> u64 {
         let before = self.counters.evicted_bytes.get();
         let all: Vec<(FileId, Entry)> = {
             let mut index = self.index.write();
-            index.extract_if(|id, _| !self.is_kept(id)).collect()
+            index
+                .extract_if(|id, entry| !self.stays(id, entry))
+                .collect()
         };
         for (id, entry) in all {
             self.bury(&id, entry);
@@ -250,7 +255,7 @@ impl Shelf {
         };
         let bytes = match &entry.open {
             Some(file) => {
-                let bytes = file.retire();
+                let bytes = file.freed_of(file.retire());
                 file.while_not_saving(delete);
                 bytes
             }
@@ -262,7 +267,8 @@ impl Shelf {
         self.dropped(bytes);
     }
 
-    fn dropped(&self, bytes: u64) {
+    /// So many bytes are on disk no more.
+    pub(super) fn dropped(&self, bytes: u64) {
         self.total.fetch_sub(bytes, Ordering::Relaxed);
         self.counters.evicted_bytes.add(bytes);
     }
@@ -313,11 +319,25 @@ impl Shelf {
 
     /// From now on these are not dropped to make room or for their age.
     pub(super) fn keep_always(&self, ids: HashSet<FileId>) {
-        *self.kept.write() = ids;
+        *self.kept.write() = Some(ids);
     }
 
-    fn is_kept(&self, id: &FileId) -> bool {
-        self.kept.read().contains(id)
+    /// Whether a file is not dropped to make room or for its age: to drop what others read by
+    /// themselves would give none.
+    fn stays(&self, id: &FileId, entry: &Entry) -> bool {
+        self.kept.read().as_ref().is_none_or(|ids| ids.contains(id))
+            || entry.open.as_ref().is_some_and(|file| file.is_lent())
+    }
+
+    /// Seals a cache file that is complete, and lends it. `None` where it cannot be, now.
+    pub(super) fn lend(&self, file: &CacheFile) -> Result<Option<File>, ContentError> {
+        if !file.seal(&self.store)? {
+            return Ok(None);
+        }
+        file.lend().map_err(|source| ContentError::Folder {
+            path: file.path.clone(),
+            source: Arc::new(source),
+        })
     }
 
     /// Bytes on disk.

@@ -38,6 +38,8 @@ pub struct ContentStats {
     pub failed_reads: u64,
     /// Bytes dropped from the cache to make room.
     pub evicted_bytes: u64,
+    /// How often a file was opened that the kernel reads by itself.
+    pub passed_opens: u64,
     /// Files whose bytes are those of their checksum.
     pub sound_files: u64,
     /// Files whose bytes are not: reading them fails.
@@ -80,5 +82,6 @@ pub(super) struct Counters {
     pub(super) links: Counter,
     pub(super) failed_reads: Counter,
     pub(super) evicted_bytes: Counter,
+    pub(super) passed_opens: Counter,
     pub(super) check_nanos: Counter,
 }

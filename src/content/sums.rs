@@ -7,6 +7,9 @@
 //! checksum is known. That is so for files that came to the cache whole, after their upload,
 //! until somebody has looked at them. A block that was never written has
 //! none either, and reads as zeros: it is known by its place on disk, which is a hole.
+//!
+//! A file that others read by themselves ([`super::file`], sealing) is its content alone: its
+//! checksums are in the database.
 
 use std::fs::File;
 use std::io;
@@ -31,6 +34,8 @@ pub(super) struct Sums {
     size: u64,
     /// The file came whole in this process, so that its holes are its content.
     whole: bool,
+    /// All of them, where the cache file has none.
+    apart: Option<Box<[u8]>>,
     /// Blocks that need no look any more.
     checked: BlockMap,
 }
@@ -41,8 +46,18 @@ impl Sums {
         Sums {
             size,
             whole: false,
+            apart: None,
             checked: BlockMap::empty(size),
         }
+    }
+
+    /// Those of a file that has them not behind its content; `None` if there is not one for each
+    /// block.
+    pub(super) fn apart(size: u64, sums: Vec<u8>) -> Option<Sums> {
+        is_complete(&sums, size).then(|| Sums {
+            apart: Some(sums.into()),
+            ..Sums::new(size)
+        })
     }
 
     /// Those of a file of `size` bytes that was just taken over whole.
@@ -56,6 +71,27 @@ impl Sums {
     /// How long a cache file is for a file of `size` bytes.
     pub(super) fn file_len(size: u64) -> u64 {
         place(size, blocks::count(size))
+    }
+
+    /// Whether the cache file has none.
+    pub(super) fn are_apart(&self) -> bool {
+        self.apart.is_some()
+    }
+
+    /// Whether every block was found to be what was written.
+    pub(super) fn are_checked(&self) -> bool {
+        self.checked.is_full()
+    }
+
+    /// All checksums as they are on disk, for [`Sums::apart`]; `None` if one is not known.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(super) fn all(&self, disk: &File) -> io::Result<Option<Vec<u8>>> {
+        // Four bytes for each 128 KiB of a file: that fits in usize.
+        let mut sums = vec![0; (blocks::count(self.size) * SUM) as usize];
+        disk.read_exact_at(&mut sums, place(self.size, 0))?;
+        Ok(is_complete(&sums, self.size).then_some(sums))
     }
 
     /// Writes the checksums of blocks that follow one another and whose bytes were just
@@ -96,8 +132,12 @@ impl Sums {
                 disk.read_exact_at(&mut block, whole.start)?;
                 crc32c::crc32c(&block)
             };
-            let mut known = [0; SUM as usize];
-            disk.read_exact_at(&mut known, place(self.size, block))?;
+            let known = match self.known(disk, block) {
+                Ok(known) => known,
+                // The checksums went from behind the content once all was looked at.
+                Err(_) if self.checked.contains(block) => continue,
+                Err(error) => return Err(error),
+            };
             if known == encode(sum) {
                 self.checked.insert(&(block..block + 1));
             } else if known == [0; SUM as usize] && (self.whole || !is_hole(disk, &whole)) {
@@ -107,6 +147,16 @@ impl Sums {
             }
         }
         Ok(learnt)
+    }
+
+    fn known(&self, disk: &File, block: Block) -> io::Result<[u8; SUM as usize]> {
+        let mut known = [0; SUM as usize];
+        match &self.apart {
+            // There is one for each block.
+            Some(sums) => known.copy_from_slice(&sums[(block * SUM) as usize..][..SUM as usize]),
+            None => disk.read_exact_at(&mut known, place(self.size, block))?,
+        }
+        Ok(known)
     }
 
     /// Whether a block was found to be what was written.
@@ -161,6 +211,14 @@ struct BadBlock(Block);
 pub(super) fn bad_block(error: &io::Error) -> Option<Block> {
     let BadBlock(block) = error.get_ref()?.downcast_ref()?;
     Some(*block)
+}
+
+/// Whether there is a checksum for each block.
+fn is_complete(sums: &[u8], size: u64) -> bool {
+    let (sums, rest) = sums.as_chunks::<{ SUM as usize }>();
+    rest.is_empty()
+        && sums.len() as u64 == blocks::count(size)
+        && sums.iter().all(|sum| *sum != [0; SUM as usize])
 }
 
 /// Where a block's checksum is.

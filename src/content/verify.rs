@@ -128,6 +128,11 @@ impl Checks {
         !state.sound.contains(id) && !state.damaged.contains(id)
     }
 
+    /// Whether a file was found to be what its checksum says.
+    pub(super) fn is_sound(&self, id: &FileId) -> bool {
+        self.state.lock().sound.contains(id)
+    }
+
     /// A file is about to be fetched: once it is whole, it can be checked.
     pub(super) fn may_check(&self, file: &RemoteFile) {
         let mut state = self.state.lock();

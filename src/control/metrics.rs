@@ -75,6 +75,11 @@ fn reads(out: &mut Out<'_>, status: &Status) -> fmt::Result {
         cache.hit_bytes,
     )?;
     out.counter(
+        "passed_opens",
+        "Opens of files that the kernel read by itself",
+        cache.passed_opens,
+    )?;
+    out.counter(
         "read_waited_bytes",
         "Bytes given to readers that waited for the service",
         reads.waited_bytes,

@@ -218,6 +218,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             metadata: setup.settings.metadata_deadline,
             data: setup.settings.data_deadline,
         },
+        passthrough: setup.settings.passthrough,
     };
     let (vfs, here) = (parts.vfs.clone(), runtime.clone());
     let session = blocking(move || {

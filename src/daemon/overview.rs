@@ -190,6 +190,7 @@ fn cache(stats: &ContentStats) -> Cache {
         limit: stats.cache_limit,
         files: stats.cached_files,
         hit_bytes: stats.hit_bytes,
+        passed_opens: stats.passed_opens,
         fetched_bytes: stats.fetched_bytes,
         fetching: stats.flights,
         sound_files: stats.sound_files,

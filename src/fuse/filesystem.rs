@@ -18,8 +18,13 @@ use fuser::{
 use tokio::runtime::Handle;
 
 use super::errno::errno;
+use super::notifier::Notifier;
 use super::options::{DROPS_PAGES_WRITTEN_AROUND, FuseOptions, MAX_BACKGROUND, MAX_REQUEST};
-use super::reply::{Bridge, Class, CopyReply, LookupReply, Reply, Shape, XattrReply, guarded, log};
+use super::passing::{Which, Wish};
+use super::reply::{
+    AttrReply, Bridge, Class, CopyReply, LookupReply, Reply, Shape, XattrReply, guarded, log,
+};
+use super::through::{Changed, OpenReply, Pass, Passing, wish};
 use super::translate::{
     RootMap, allocate_mode, file_type, open_flags, perm, rename_mode, set_time, xattr_mode,
 };
@@ -52,23 +57,44 @@ const MAX_COPY: u64 = 0xffff_f000;
 pub(super) struct Adapter {
     vfs: Vfs,
     root: RootMap,
+    news: Notifier,
     bridge: Bridge,
 }
 
 impl Adapter {
-    pub(super) fn new(vfs: Vfs, options: &FuseOptions, runtime: Handle) -> Adapter {
-        let root = RootMap::new(options.root);
-        let shape = Shape {
-            root,
-            ttl: options.ttl,
-            // Until the kernel has said what it is.
-            writes_around_pages: false,
-        };
+    pub(super) fn new(vfs: Vfs, options: &FuseOptions, news: Notifier, runtime: Handle) -> Adapter {
         Adapter {
             vfs,
-            root,
-            bridge: Bridge::new(shape, options.deadlines, runtime),
+            root: RootMap::new(options.root),
+            news,
+            bridge: Bridge::new(Shape::new(options), options.deadlines, runtime),
         }
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        self.bridge.shape.clone()
+    }
+
+    fn passing(&self) -> Option<&Passing> {
+        self.bridge.shape.passing.as_deref()
+    }
+
+    /// A place among those that have a file open, where they are counted. Fails where the kernel is
+    /// to look the file up anew.
+    fn enter(&self, ino: INodeNo, wish: Wish) -> Result<Option<Pass>, Errno> {
+        let Some(passing) = self.passing() else {
+            return Ok(None);
+        };
+        let pass = passing
+            .table
+            .enter(self.ino(ino), self.root.which(ino), wish);
+        pass.map(Some).ok_or(Errno::ESTALE)
+    }
+
+    /// The size of what the kernel reads by itself through this inode, where the file is another by now.
+    fn frozen(&self, ino: INodeNo) -> Option<u64> {
+        let table = &self.passing()?.table;
+        table.frozen(self.ino(ino), self.root.which(ino))
     }
 
     fn ino(&self, ino: INodeNo) -> Ino {
@@ -124,6 +150,15 @@ fn scope(datasync: bool) -> SyncScope {
     }
 }
 
+/// Where data and holes are in a file that the kernel reads by itself: it is data to its end.
+fn frozen_lseek(size: u64, offset: u64, whence: i32) -> Answer<u64> {
+    match (offset < size, whence) {
+        (false, _) => refuse(ErrorKind::NoSeek),
+        (true, libc::SEEK_HOLE) => Answer::Now(Ok(size)),
+        (true, _) => Answer::Now(Ok(offset)),
+    }
+}
+
 /// The errno of a folder's reading that failed, either way.
 fn dir_errno(name: &'static str, result: Result<Result<(), Error>, Error>) -> Result<(), Errno> {
     result.and_then(|inner| inner).map_err(|error| {
@@ -149,6 +184,14 @@ impl Filesystem for Adapter {
             .set_max_background(MAX_BACKGROUND)
             .map_err(|_| refused("max_background"))?;
         self.bridge.shape.writes_around_pages = config.kernel_abi() >= DROPS_PAGES_WRITTEN_AROUND;
+        if let Some(passing) = self.passing() {
+            let able = config
+                .add_capabilities(InitFlags::FUSE_PASSTHROUGH)
+                .is_ok_and(|()| config.set_max_stack_depth(1).is_ok());
+            if !able {
+                passing.refuse(&"it is older than Linux 6.9, or built without it");
+            }
+        }
         Ok(())
     }
 
@@ -156,6 +199,10 @@ impl Filesystem for Adapter {
         // Nothing lies above the mountpoint, whatever folder it shows.
         let above_root = parent == INodeNo::ROOT && name == "..";
         let name = if above_root { OsStr::new(".") } else { name };
+        // By a handle of file(7): the kernel wants the inode that it named.
+        if name == "." && self.root.which(parent) != self.bridge.shape.which(self.ino(parent)) {
+            return reply.error(Errno::ESTALE);
+        }
         self.meta("lookup", LookupReply(reply), |vfs| {
             vfs.lookup(self.ino(parent), name)
         });
@@ -168,7 +215,8 @@ impl Filesystem for Adapter {
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, handle: Option<FileHandle>, reply: ReplyAttr) {
-        self.meta("getattr", reply, |vfs| {
+        let frozen = self.frozen(ino);
+        self.meta("getattr", AttrReply { reply, frozen }, |vfs| {
             vfs.getattr(self.ino(ino), handle.map(fh))
         });
     }
@@ -199,7 +247,22 @@ impl Filesystem for Adapter {
             atime: atime.map(set_time),
             mtime: mtime.map(set_time),
         };
-        self.meta("setattr", reply, |vfs| {
+        // Through a handle, the file is open already.
+        let entered = match (size, handle) {
+            (Some(_), None) => self.enter(ino, Wish::Other),
+            _ => Ok(None),
+        };
+        let pass = match entered {
+            Ok(pass) => pass,
+            Err(errno) => return reply.error(errno),
+        };
+        let told = AttrReply {
+            reply,
+            frozen: self.frozen(ino),
+        };
+        let has_two = self.bridge.shape.which(self.ino(ino)) == Which::Second;
+        let others = has_two.then(|| (self.news.clone(), self.ino(ino)));
+        self.meta("setattr", Changed { told, others, pass }, |vfs| {
             vfs.setattr(self.ino(ino), handle.map(fh), change, caller(request))
         });
     }
@@ -292,9 +355,22 @@ impl Filesystem for Adapter {
     }
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        self.meta("open", reply, |vfs| {
-            vfs.open(self.ino(ino), open_flags(flags.0), caller(request))
-        });
+        let call = |vfs: &Vfs| vfs.open(self.ino(ino), open_flags(flags.0), caller(request));
+        let wish = wish(open_flags(flags.0), flags.0);
+        match self.enter(ino, wish) {
+            Ok(None) => self.meta("open", reply, call),
+            Ok(Some(pass)) => {
+                let reply = OpenReply {
+                    reply,
+                    wish,
+                    pass,
+                    vfs: self.vfs.clone(),
+                    runtime: self.bridge.runtime().clone(),
+                };
+                self.meta("open", reply, call);
+            }
+            Err(errno) => reply.error(errno),
+        }
     }
 
     fn create(
@@ -386,13 +462,16 @@ impl Filesystem for Adapter {
     fn release(
         &self,
         _: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
         _flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
+        if let Some(passing) = self.passing() {
+            passing.table.leave(self.ino(ino), self.root.which(ino));
+        }
         self.data("release", reply, |vfs| vfs.release(fh(handle)));
     }
 
@@ -415,14 +494,18 @@ impl Filesystem for Adapter {
     fn lseek(
         &self,
         _: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
         offset: i64,
         whence: i32,
         reply: ReplyLseek,
     ) {
+        let frozen = self.frozen(ino);
         self.data("lseek", reply, |vfs| {
             match (u64::try_from(offset), whence) {
+                (Ok(offset), libc::SEEK_DATA | libc::SEEK_HOLE) if frozen.is_some() => {
+                    frozen_lseek(frozen.unwrap_or(0), offset, whence)
+                }
                 (Ok(offset), libc::SEEK_DATA) => vfs.lseek(fh(handle), offset, SeekTo::Data),
                 (Ok(offset), libc::SEEK_HOLE) => vfs.lseek(fh(handle), offset, SeekTo::Hole),
                 // lseek(2): an offset that is not in the file.
@@ -450,7 +533,7 @@ impl Filesystem for Adapter {
     fn copy_file_range(
         &self,
         _: &Request,
-        _ino_in: INodeNo,
+        ino_in: INodeNo,
         handle_in: FileHandle,
         offset_in: u64,
         _ino_out: INodeNo,
@@ -460,7 +543,12 @@ impl Filesystem for Adapter {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
+        let frozen = self.frozen(ino_in).is_some();
         self.data("copy_file_range", CopyReply(reply), |vfs| {
+            // What it reads through that handle, the kernel has to copy.
+            if frozen {
+                return refuse(ErrorKind::Unsupported);
+            }
             vfs.copy_file_range(
                 fh(handle_in),
                 offset_in,
@@ -505,11 +593,11 @@ impl Filesystem for Adapter {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        let ttl = self.bridge.shape.ttl;
-        // One time for name and attributes: fuser's reply has no other.
-        let ttl = ttl.entry.min(ttl.attr);
+        let shape = &self.bridge.shape;
         let mut sink = |item: DirEntry<'_>| {
-            let attr = self.root.attr(&item.entry.attr);
+            let (attr, ttl) = shape.named(&item.entry.attr);
+            // One time for name and attributes: fuser's reply has no other.
+            let ttl = shape.ttl.entry.min(ttl);
             let generation = Generation(item.entry.generation);
             fill(reply.add(attr.ino, item.next, item.name, &ttl, &attr, generation))
         };

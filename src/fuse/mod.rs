@@ -26,8 +26,10 @@ pub mod mountinfo;
 mod mountpoint;
 mod notifier;
 mod options;
+mod passing;
 mod reply;
 mod session;
+mod through;
 mod translate;
 mod unmount;
 

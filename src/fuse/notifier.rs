@@ -24,7 +24,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::options::Ttl;
-use super::translate::RootMap;
+use super::passing::Which;
+use super::reply::Shape;
 use crate::ids::Ino;
 
 /// News that may wait; several full folders.
@@ -170,21 +171,20 @@ impl NewsQueue {
     pub(super) fn start(
         self,
         kernel: impl Kernel,
-        root: RootMap,
-        ttl: Ttl,
+        shape: Shape,
     ) -> io::Result<thread::JoinHandle<()>> {
         thread::Builder::new()
             .name("fuse-notify".to_owned())
-            .spawn(move || self.run(&kernel, root, ttl))
+            .spawn(move || self.run(&kernel, &shape))
     }
 
-    fn run(&self, kernel: &impl Kernel, root: RootMap, ttl: Ttl) {
+    fn run(&self, kernel: &impl Kernel, shape: &Shape) {
         while let Ok(message) = self.queue.recv() {
             if self.closed.load(Ordering::Relaxed) {
                 break;
             }
             let (fresh, done) = match message {
-                Message::News(news) if !is_stale(&news.change, news.at.elapsed(), ttl) => {
+                Message::News(news) if !is_stale(&news.change, news.at.elapsed(), shape.ttl) => {
                     (Some(news.change), None)
                 }
                 Message::News(news) => (pages_of(&news.change).map(Change::Content), None),
@@ -195,7 +195,7 @@ impl NewsQueue {
             if !fresh
                 .into_iter()
                 .chain(overflow.into_iter().map(Change::Content))
-                .all(|change| is_told(kernel, root, &change))
+                .all(|change| is_told(kernel, shape, &change))
             {
                 break;
             }
@@ -233,8 +233,8 @@ fn is_over(error: &io::Error) -> bool {
 }
 
 /// Tells the kernel; `false` once there is nobody to tell.
-fn is_told(kernel: &impl Kernel, root: RootMap, change: &Change) -> bool {
-    match send(kernel, root, change) {
+fn is_told(kernel: &impl Kernel, shape: &Shape, change: &Change) -> bool {
+    match send(kernel, shape, change) {
         Ok(()) => true,
         Err(error) if is_over(&error) => false,
         Err(error) => {
@@ -244,7 +244,8 @@ fn is_told(kernel: &impl Kernel, root: RootMap, change: &Change) -> bool {
     }
 }
 
-fn send(kernel: &impl Kernel, root: RootMap, change: &Change) -> io::Result<()> {
+fn send(kernel: &impl Kernel, shape: &Shape, change: &Change) -> io::Result<()> {
+    let root = shape.root;
     match change {
         Change::Entry { parent, name } => {
             let parent = root.to_kernel(*parent);
@@ -258,7 +259,8 @@ fn send(kernel: &impl Kernel, root: RootMap, change: &Change) -> io::Result<()> 
             name,
         } => {
             let parent = root.to_kernel(*parent);
-            let told = match kernel.gone(parent, root.to_kernel(*child), name) {
+            let child = root.number(*child, shape.which(*child));
+            let told = match kernel.gone(parent, child, name) {
                 // A folder that still has names below it, or is mounted on:
                 // forgetting the name is then what can be done.
                 Err(error) if !is_over(&error) => kernel.entry(parent, name),
@@ -266,8 +268,20 @@ fn send(kernel: &impl Kernel, root: RootMap, change: &Change) -> io::Result<()> 
             };
             kernel.inode(parent, 0).and(told)
         }
-        Change::Attributes(ino) => kernel.inode(root.to_kernel(*ino), -1),
-        Change::Content(ino) => kernel.inode(root.to_kernel(*ino), 0),
+        Change::Attributes(ino) => tell_inodes(kernel, shape, *ino, -1),
+        Change::Content(ino) => tell_inodes(kernel, shape, *ino, 0),
+    }
+}
+
+/// Tells of each inode that the kernel may have of a file.
+fn tell_inodes(kernel: &impl Kernel, shape: &Shape, ino: Ino, offset: i64) -> io::Result<()> {
+    let told = kernel.inode(shape.root.to_kernel(ino), offset);
+    match shape.which(ino) {
+        Which::First => told,
+        Which::Second => {
+            let second = shape.root.number(ino, Which::Second);
+            kernel.inode(second, offset).and(told)
+        }
     }
 }
 
@@ -275,6 +289,7 @@ fn send(kernel: &impl Kernel, root: RootMap, change: &Change) -> io::Result<()> 
 mod tests {
     use std::sync::mpsc::{self, Sender};
 
+    use super::super::translate::RootMap;
     use super::*;
 
     /// Writes down what it is told; refuses to delete what is called "full".
@@ -320,6 +335,16 @@ mod tests {
         }
     }
 
+    /// Of a mount that shows folder 7.
+    fn shape() -> Shape {
+        Shape {
+            root: RootMap::new(Ino(7)),
+            ttl: Ttl::default(),
+            writes_around_pages: false,
+            passing: None,
+        }
+    }
+
     /// What the kernel hears of `changes`, with folder 7 mounted.
     fn heard(changes: Vec<Change>) -> Vec<String> {
         let (notifier, queue) = notifier();
@@ -328,9 +353,7 @@ mod tests {
         }
         drop(notifier);
         let (tell, hear) = mpsc::channel();
-        let thread = queue
-            .start(Listener(tell), RootMap::new(Ino(7)), Ttl::default())
-            .unwrap();
+        let thread = queue.start(Listener(tell), shape()).unwrap();
         thread.join().unwrap();
         hear.iter().collect()
     }
@@ -386,9 +409,7 @@ mod tests {
         notifier.when_told(done);
         // The listener has room for nothing: the thread stays with it until it is heard.
         let (tell, hear) = mpsc::sync_channel(0);
-        let thread = queue
-            .start(Slow(tell), RootMap::new(Ino(7)), Ttl::default())
-            .unwrap();
+        let thread = queue.start(Slow(tell), shape()).unwrap();
         assert_eq!(told.try_recv(), Err(oneshot::error::TryRecvError::Empty));
         hear.recv().unwrap();
         assert_eq!(told.blocking_recv(), Ok(()));
@@ -407,9 +428,7 @@ mod tests {
         notifier.close();
         notifier.tell(Change::Content(Ino(6)));
         let (tell, hear) = mpsc::channel();
-        let thread = queue
-            .start(Listener(tell), RootMap::new(Ino(7)), Ttl::default())
-            .unwrap();
+        let thread = queue.start(Listener(tell), shape()).unwrap();
         thread.join().unwrap();
         assert_eq!(hear.iter().count(), 0);
     }

@@ -30,6 +30,8 @@ pub struct FuseOptions {
     pub ttl: Ttl,
     /// How long a caller waits at most.
     pub deadlines: Deadlines,
+    /// Whether the kernel is to read by itself what is whole in the cache.
+    pub passthrough: bool,
 }
 
 /// How long the kernel may answer from memory. Changes that we learn of are

@@ -7,31 +7,72 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fuser::{
-    Errno, FileHandle, FopenFlags, Generation, ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty,
-    ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
+    Errno, FileAttr, FileHandle, FopenFlags, Generation, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
 };
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
 use super::errno::errno;
-use super::options::{Deadlines, Ttl};
+use super::options::{Deadlines, FuseOptions, Ttl};
+use super::passing::Which;
+use super::through::Passing;
 use super::translate::{RootMap, no_attr};
+use crate::ids::Ino;
 use crate::vfs::{
     Answer, Attr, Entry, Error, ErrorKind, OpenAccess, Opened, OpenedDir, Reading, StatFs,
 };
 
 /// What every reply needs to know.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Shape {
     pub(super) root: RootMap,
     pub(super) ttl: Ttl,
     /// Handles that only write do so around the kernel's pages: it then copies each byte once
     /// instead of twice, and keeps nothing that nobody reads.
     pub(super) writes_around_pages: bool,
+    /// Files that the kernel reads by itself, where that is wanted.
+    pub(super) passing: Option<Arc<Passing>>,
+}
+
+impl Shape {
+    /// That of a mount; what the kernel can is still to be heard.
+    pub(super) fn new(options: &FuseOptions) -> Shape {
+        Shape {
+            root: RootMap::new(options.root),
+            ttl: options.ttl,
+            writes_around_pages: false,
+            passing: options.passthrough.then(Arc::default),
+        }
+    }
+
+    /// The inode that stands for a file now.
+    pub(super) fn which(&self, ino: Ino) -> Which {
+        self.passing
+            .as_ref()
+            .map_or(Which::First, |passing| passing.table.which(ino))
+    }
+
+    /// The attributes of a name as they are told with it, and how long they hold.
+    pub(super) fn named(&self, attr: &Attr) -> (FileAttr, Duration) {
+        self.numbered(attr, self.which(attr.ino))
+    }
+
+    /// fuser tells one number for the kernel's inode and for `stat`. Where they differ, the attributes
+    /// hold for no time: the kernel asks for them, and is answered the file's own.
+    fn numbered(&self, attr: &Attr, which: Which) -> (FileAttr, Duration) {
+        let mut told = self.root.attr(attr);
+        told.ino = self.root.number(attr.ino, which);
+        match which {
+            Which::First => (told, self.ttl.attr),
+            Which::Second => (told, Duration::ZERO),
+        }
+    }
 }
 
 /// Which deadline an operation has.
@@ -65,6 +106,10 @@ impl Bridge {
         }
     }
 
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Runs `call` and answers `reply` with what it gives. `name` is for the log.
     pub(super) fn answer<T: Send + 'static>(
         &self,
@@ -73,7 +118,7 @@ impl Bridge {
         reply: impl Reply<T>,
         call: impl FnOnce() -> Answer<T>,
     ) {
-        let shape = self.shape;
+        let shape = self.shape.clone();
         match guarded(name, call) {
             Ok(Answer::Now(result)) => finish(name, reply, shape, result),
             Ok(Answer::Later(future)) => {
@@ -170,27 +215,33 @@ macro_rules! reply {
 }
 
 reply!(ReplyEntry, Entry, |reply, entry, shape| give_entry(
-    reply, &entry, shape
+    reply, &entry, &shape
 ));
-reply!(ReplyAttr, Attr, |reply, attr, shape| reply
-    .attr(&shape.ttl.attr, &shape.root.attr(&attr)));
 reply!(ReplyData, Bytes, |reply, data, _shape| reply.data(&data));
 reply!(ReplyEmpty, (), |reply, _done, _shape| reply.ok());
 reply!(ReplyWrite, u32, |reply, written, _shape| reply
     .written(written));
-reply!(ReplyOpen, Opened, |reply, opened, shape| reply
-    .opened(FileHandle(opened.fh.0), fopen_flags(&opened, shape)));
+reply!(ReplyOpen, Opened, |reply, opened, shape| open_plainly(
+    reply, &opened, &shape
+));
 reply!(ReplyOpen, OpenedDir, |reply, opened, _shape| reply
     .opened(FileHandle(opened.fh.0), folder_flags(opened.reading)));
-reply!(ReplyCreate, (Entry, Opened), |reply, made, shape| reply
-    .created(
+reply!(ReplyCreate, (Entry, Opened), |reply, made, shape| {
+    let attr = &made.0.attr;
+    let which = shape
+        .passing
+        .as_ref()
+        .map_or(Which::First, |passing| passing.table.created(attr.ino));
+    let (attr, ttl) = shape.numbered(attr, which);
+    reply.created(
         // One time for both: fuser's reply has no other.
-        &shape.ttl.entry.min(shape.ttl.attr),
-        &shape.root.attr(&made.0.attr),
+        &shape.ttl.entry.min(ttl),
+        &attr,
         Generation(made.0.generation),
         FileHandle(made.1.fh.0),
-        fopen_flags(&made.1, shape),
-    ));
+        fopen_flags(&made.1, &shape),
+    );
+});
 // Offsets are below i64::MAX: the kernel's own are signed.
 reply!(ReplyLseek, u64, |reply, offset, _shape| reply
     .offset(i64::try_from(offset).unwrap_or(i64::MAX)));
@@ -205,16 +256,38 @@ reply!(ReplyStatfs, StatFs, |reply, fs, _shape| reply.statfs(
     fs.block_size,
 ));
 
-fn give_entry(reply: ReplyEntry, entry: &Entry, shape: Shape) {
-    reply.entry_with_ttls(
-        &shape.ttl.attr,
-        &shape.ttl.entry,
-        &shape.root.attr(&entry.attr),
-        Generation(entry.generation),
-    );
+fn give_entry(reply: ReplyEntry, entry: &Entry, shape: &Shape) {
+    let (attr, ttl) = shape.named(&entry.attr);
+    let generation = Generation(entry.generation);
+    reply.entry_with_ttls(&ttl, &shape.ttl.entry, &attr, generation);
 }
 
-fn fopen_flags(opened: &Opened, shape: Shape) -> FopenFlags {
+/// The kernel asks us for what is read through this handle.
+pub(super) fn open_plainly(reply: ReplyOpen, opened: &Opened, shape: &Shape) {
+    reply.opened(FileHandle(opened.fh.0), fopen_flags(opened, shape));
+}
+
+/// The reply that tells attributes.
+pub(super) struct AttrReply {
+    pub(super) reply: ReplyAttr,
+    /// The size of what the kernel reads by itself, where the file is another by now.
+    pub(super) frozen: Option<u64>,
+}
+
+impl Reply<Attr> for AttrReply {
+    fn value(self, mut attr: Attr, shape: Shape) {
+        if let Some(size) = self.frozen {
+            attr.size = size;
+        }
+        self.reply.attr(&shape.ttl.attr, &shape.root.attr(&attr));
+    }
+
+    fn error(self, errno: Errno, _: Shape) {
+        self.reply.error(errno);
+    }
+}
+
+fn fopen_flags(opened: &Opened, shape: &Shape) -> FopenFlags {
     let mut flags = FopenFlags::empty();
     flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_cache);
     // Such a handle has neither reads nor mappings, which want pages.
@@ -237,7 +310,7 @@ pub(super) struct LookupReply(pub(super) ReplyEntry);
 
 impl Reply<Entry> for LookupReply {
     fn value(self, entry: Entry, shape: Shape) {
-        give_entry(self.0, &entry, shape);
+        give_entry(self.0, &entry, &shape);
     }
 
     fn error(self, errno: Errno, shape: Shape) {
@@ -328,6 +401,7 @@ mod tests {
             root: RootMap::new(Ino(1)),
             ttl: Ttl::default(),
             writes_around_pages: true,
+            passing: None,
         };
         Bridge::new(shape, deadlines, Handle::current())
     }
@@ -423,8 +497,9 @@ mod tests {
                 root: RootMap::new(Ino(1)),
                 ttl: Ttl::default(),
                 writes_around_pages,
+                passing: None,
             };
-            fopen_flags(&opened, shape).contains(FopenFlags::FOPEN_DIRECT_IO)
+            fopen_flags(&opened, &shape).contains(FopenFlags::FOPEN_DIRECT_IO)
         };
         assert!(around(OpenAccess::Write, true));
         assert!(!around(OpenAccess::Write, false));

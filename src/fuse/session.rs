@@ -16,7 +16,7 @@ use super::filesystem::Adapter;
 use super::mount::Mount;
 use super::notifier::{NewsQueue, Notifier};
 use super::options::{FuseOptions, THREADS};
-use super::translate::RootMap;
+use super::reply::Shape;
 use super::unmount::Unmount;
 use crate::vfs::Vfs;
 
@@ -61,8 +61,9 @@ impl Session {
         news: News,
         runtime: Handle,
     ) -> Result<Session, MountError> {
-        let adapter = Adapter::new(vfs, options, runtime);
-        Session::serve(adapter, (mount, device), options, news)
+        let adapter = Adapter::new(vfs, options, news.notifier.clone(), runtime);
+        let shape = adapter.shape();
+        Session::serve_shaped(adapter, (mount, device), shape, news)
     }
 
     /// The same for any file system of fuser's.
@@ -71,8 +72,17 @@ impl Session {
     /// As [`Session::start`].
     pub fn serve(
         filesystem: impl Filesystem,
-        (mount, device): (Mount, OwnedFd),
+        made: (Mount, OwnedFd),
         options: &FuseOptions,
+        news: News,
+    ) -> Result<Session, MountError> {
+        Session::serve_shaped(filesystem, made, Shape::new(options), news)
+    }
+
+    fn serve_shaped(
+        filesystem: impl Filesystem,
+        (mount, device): (Mount, OwnedFd),
+        shape: Shape,
         news: News,
     ) -> Result<Session, MountError> {
         let mut config = Config::default();
@@ -81,9 +91,8 @@ impl Session {
         let acl = SessionACL::All;
         let session = fuser::Session::from_fd(filesystem, device, acl, config)
             .map_err(MountError::Session)?;
-        let root = RootMap::new(options.root);
         news.queue
-            .start(session.notifier(), root, options.ttl)
+            .start(session.notifier(), shape)
             .map_err(MountError::Session)?;
 
         let mount = Arc::new(mount);

@@ -4,8 +4,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileType, INodeNo, TimeOrNow};
 
+use super::passing::Which;
 use crate::ids::Ino;
 use crate::vfs::{AllocateMode, Attr, Kind, OpenAccess, OpenFlags, RenameMode, SetTime, XattrMode};
+
+/// Set in the number of a file's second inode ([`super::passing`]). Inodes are counted from 1 on,
+/// and never come so far.
+const SECOND: u64 = 1 << 62;
 
 /// Which inode the mountpoint shows. The kernel calls the root of a mount 1;
 /// where the root is another folder, its number and 1 change places, so that
@@ -32,7 +37,24 @@ impl RootMap {
     }
 
     pub(super) fn to_vfs(self, ino: INodeNo) -> Ino {
-        Ino(self.swap(ino.0))
+        Ino(self.swap(ino.0 & !SECOND))
+    }
+
+    /// Which inode of its file a number of the kernel's is.
+    pub(super) fn which(self, ino: INodeNo) -> Which {
+        match ino.0 & SECOND {
+            0 => Which::First,
+            _ => Which::Second,
+        }
+    }
+
+    /// The number of one of the two inodes of a file.
+    pub(super) fn number(self, ino: Ino, which: Which) -> INodeNo {
+        let INodeNo(number) = self.to_kernel(ino);
+        match which {
+            Which::First => INodeNo(number),
+            Which::Second => INodeNo(number | SECOND),
+        }
     }
 
     pub(super) fn to_kernel(self, ino: Ino) -> INodeNo {
@@ -205,6 +227,10 @@ mod tests {
             let map = RootMap::new(Ino(root));
             prop_assert_eq!(map.to_vfs(map.to_kernel(Ino(ino))), Ino(ino));
             prop_assert_eq!(map.to_kernel(map.to_vfs(INodeNo(ino))), INodeNo(ino));
+            for which in [Which::First, Which::Second] {
+                let number = map.number(Ino(ino), which);
+                prop_assert_eq!((map.to_vfs(number), map.which(number)), (Ino(ino), which));
+            }
         }
 
         #[test]

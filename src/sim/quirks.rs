@@ -56,6 +56,8 @@ pub struct Quirks {
     pub upload_answer: UploadAnswer,
     /// Listings of folders lag like those of files.
     pub folders_lag: bool,
+    /// 2.2: folder/ls gives no files, whatever it is asked.
+    pub ignores_files_flag: bool,
     /// 1.2: an upload with a key that the service does not know (any more).
     pub unknown_key: UnknownKey,
     /// 3.4: which uploads get a link that removes them.
@@ -88,6 +90,7 @@ impl Default for Quirks {
             rmdir_lags: true,
             upload_answer: UploadAnswer::default(),
             folders_lag: false,
+            ignores_files_flag: false,
             unknown_key: UnknownKey::default(),
             remove_links: RemoveLinks::default(),
         }

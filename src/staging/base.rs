@@ -11,7 +11,7 @@ use std::path::Path;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::content::{Content, ContentError, RemoteFile, Who};
+use crate::content::{Content, ContentError, Lent, RemoteFile, Who};
 use crate::ids::FileId;
 
 /// As long as it lives, the file of the service that it stands for is not
@@ -41,6 +41,13 @@ pub trait Base: Send + Sync + 'static {
 
     /// Whether the file's bytes are known to be wrong: reading them fails.
     fn is_damaged(&self, id: &FileId) -> bool;
+
+    /// Whether [`Base::lend`] is worth a try.
+    fn may_lend(&self, file: &RemoteFile) -> bool;
+
+    /// All bytes of a file, for the kernel to read them by itself; `None` where they cannot be given,
+    /// now. Blocks for the disk.
+    fn lend(&self, file: &RemoteFile) -> Option<Lent>;
 
     /// The disk of this folder is full: clean content on it goes. Returns the bytes
     /// that this gave.
@@ -73,6 +80,14 @@ impl Base for Content {
 
     fn is_damaged(&self, id: &FileId) -> bool {
         Content::is_damaged(self, id)
+    }
+
+    fn may_lend(&self, file: &RemoteFile) -> bool {
+        Content::may_lend(self, file)
+    }
+
+    fn lend(&self, file: &RemoteFile) -> Option<Lent> {
+        Content::lend(self, file)
     }
 
     fn make_room(&self, folder: &Path) -> u64 {

@@ -61,7 +61,20 @@ impl DataFile {
         name.strip_suffix(".data")?.parse().ok()
     }
 
+    /// The numbers of all data files in the staging folder.
+    pub fn numbers_in(dir: &Path) -> Result<Vec<FileNumber>, StagingError> {
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(StagingError::disk("list"))? {
+            let name = entry.map_err(StagingError::disk("list"))?.file_name();
+            numbers.extend(name.to_str().and_then(Self::number_of));
+        }
+        Ok(numbers)
+    }
+
     /// Makes a new, empty data file.
+    ///
+    /// # Errors
+    /// That of the disk; one of the kind `AlreadyExists` if there is a file of this number.
     pub fn create(
         dir: &Path,
         number: FileNumber,

@@ -75,6 +75,11 @@ impl StagingError {
         move |source| StagingError::Disk { action, source }
     }
 
+    /// Whether a file that was to be made is there already.
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(self, StagingError::Disk { source, .. } if source.kind() == io::ErrorKind::AlreadyExists)
+    }
+
     /// Whether what is stored here of a file can never be read again.
     pub fn is_lost(&self) -> bool {
         matches!(

@@ -25,7 +25,7 @@ use super::read::{self, Read};
 use super::room::Room;
 use super::rows::{self, Row};
 use super::slots::Slots;
-use crate::content::{RemoteFile, Who};
+use crate::content::{Lent, RemoteFile, Who};
 use crate::ids::{FileId, Ino};
 
 /// What an inode's content is now, shared by all its handles.
@@ -199,6 +199,30 @@ impl StagedFile {
     /// Whether bytes of it are known to be wrong: reading them fails.
     pub fn is_damaged(&self) -> bool {
         self.reads_from(|id| self.base().is_damaged(id))
+    }
+
+    /// Whether [`StagedFile::lend`] is worth a try.
+    pub fn may_lend(&self) -> bool {
+        self.unchanged()
+            .is_some_and(|file| self.base().may_lend(&file))
+    }
+
+    /// All bytes of it, for the kernel to read them by itself: only of a file that is as the service
+    /// has it. Blocks for the disk.
+    pub fn lend(&self) -> Option<Lent> {
+        self.base().lend(&*self.unchanged()?)
+    }
+
+    /// The file of the service that it is, from its first byte to its last, with nothing staged.
+    fn unchanged(&self) -> Option<Arc<RemoteFile>> {
+        let state = self.state.lock();
+        let settled = !state.is_dirty()
+            && !state.discarded
+            && state.closed.is_none()
+            && state.doubtful.is_empty()
+            && state.sealing == 0
+            && state.leftover.is_none();
+        state.map.copy_of().filter(|_| settled).cloned()
     }
 
     /// Whether there are changes since the last seal.

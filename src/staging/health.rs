@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::data_file::DataFile;
-use super::{StagingError, data_files_in, rows};
+use super::{StagingError, rows};
 use crate::store;
 
 /// What does not fit together.
@@ -26,7 +26,7 @@ pub fn compare(database: &Path, dir: &Path) -> Result<Mismatch, StagingError> {
     let connection = store::look(database)?;
     // First the rows: a file goes only after its row.
     let wanted: BTreeSet<_> = rows::data_files(&connection)?.into_iter().collect();
-    let found: BTreeSet<_> = data_files_in(dir)?.into_iter().collect();
+    let found: BTreeSet<_> = DataFile::numbers_in(dir)?.into_iter().collect();
     let path = |number: &super::FileNumber| DataFile::path_in(dir, *number);
     Ok(Mismatch {
         missing: wanted.difference(&found).map(path).collect(),

@@ -134,17 +134,9 @@ impl Staging {
                 .and_then(|above| above.sync_all())
                 .map_err(StagingError::disk("sync the folder of"))?;
         }
-        let (used, unsent, rows, layered) = store.read(|connection| {
-            Ok::<_, StagingError>((
-                rows::data_bytes(connection)?,
-                rows::unsent_bytes(connection)?,
-                rows::data_files(connection)?,
-                rows::layered(connection)?,
-            ))
+        let (stored, layered) = store.read(|connection| {
+            Ok::<_, StagingError>((rows::totals(connection)?, rows::layered(connection)?))
         })?;
-        let numbers = data_files_in(dir)?;
-        // A number is free again only if neither file nor row has it.
-        let last = numbers.into_iter().chain(rows).max();
         let pins = layered
             .iter()
             .map(|(ino, map)| (*ino, Arc::new(closed::pins(map, &base))))
@@ -155,10 +147,10 @@ impl Staging {
                 store,
                 base: Arc::new(base),
                 dir: dir.to_owned(),
-                budget: Arc::new(Budget::new(options.budget, used)),
-                next_number: AtomicU64::new(last.map_or(0, FileNumber::get)),
+                budget: Arc::new(Budget::new(options.budget, stored.data_bytes)),
+                last_number: AtomicU64::new(stored.last_number),
                 growth: AtomicI64::new(0),
-                unsent: AtomicU64::new(unsent),
+                unsent: AtomicU64::new(stored.bytes),
                 going: parking_lot::Mutex::default(),
                 write_back: WriteBack::start()
                     .map_err(StagingError::disk("start the thread that writes out"))?,
@@ -362,7 +354,7 @@ impl Staging {
     /// Those of the disk and of the database.
     pub fn orphans(&self) -> Result<Vec<Orphan>, StagingError> {
         // In this order: a file that is closed meanwhile has a row by then.
-        let found = data_files_in(&self.home.room.dir)?;
+        let found = DataFile::numbers_in(&self.home.room.dir)?;
         let open = self.home.slots.loaded();
         let mut needed: HashSet<FileNumber> = self.home.room.store.read(|connection| {
             Ok::<_, StagingError>(rows::data_files(connection)?.into_iter().collect())
@@ -394,13 +386,4 @@ pub fn stored_version(tx: &Transaction<'_>, ino: Ino) -> Result<Option<u64>, Sta
 /// That of the database.
 pub fn forget(tx: &Transaction<'_>, ino: Ino) -> Result<(), StagingError> {
     rows::delete(tx, ino)
-}
-
-fn data_files_in(dir: &Path) -> Result<Vec<FileNumber>, StagingError> {
-    let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(StagingError::disk("list"))? {
-        let name = entry.map_err(StagingError::disk("list"))?.file_name();
-        numbers.extend(name.to_str().and_then(DataFile::number_of));
-    }
-    Ok(numbers)
 }

@@ -35,8 +35,8 @@ pub(super) struct Room {
     pub base: Arc<dyn Base>,
     pub dir: PathBuf,
     pub budget: Arc<Budget>,
-    /// The next new data file's.
-    pub next_number: AtomicU64,
+    /// Numbers of data files up to this one are not given any more.
+    pub last_number: AtomicU64,
     /// By how many bytes the account has grown through us.
     pub growth: AtomicI64,
     /// Bytes of all files that the service does not have as they are now.
@@ -107,12 +107,22 @@ impl Room {
         disk.free.saturating_sub(reserve)
     }
 
-    /// A new data file.
+    /// A new data file. Its number is one that neither a file nor a row has: they count on from
+    /// the rows, and over files that no row has, which a process left that died.
     pub fn new_data(&self) -> Result<DataFile, StagingError> {
-        // Relaxed: only uniqueness matters.
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let number = FileNumber::MIN.saturating_add(number);
-        DataFile::create(&self.dir, number, Arc::clone(&self.budget))
+        loop {
+            // Relaxed: only uniqueness matters.
+            let number = self.last_number.fetch_add(1, Ordering::Relaxed);
+            let number = FileNumber::MIN.saturating_add(number);
+            match DataFile::create(&self.dir, number, Arc::clone(&self.budget)) {
+                Err(error) if error.is_taken() => {
+                    let last = DataFile::numbers_in(&self.dir)?.into_iter().max();
+                    let last = last.map_or(0, FileNumber::get);
+                    self.last_number.fetch_max(last, Ordering::Relaxed);
+                }
+                made => return made,
+            }
+        }
     }
 
     /// The data file of a stored map.

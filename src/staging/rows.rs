@@ -153,23 +153,29 @@ pub(super) fn delete(tx: &Transaction<'_>, ino: Ino) -> Result<(), StagingError>
     Ok(())
 }
 
-/// Bytes in data files, over all stored versions.
-pub(super) fn data_bytes(connection: &Connection) -> Result<u64, StagingError> {
-    let sum: i64 = connection.query_row(
-        "SELECT coalesce(sum(data_bytes), 0) FROM staged",
-        [],
-        |row| row.get(0),
-    )?;
-    Ok(sum as u64)
+/// What all stored versions come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Totals {
+    /// Their bytes in data files.
+    pub data_bytes: u64,
+    /// Their bytes, wherever they are.
+    pub bytes: u64,
+    /// The greatest number of a data file that one needs; 0 if none does.
+    pub last_number: u64,
 }
 
-/// Bytes of all files that have a stored version, wherever they are.
-pub(super) fn unsent_bytes(connection: &Connection) -> Result<u64, StagingError> {
-    let sum: i64 =
-        connection.query_row("SELECT coalesce(sum(size), 0) FROM staged", [], |row| {
-            row.get(0)
-        })?;
-    Ok(sum as u64)
+/// One walk over all rows: with very many of them the start waits for it.
+pub(super) fn totals(connection: &Connection) -> Result<Totals, StagingError> {
+    let query = "SELECT coalesce(sum(data_bytes), 0), coalesce(sum(size), 0),
+                     coalesce(max(data_file), 0)
+                 FROM staged";
+    Ok(connection.query_row(query, [], |row| {
+        Ok(Totals {
+            data_bytes: row.get::<_, i64>(0)? as u64,
+            bytes: row.get::<_, i64>(1)? as u64,
+            last_number: row.get::<_, i64>(2)? as u64,
+        })
+    })?)
 }
 
 /// The data files that stored versions need.

@@ -22,7 +22,7 @@ use super::data_file::{DataFile, FileNumber};
 use super::extents::{Extent, ExtentMap, Source, bytes_in};
 use super::label::Label;
 use super::places::OVERFLOW;
-use super::{StagingError, data_files_in, rows};
+use super::{StagingError, rows};
 use crate::ids::Ino;
 
 /// Bytes that one step of a copy moves.
@@ -95,7 +95,7 @@ pub struct Restored {
 /// # Errors
 /// The folder cannot be read.
 pub fn remains(dir: &Path, database: &Path) -> Result<Found, StagingError> {
-    let mut numbers = match data_files_in(dir) {
+    let mut numbers = match DataFile::numbers_in(dir) {
         Err(StagingError::Disk { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             Vec::new()
         }

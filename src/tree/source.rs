@@ -7,6 +7,7 @@
 //! ([`FolderId::ours`]).
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use crate::api::limits::LISTING_CAP;
 use crate::api::{
@@ -14,6 +15,9 @@ use crate::api::{
 };
 use crate::config::Password;
 use crate::ids::{FolderId, Time};
+
+/// How long the files of a folder may wait for their turn where its listing is without them.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Where listings come from.
 #[derive(Clone)]
@@ -106,6 +110,16 @@ impl Shared {
             return Err(ApiError::Misuse("nobody is named who shares this folder"));
         }
         let mut listing = api.list_folder(self.at(id), ask).await?;
+        if let Some(counted) = listing.withheld {
+            // Both ways to list a folder share its floor (API notes 10.3): who looks may be gone
+            // by then, and who looks next finds it listed.
+            let ask = Ask::until(ask.class, ask.deadline.max(Instant::now() + PATIENCE));
+            let asked = api.list_files(self.at(id), DateWindow::default(), ask);
+            let FileListing { files, truncated } = asked.await?;
+            listing.lacks_files = !truncated && counted > files.len() as u64;
+            listing.truncated = truncated;
+            listing.files = files;
+        }
         if id == FolderId::ROOT && !self.entries.is_empty() {
             // What is ours must not make an empty answer look like a full one.
             let is_empty = listing.folders.is_empty() && listing.files.is_empty();

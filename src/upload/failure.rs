@@ -33,6 +33,21 @@ pub fn judge(error: &ApiError) -> Failure {
     }
 }
 
+/// Whether it is trouble of the whole service, of the line or of the key, of which any answer
+/// tells that it is over.
+pub fn is_general(error: &ApiError) -> bool {
+    matches!(
+        error,
+        ApiError::Unreachable(_)
+            | ApiError::Transient(_)
+            | ApiError::Unparsable(_)
+            | ApiError::Maintenance(_)
+            | ApiError::Datacenter(_)
+            | ApiError::NoKey
+            | ApiError::KeyRefused(_)
+    )
+}
+
 /// Whether one refused object may refuse the array. That one is not known the folder tells
 /// that they were in.
 pub fn is_about_one(error: &ApiError) -> bool {

@@ -56,6 +56,20 @@ enum Found {
     Unknown(String),
 }
 
+impl Found {
+    fn asked_later() -> Found {
+        Found::Unknown("the service is asked about the others first".to_owned())
+    }
+}
+
+/// What the service was asked about single files in one look.
+#[derive(Default)]
+struct Asking {
+    asked: usize,
+    /// It does not know one that it told of and does not list.
+    is_listing_right: bool,
+}
+
 impl Context {
     /// Looks for uploads of unknown result in their folder.
     pub(super) async fn look_for(
@@ -82,11 +96,15 @@ impl Context {
             sight = self.see_uploads(folder, group).await?;
         }
         self.doubt.heard(now, sight.as_ref().err());
-        let (mut told, mut there, mut asked) = (Vec::new(), Vec::new(), 0);
+        let (mut told, mut there) = (Vec::new(), Vec::new());
+        let mut asking = Asking::default();
         let mut taken: HashSet<FileId> = HashSet::new();
         for upload in group {
             let found = match &sight {
-                Ok(sight) => self.find(upload, folder, sight, &taken, &mut asked).await?,
+                Ok(sight) => {
+                    self.find(upload, folder, sight, &taken, &mut asking)
+                        .await?
+                }
                 Err(e) => Found::Unknown(e.to_string()),
             };
             let found = match (found, not_shown) {
@@ -119,6 +137,9 @@ impl Context {
                         Err(ApiError::NotFound(_)) => self.once_shown(tries),
                         _ => self.later(tries),
                     };
+                    if let Err(e) = &sight {
+                        self.troubled(upload.ino, later, e);
+                    }
                     self.tree.postpone(upload.ino, later, &why)?;
                 }
             }
@@ -159,15 +180,14 @@ impl Context {
         self.see(folder, since, looked_for, all_there).await
     }
 
-    /// Finds an upload in what its folder shows, without what is `taken` for others. Counts the
-    /// files that the service was `asked` about.
+    /// Finds an upload in what its folder shows, without what is `taken` for others.
     async fn find(
         &self,
         upload: &Underway,
         folder: FolderId,
         sight: &Sight,
         taken: &HashSet<FileId>,
-        asked: &mut usize,
+        asking: &mut Asking,
     ) -> Result<Found, UploadError> {
         let wanted = self.tree.is_wanted(upload.ino)?;
         if !wanted && self.tree.has_rival(upload)? {
@@ -186,13 +206,10 @@ impl Context {
             }
             let checksum = match file.checksum {
                 Some(checksum) => Some(checksum),
-                None if *asked == ASKED_ABOUT => {
-                    let why = "the service is asked about the others first";
-                    return Ok(Found::Unknown(why.to_owned()));
-                }
+                None if asking.asked == ASKED_ABOUT => return Ok(Found::asked_later()),
                 None => match self.api.file_info(&file.id, Class::Upload).await {
                     Ok(info) => {
-                        *asked += 1;
+                        asking.asked += 1;
                         info.checksum
                     }
                     Err(ApiError::NotFound(_)) => continue,
@@ -222,12 +239,38 @@ impl Context {
                 }));
             }
         }
-        Ok(match sight.unseen_files {
-            Unseen::NotThere => Found::Missing,
-            Unseen::Doubted | Unseen::Unknown => {
+        Ok(match (sight.unseen_files, upload.way.told()) {
+            (Unseen::NotThere, Some(id)) => self.find_told(id, asking).await,
+            (Unseen::NotThere, None) => Found::Missing,
+            (Unseen::Doubted | Unseen::Unknown, _) => {
                 Found::Unknown("its folder cannot be seen whole".to_owned())
             }
         })
+    }
+
+    /// The service told of a copy that its folder does not show: it knows the copy, if there is
+    /// one. Where it knows one of them not, the listing is right about the others.
+    async fn find_told(&self, id: &FileId, asking: &mut Asking) -> Found {
+        if asking.is_listing_right {
+            return Found::Missing;
+        }
+        if asking.asked == ASKED_ABOUT {
+            return Found::asked_later();
+        }
+        asking.asked += 1;
+        match self.api.file_info(id, Class::Upload).await {
+            Ok(info) => Found::Told(UploadedFile {
+                id: id.clone(),
+                name: info.name,
+                size: info.size,
+                checksum: info.checksum,
+            }),
+            Err(ApiError::NotFound(_)) => {
+                asking.is_listing_right = true;
+                Found::Missing
+            }
+            Err(e) => Found::Unknown(e.to_string()),
+        }
     }
 
     /// Before when the result of an upload is not dated, which may be when its first byte came.

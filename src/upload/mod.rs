@@ -24,6 +24,7 @@ mod look;
 mod objects;
 mod plan;
 mod refusals;
+mod relief;
 mod removals;
 mod send;
 mod settle;
@@ -54,6 +55,7 @@ use crate::tree::{Change, Tree, TreeError};
 
 use doubt::Doubt;
 use refusals::Refusals;
+use relief::Relief;
 use silence::Silence;
 pub use transfers::Transfer;
 use transfers::Transfers;
@@ -172,6 +174,8 @@ struct Context {
     silence: Silence,
     /// Whether the account gets what is sent.
     doubt: Doubt,
+    /// What waits for trouble to be over.
+    relief: Relief,
     /// The versions that are being sent: newer ones may have been closed since.
     sent: Mutex<HashMap<Ino, Version>>,
     /// Files that somebody is about to cancel.
@@ -201,6 +205,7 @@ impl Uploader {
         let longest = parts.api.limits().upload_time;
         let best = kept_rate(&parts.store);
         let uplink = Arc::new(Uplink::new(parts.throttle, longest, best));
+        let speed = options.speed;
         let context = Arc::new(Context {
             uplink,
             store: parts.store,
@@ -217,6 +222,7 @@ impl Uploader {
             unclear: Refusals::default(),
             silence: Silence::default(),
             doubt: Doubt::default(),
+            relief: Relief::new(speed),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
         });

@@ -532,7 +532,9 @@ impl Context {
             return Ok(self.tree.park(ino, &text)?);
         }
         tracing::info!(path = %self.path(ino), "will be tried again: {e}");
-        Ok(self.tree.postpone(ino, self.later(attempts + 1), &text)?)
+        let later = self.later(attempts + 1);
+        self.troubled(ino, later, e);
+        Ok(self.tree.postpone(ino, later, &text)?)
     }
 
     pub(super) fn tell(&self, changes: Vec<Change>) {

@@ -71,7 +71,15 @@ impl Context {
                 self.ask_later(group, "the service is still checking the upload")
                     .await
             }
-            Err(e) if judge(&e) == Failure::Passing => self.ask_later(group, &e.to_string()).await,
+            Err(e) if judge(&e) == Failure::Passing => {
+                self.ask_later(group, &e.to_string()).await?;
+                for upload in group {
+                    if let Some(queued) = self.tree.queued(upload.ino)? {
+                        self.troubled(upload.ino, queued.not_before, &e);
+                    }
+                }
+                Ok(())
+            }
             Err(e) => {
                 tracing::debug!("the result of an upload is not told: {e}");
                 self.look_for(group, NotShown::SentAgain).await

@@ -193,6 +193,7 @@ impl Context {
             self.tree.all_may_be_put(now)?;
             *noted = true;
         }
+        self.call_forward()?;
         self.start_ready(busy, running)
     }
 

@@ -15,7 +15,7 @@ use super::handles::{FileHandle, Hold};
 use super::pressure::{Fault, portion};
 use super::types::{Answer, Caller, Fh, OpenAccess, OpenFlags, Opened};
 use super::wait::within;
-use crate::content::RemoteFile;
+use crate::content::{Lent, RemoteFile};
 use crate::ids::{Ino, Time};
 use crate::staging::{Read, StagedFile, StagingError, Within};
 use crate::tree::attributes::AttributeChange;
@@ -123,6 +123,19 @@ impl Vfs {
         })?;
         self.truncate(&hold, 0)?;
         Ok(hold)
+    }
+
+    /// Whether [`Vfs::lend`] is worth a try.
+    pub fn may_lend(&self, fh: Fh) -> bool {
+        let handle = self.inner.handles.file(fh);
+        handle.is_ok_and(|handle| handle.hold.content.may_lend())
+    }
+
+    /// All bytes of an open file as it is now, for the kernel to read them by itself; `None` where
+    /// they cannot be given. Blocks for the disk.
+    pub fn lend(&self, fh: Fh) -> Option<Lent> {
+        let handle = self.inner.handles.file(fh).ok()?;
+        handle.hold.content.lend()
     }
 
     /// Reads; short only at the end of the file.

@@ -17,9 +17,9 @@ use std::time::Instant;
 use super::Vfs;
 use super::error::{Error, ErrorKind};
 use super::types::{Answer, Attr, DirEntry, DirFh, Fill, OpenedDir, Reading};
-use super::wait::Fault;
+use super::wait::{Fault, not_whole};
 use crate::ids::Ino;
-use crate::tree::{FolderEntry, Kind, Names};
+use crate::tree::{FolderEntry, Kind, Names, Node};
 
 /// `.` ends at 1, `..` at 2, an entry at its inode plus this. Inode 1 is the
 /// root, which is nobody's entry, so the numbers never meet.
@@ -40,10 +40,11 @@ enum Detail {
 }
 
 impl Vfs {
-    /// Opens a folder; waits until it was listed once, so that reading never has
-    /// to.
+    /// Opens a folder; waits until it was listed once, and where its listing was cut off until it is
+    /// whole, if that can be expected within the deadline. So reading never has to wait.
     pub fn opendir(&self, ino: Ino) -> Answer<OpenedDir> {
-        self.listing(move |vfs| {
+        let deadline = Instant::now() + self.options().metadata_deadline;
+        let listed = self.listing(move |vfs| {
             let node = vfs.node(ino)?;
             if node.kind != Kind::Folder {
                 return Err(ErrorKind::NotDir.into());
@@ -52,8 +53,23 @@ impl Vfs {
                 return Err(Fault::Unlisted(ino));
             }
             vfs.refresher().touch(&node);
-            Ok(vfs.open_folder(ino, node.names())?)
-        })
+            Ok(node)
+        });
+        match listed {
+            Answer::Now(Ok(node)) if !is_cut(&node) => self.open_folder(ino, node.names()).into(),
+            Answer::Now(Err(error)) => Answer::Now(Err(error)),
+            listed => {
+                let vfs = self.clone();
+                Answer::later(async move {
+                    let mut node = listed.wait().await?;
+                    if is_cut(&node) {
+                        vfs.refresher().ensure_whole(ino, deadline).await;
+                        node = vfs.node(ino)?;
+                    }
+                    vfs.open_folder(ino, node.names())
+                })
+            }
+        }
     }
 
     fn open_folder(&self, ino: Ino, names: Names) -> Result<OpenedDir, Error> {
@@ -78,7 +94,8 @@ impl Vfs {
     /// Reads a folder from `offset` on, until the sink is full. Never waits.
     ///
     /// # Errors
-    /// An unknown handle, or the database; the sink took nothing then.
+    /// An unknown handle, the database, or the end of what is known of a folder that has more; the
+    /// sink took nothing then.
     pub fn readdir(
         &self,
         fh: DirFh,
@@ -92,7 +109,7 @@ impl Vfs {
     /// that the sink took, except `.` and `..`.
     ///
     /// # Errors
-    /// An unknown handle, or the database; the sink took nothing then.
+    /// Those of [`Vfs::readdir`].
     pub fn readdirplus(
         &self,
         fh: DirFh,
@@ -128,7 +145,11 @@ impl Vfs {
             }
             ControlFlow::Continue(())
         };
-        let outcome = self.show_entries(folder, offset, &mut take);
+        let outcome = match self.show_entries(folder, offset, &mut take) {
+            Ok(ControlFlow::Continue(())) => self.check_whole(folder),
+            Ok(ControlFlow::Break(())) => Ok(()),
+            Err(error) => Err(error),
+        };
         self.inner.inodes.looked_up(&held);
         match outcome {
             // An error would take from the kernel what it was given and counts as looked up.
@@ -141,25 +162,38 @@ impl Vfs {
         }
     }
 
+    /// A folder ends after its last entry, and in an error where it has others that were not seen:
+    /// who copies a folder or compares it with another must not take a part for all of it.
+    fn check_whole(&self, folder: Ino) -> Result<(), Error> {
+        match self.node(folder) {
+            Ok(node) if is_cut(&node) => Err(not_whole(folder)),
+            // What was removed while it was open has no entries.
+            _ => Ok(()),
+        }
+    }
+
     /// Shows what follows `offset` in a folder, until `take` breaks.
     fn show_entries(
         &self,
         folder: Ino,
         offset: u64,
         take: &mut dyn FnMut(DirEntry<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<ControlFlow<()>, Error> {
         if offset < AFTER_DOTS && self.show_dots(folder, offset, take)?.is_break() {
-            return Ok(());
+            return Ok(ControlFlow::Break(()));
         }
         let after = Ino(offset.saturating_sub(AFTER_DOTS));
+        let mut flow = ControlFlow::Continue(());
         let mut show = |entry: FolderEntry<'_>| {
-            take(DirEntry {
+            flow = take(DirEntry {
                 name: entry.name,
                 entry: self.listed(self.attr_with(entry.looks, entry.folders)),
                 next: entry.looks.ino.0 + AFTER_DOTS,
-            })
+            });
+            flow
         };
-        Ok(self.tree().read_folder(folder, after, &mut show)?)
+        self.tree().read_folder(folder, after, &mut show)?;
+        Ok(flow)
     }
 
     /// Of these two the kernel takes name, inode and kind alone.
@@ -191,6 +225,11 @@ impl Vfs {
     pub fn releasedir(&self, fh: DirFh) -> Answer<()> {
         self.inner.handles.remove_folder(fh).map(drop).into()
     }
+}
+
+/// Whether the service did not show all of a folder.
+fn is_cut(folder: &Node) -> bool {
+    folder.folder_id().is_some() && !folder.known.is_complete()
 }
 
 #[cfg(test)]
@@ -427,6 +466,27 @@ mod tests {
         assert!(house.tree.node(a).unwrap().is_some());
         house.vfs.forget(a, 1);
         assert!(house.tree.node(a).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_folder_of_which_a_part_is_known_does_not_end_well() {
+        let house = House::new();
+        let folder = house.remote_folder("far").ino;
+        house.list(folder, showing("seen"));
+        house.sql(&format!("UPDATE node SET listing = 1 WHERE ino = {folder}"));
+        let fh = house.ok(house.vfs.opendir(folder)).fh;
+        let (mut names, mut next) = (Vec::new(), 0);
+        let mut sink = |entry: DirEntry<'_>| {
+            names.push(entry.name.to_owned());
+            next = entry.next;
+            Fill::Added
+        };
+        house.vfs.readdir(fh, 0, &mut sink).unwrap();
+        assert_eq!(names, [".", "..", "seen"]);
+        let end = |next| house.vfs.readdir(fh, next, &mut |_| Fill::Added);
+        assert_eq!(end(next).unwrap_err().kind(), ErrorKind::Io);
+        house.sql(&format!("UPDATE node SET listing = 0 WHERE ino = {folder}"));
+        end(next).unwrap();
     }
 
     #[test]

@@ -65,6 +65,7 @@ use crate::tree::{ROOT, Tree};
 use handles::Handles;
 use inodes::{Inodes, Left};
 
+pub use crate::content::Lent;
 pub use error::{Error, ErrorKind};
 pub use flush::Reach;
 pub use statfs::AccountFigures;

@@ -147,7 +147,8 @@ impl Vfs {
     }
 }
 
-fn not_whole(folder: Ino) -> Error {
+/// What is not seen of a folder may be there.
+pub(super) fn not_whole(folder: Ino) -> Error {
     Error::new(ErrorKind::Io, format!("folder {folder} is not known whole"))
 }
 

@@ -1,10 +1,11 @@
 //! Copies within the account are made by the service: nothing is fetched, nothing is
 //! sent, and each copy is there once.
 
-use crate::harness::{World, errno, eventually, names, sample, shell, tree};
-use fichierfs::sim::{Fault, FaultKind};
+use crate::harness::{World, errno, eventually, names, sample, scaled, shell, tree};
+use fichierfs::sim::{Fault, FaultKind, SimConfig};
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 const MIB: usize = 1 << 20;
 
@@ -115,6 +116,31 @@ fn what_is_copied_and_removed_in_numbers_is_asked_about_in_one_listing() {
     assert_eq!(report.calls_of("file/info"), 0);
     let listings = report.calls_of("folder/ls");
     assert!(listings <= 3, "{:?}", report.calls);
+    world.assert_well_behaved();
+    mounted.unmount();
+}
+
+/// What the service told of and does not list when its listing should show it, it is asked about.
+#[test]
+fn copies_that_are_listed_late_are_asked_about_and_not_sent() {
+    let world = World::with(SimConfig {
+        listing_lag: Duration::from_secs(600),
+        ..scaled()
+    });
+    for number in 0..6 {
+        let bytes = sample::bytes(number, 10_000);
+        let path = format!("from {number}");
+        world.account().add_file(&path, &bytes).unwrap();
+    }
+    let mounted = world.mount_with("a", &["--write-back", "1h"]);
+    let script = r#"cd "$M" && mkdir to && cp from* to && rm from*"#;
+    shell::script(&world, script, &[("M", mounted.path())]).unwrap();
+    mounted.drain();
+    let copies: Vec<_> = (0..6).map(|number| format!("to/from {number}")).collect();
+    assert_eq!(world.account().file_paths(), copies);
+    let report = world.report();
+    assert_eq!((report.calls_of("file/cp"), report.bytes_up), (1, 0));
+    assert_eq!(report.calls_of("file/info"), 6);
     world.assert_well_behaved();
     mounted.unmount();
 }

@@ -11,6 +11,7 @@ mod foreign;
 mod harness;
 mod local_names;
 mod open_questions;
+mod passthrough;
 mod pinning;
 mod reading;
 mod secrets;

@@ -139,3 +139,29 @@ fn a_pinned_folder_is_read_without_the_network_after_a_restart_and_what_comes_la
     mounted.unmount();
     world.assert_well_behaved();
 }
+
+/// At the start it is not known at once what is pinned, and much may have become too old meanwhile.
+#[test]
+fn what_is_pinned_outlives_a_start_however_little_the_cache_may_keep() {
+    let world = World::new();
+    let account = world.account();
+    account.add_synthetic("pinned.mkv", 1, 3 * MIB).unwrap();
+    account.add_synthetic("other.mkv", 2, MIB).unwrap();
+    let mounted = world.mount();
+    let pinned = run(&world, "pin", &mounted.join("pinned.mkv"));
+    assert!(pinned.status.success(), "{}", shell::show(&pinned));
+    assert!(fs::read(mounted.join("other.mkv")).unwrap() == film(2, MIB));
+    mounted.unmount();
+
+    let mounted = world.mount_with("a", &["--cache-max-age", "1ms"]);
+    eventually("what is too old to go", || {
+        let stats = mounted.verb(&["cache", "stats", "--json"]);
+        let stats: serde_json::Value = serde_json::from_slice(&stats.stdout).unwrap();
+        stats["files"] == 1
+    });
+    let before = world.report().bytes_down;
+    assert!(fs::read(mounted.join("pinned.mkv")).unwrap() == film(1, 3 * MIB));
+    assert_eq!(world.report().bytes_down, before);
+    mounted.unmount();
+    world.assert_well_behaved();
+}

@@ -155,6 +155,29 @@ async fn a_folder_that_exists_already_is_taken_for_the_one_made_here() {
     process.uploader.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_while_the_service_was_down_comes_forward_once_anything_goes_well() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let down = FaultKind::Status { status: 503 };
+    sim.faults().add(Fault::new("*", down).always());
+    process.write(ROOT, "a", &[1; 5000]).await;
+    let a = process.lookup(ROOT, "a").await.unwrap();
+    let queued = || process.tree.queued(a).unwrap().unwrap();
+    // By then it waits for ten minutes.
+    until(|| queued().attempts >= 8).await;
+    let due = queued().not_before;
+    sim.faults().clear();
+    next_upload_stalls(&sim);
+    process.mkdir(ROOT, "d").await;
+    process.wake();
+    until(|| queued().not_before < due).await;
+    assert_eq!(queued().attempts, 8);
+    process.uploader.stop().await;
+    assert_well_behaved(&sim);
+}
+
 /// A node that is down knows the result, but cannot tell: where the folder shows the file, nobody
 /// waits for it.
 #[tokio::test(flavor = "multi_thread")]

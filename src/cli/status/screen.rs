@@ -134,6 +134,10 @@ fn cache(cache: &Cache) -> String {
         show::size(cache.hit_bytes),
         show::size(cache.fetched_bytes),
     );
+    if cache.passed_opens > 0 {
+        let times = show::count(cache.passed_opens, "open");
+        line.push_str(&format!("; {times} passed through"));
+    }
     if cache.fetching > 0 {
         let what = show::count(cache.fetching, "fetch");
         line.push_str(&format!("; {what} under way"));

@@ -61,7 +61,7 @@ impl CacheFile {
         store: &Store,
         choose: impl FnOnce(&State, &BlockMap) -> Vec<Range<Block>>,
     ) -> Result<u64, ContentError> {
-        let Some(disk) = &self.disk else {
+        let Some(disk) = self.disk.as_ref().filter(|_| !self.is_sealed()) else {
             return Ok(0);
         };
         let (runs, flights, removed) = self.take_off(choose);

@@ -174,7 +174,7 @@ impl CacheFile {
         let in_time = self.map.era() == era;
         in_time.then(|| {
             let (made, learnt) = read?;
-            self.sums.learn(disk.file(), &learnt);
+            self.learn(disk, &learnt);
             Ok(made)
         })
     }

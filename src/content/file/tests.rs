@@ -39,7 +39,13 @@ fn fixture() -> Fixture {
         cached: 0,
         used: 0,
     };
-    let file = CacheFile::new(row, path, Some(disk), BlockMap::empty(SIZE), WINDOW);
+    let file = CacheFile::new(
+        row,
+        path,
+        Some(disk),
+        (BlockMap::empty(SIZE), Sums::new(SIZE)),
+        WINDOW,
+    );
     Fixture {
         dir,
         store,
@@ -133,9 +139,10 @@ fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
     assert_eq!(f.file.map.missing(&(0..6)), [0..1, 2..3]);
     let bits = f
         .store
-        .read(|c| rows::bits(c, &f.file.id, SIZE, 1))
+        .read(|c| rows::known(c, &f.file.id, SIZE, 1))
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .bits;
     assert_eq!(bits, f.file.map.to_bytes());
     let holes = std::fs::read(f.dir.path().join("data")).unwrap();
     assert!(holes[..BLOCK_SIZE as usize].iter().all(|&b| b == 0));
@@ -181,4 +188,25 @@ fn what_comes_beyond_a_flight_that_was_cut_short_is_not_counted_as_here() {
     let stored = f.file.store(&flight, &came);
     assert!(matches!(stored, Stored::Added(added) if added == 2 * BLOCK_SIZE));
     assert_eq!(f.file.map.present_until(&(0..4)), 2);
+}
+
+#[test]
+fn a_sealed_file_is_never_written_again_by_whoever_still_brings_blocks() {
+    let f = fixture();
+    fill(&f, 0..11);
+    assert!(!f.file.seal(&f.store).unwrap(), "nobody has looked at it");
+    assert_eq!(f.read(0..SIZE).0, SIZE);
+    let late = f.file.state.lock().flights.begin(&(2..3));
+    assert!(!f.file.seal(&f.store).unwrap(), "a flight is under way");
+    f.file.end_flight(&late, Progress::Ended);
+    assert!(f.file.seal(&f.store).unwrap());
+    let wrong = Arrived::new(2, Bytes::from(vec![9; BLOCK_SIZE as usize]));
+    assert!(matches!(f.file.store(&late, &[wrong]), Stored::Unwanted));
+    assert_eq!(f.file.punch(SIZE, &[], &f.store).unwrap(), 0);
+    let disk = std::fs::read(f.dir.path().join("data")).unwrap();
+    let expected: Vec<u8> = (0..SIZE).map(|offset| (offset % 251) as u8).collect();
+    assert!(disk == expected);
+    assert_eq!(f.read(0..SIZE).0, SIZE);
+    f.file.retire();
+    assert!(f.file.lend().unwrap().is_none(), "it was dropped");
 }

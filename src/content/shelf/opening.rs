@@ -91,27 +91,24 @@ impl Shelf {
 
     /// Opens a cache file that is in the index; `None` if it cannot be trusted.
     fn reopen(&self, row: &Row) -> Result<Option<CacheFile>, ContentError> {
-        let bits = self
+        let known = self
             .store
-            .read(|c| rows::bits(c, &row.id, row.size, row.number))?;
-        let Some(map) = bits.and_then(|bits| BlockMap::from_bytes(row.size, &bits)) else {
+            .read(|c| rows::known(c, &row.id, row.size, row.number))?;
+        let Some((map, sums)) = known
+            .and_then(|known| Some((BlockMap::from_bytes(row.size, &known.bits)?, known.sums)))
+        else {
             return Ok(None);
         };
         let path = self.path(&row.id, row.number);
         let disk = File::options().read(true).write(true).open(&path);
-        let whole = |disk: &File| {
-            let len = disk.metadata().map(|meta| meta.len());
-            match len {
-                Ok(len) if len == Sums::file_len(row.size) => true,
-                // From before there were checksums.
-                Ok(len) if len == row.size => disk.set_len(Sums::file_len(row.size)).is_ok(),
-                _ => false,
-            }
-        };
-        Ok(disk
+        let Some((disk, sums)) = disk
             .ok()
-            .filter(whole)
-            .map(|disk| CacheFile::new(row.clone(), path, Some(disk), map, self.window)))
+            .and_then(|disk| sums_of(&disk, row.size, sums).map(|sums| (disk, sums)))
+        else {
+            return Ok(None);
+        };
+        let file = CacheFile::new(row.clone(), path, Some(disk), (map, sums), self.window);
+        Ok(Some(file))
     }
 
     /// Makes a new cache file, or one without a place on disk.
@@ -139,7 +136,8 @@ impl Shelf {
             cached: 0,
             used: now_ns(),
         };
-        CacheFile::new(row, path, disk, BlockMap::empty(file.size), self.window)
+        let nothing = (BlockMap::empty(file.size), Sums::new(file.size));
+        CacheFile::new(row, path, disk, nothing, self.window)
     }
 
     /// Puts an opened file into the index. Gives the one that all share, or
@@ -256,6 +254,24 @@ impl Shelf {
                 entry.cached = open.cached_bytes();
             }
         }
+    }
+}
+
+/// The checksums of a cache file for `size` bytes, of which the database has those that it does not
+/// have itself; `None` if the file cannot be trusted.
+fn sums_of(disk: &File, size: u64, known: Option<Vec<u8>>) -> Option<Sums> {
+    match disk.metadata().ok()?.len() {
+        len if len == Sums::file_len(size) => Some(Sums::new(size)),
+        len if len == size => match known {
+            // Sealed: its length stays what it is.
+            Some(known) => Sums::apart(size, known),
+            // From before there were checksums.
+            None => disk
+                .set_len(Sums::file_len(size))
+                .is_ok()
+                .then(|| Sums::new(size)),
+        },
+        _ => None,
     }
 }
 

@@ -56,7 +56,7 @@ impl Shelf {
             let index = self.index.read();
             let old = index
                 .iter()
-                .filter(|(id, entry)| entry.used() < line && !self.is_kept(id));
+                .filter(|(id, entry)| entry.used() < line && !self.stays(id, entry));
             old.map(|(id, entry)| (id.clone(), entry.number)).collect()
         };
         for (id, number) in old {
@@ -65,7 +65,7 @@ impl Shelf {
     }
 
     /// Lowers the ceiling on a disk with little room, and lifts it when there is more.
-    fn measure_disk(&self) {
+    pub(super) fn measure_disk(&self) {
         let keep = self.keep;
         let ceiling = match DiskSpace::of(&self.dir) {
             Ok(disk) if keep.free > 0 => keep
@@ -103,7 +103,7 @@ impl Shelf {
 
     /// Takes from one file after the other until so many bytes are left in all.
     fn drop_until<'a>(&self, goal: u64, files: impl Iterator<Item = (&'a Candidate, Gives)>) {
-        let line = now_ns().saturating_sub(IN_USE.as_nanos() as u64);
+        let line = line_of_use();
         for (file, gives) in files {
             let excess = self.cached_bytes().saturating_sub(goal);
             if excess == 0 {
@@ -123,7 +123,7 @@ impl Shelf {
         let index = self.index.read();
         let mut files: Vec<Candidate> = index
             .iter()
-            .filter(|(id, _)| !self.is_kept(id))
+            .filter(|(id, entry)| !self.stays(id, entry))
             .map(|(id, entry)| Candidate {
                 used: entry.used(),
                 id: id.clone(),
@@ -137,9 +137,15 @@ impl Shelf {
     }
 
     /// Drops about `wanted` bytes of a file, but nothing that is `spared` or in use. One
-    /// that cannot be opened goes whole.
+    /// that cannot be opened goes whole, and so does one that is sealed once it is out of use.
     fn thin(&self, file: &Candidate, wanted: u64, spared: &[Range<Block>]) {
         let dropped = match self.open_known(&file.id, file.number) {
+            Ok(Some(open)) if open.is_sealed() => {
+                if file.used < line_of_use() {
+                    self.discard(&file.id, file.number);
+                }
+                return;
+            }
             Ok(Some(open)) => open.punch(wanted, spared, &self.store),
             Ok(None) => return self.discard(&file.id, file.number),
             Err(error) => Err(error),
@@ -149,6 +155,11 @@ impl Shelf {
             Err(error) => tracing::warn!(%error, "cannot make room in the cache"),
         }
     }
+}
+
+/// What was used before this is not in use.
+fn line_of_use() -> u64 {
+    now_ns().saturating_sub(IN_USE.as_nanos() as u64)
 }
 
 /// A file that may go.

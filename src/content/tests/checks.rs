@@ -3,7 +3,7 @@
 use super::*;
 
 /// Changes a bit of the only cache file.
-fn spoil(house: &House, at: u64) {
+pub(super) fn spoil(house: &House, at: u64) {
     let disk = house.only_cache_file();
     let mut byte = [0];
     disk.read_exact_at(&mut byte, at).unwrap();
@@ -49,7 +49,7 @@ fn a_sent_file_that_was_read_once_is_guarded_like_others() {
     assert_eq!(house.requests(), [tail]);
 }
 
-fn with_checksum(id: &str, size: u64) -> RemoteFile {
+pub(super) fn with_checksum(id: &str, size: u64) -> RemoteFile {
     use whirlpool::Digest;
     let mut film = file(id, size);
     let sum = whirlpool::Whirlpool::digest(expect(&film, 0..size));

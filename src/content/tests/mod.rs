@@ -8,11 +8,12 @@
 mod cache;
 mod checks;
 mod faults;
+mod lending;
 mod random;
 mod reading;
 mod room;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -227,6 +228,13 @@ impl House {
 
     /// The same folder for another state.
     fn open_with(&self, database: &str) -> Content {
+        let content = self.started(database);
+        content.keep(HashSet::new());
+        content
+    }
+
+    /// The room as it is before it was told what to keep.
+    fn started(&self, database: &str) -> Content {
         let life = LinkLife::new(
             Duration::from_secs(240),
             Duration::from_secs(1500),

@@ -30,11 +30,16 @@ fn what_nobody_used_for_too_long_goes_and_a_disk_without_room_keeps_nothing() {
     house.settle(&content);
     content.save();
     drop(content);
+    let tidied = |house: &House| {
+        let content = house.open();
+        content.core.shelf.tidy();
+        content.stats().cached_bytes
+    };
     house.options.cache_max_age = Duration::from_secs(3600);
-    assert_eq!(house.open().stats().cached_bytes, MIB);
+    assert_eq!(tidied(&house), MIB);
     house.options.cache_max_age = Duration::from_millis(1);
     std::thread::sleep(Duration::from_millis(5));
-    assert_eq!(house.open().stats().cached_bytes, 0);
+    assert_eq!(tidied(&house), 0);
     assert_eq!(house.bytes_on_disk(), 0);
 
     house.options.cache_max_age = Duration::ZERO;
@@ -43,6 +48,31 @@ fn what_nobody_used_for_too_long_goes_and_a_disk_without_room_keeps_nothing() {
     assert_eq!(content.stats().cache_limit, 0);
     assert!(house.read(&content, &film, 0..MIB).unwrap() == expect(&film, 0..MIB));
     assert_eq!(content.stats().cached_bytes, 0);
+}
+
+#[test]
+fn after_a_start_nothing_goes_before_it_is_known_what_is_kept() {
+    let mut house = House::new();
+    house.options.attention = Duration::ZERO;
+    let (kept, other) = (file("film0", MIB), file("film1", MIB));
+    let content = house.open();
+    for film in [&kept, &other] {
+        house.read(&content, film, 0..MIB).unwrap();
+    }
+    house.settle(&content);
+    content.save();
+    drop(content);
+    // Both are too old, and too much.
+    house.options.cache_max_age = Duration::from_millis(1);
+    house.options.cache_size = MIB;
+    std::thread::sleep(Duration::from_millis(5));
+    let content = house.started("db");
+    content.core.shelf.tidy();
+    assert_eq!(content.clear(), 0);
+    assert_eq!(content.stats().cached_bytes, 2 * MIB);
+    content.keep([kept.id.clone()].into());
+    content.core.shelf.tidy();
+    assert_eq!((content.cached(&kept), content.cached(&other)), (MIB, 0));
 }
 
 #[test]

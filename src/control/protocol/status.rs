@@ -79,6 +79,8 @@ pub struct Cache {
     pub files: u64,
     /// Bytes served from it.
     pub hit_bytes: u64,
+    /// How often a file was opened that the kernel then read by itself (`passthrough`).
+    pub passed_opens: u64,
     /// Bytes that had to be fetched.
     pub fetched_bytes: u64,
     /// Reads from the service that are under way.

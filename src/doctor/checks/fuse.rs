@@ -17,6 +17,13 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
     if !geteuid().is_root() {
         found.push(helper());
     }
+    let passes = case.known().is_some_and(|known| known.settings.passthrough);
+    if passes && !geteuid().is_root() {
+        found.push(Finding::note(
+            CHECK,
+            "passthrough is set, but the kernel takes files from root alone: all is read as without it",
+        ));
+    }
     let wanted = case.known().is_some_and(|known| known.settings.allow_other);
     if wanted && !health::others_allowed() {
         found.push(

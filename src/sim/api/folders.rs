@@ -59,7 +59,7 @@ pub fn list(context: &Context<'_>, state: &mut State) -> Result<Reply, ApiError>
         reply.set("rw", grant.rw);
         reply.set("hide_links", grant.hide_links);
     }
-    if params.flag("files") {
+    if params.flag("files") && !state.quirks.ignores_files_flag {
         cut(&mut listing.files, state)?;
         reply.items = Some(listing.files);
     }

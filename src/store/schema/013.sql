@@ -1,5 +1,2 @@
--- When the service was asked last to remove it, where it is not known what became of that: its
--- folder is looked into before it is asked for again. `may_be_in` is there for files too now.
-ALTER TABLE removal ADD COLUMN asked_at INTEGER;
--- When it was put there, if by us: the service may not know it everywhere for a while after.
-ALTER TABLE removal ADD COLUMN made_at INTEGER;
+-- Versions that read from a file of the service: few among very many, and looked for at every start.
+CREATE INDEX staged_layered ON staged(ino) WHERE base IS NOT NULL;

@@ -30,7 +30,8 @@ fn rows(version: usize) -> String {
          INSERT INTO staged (ino, data_file, version, size, map, data_bytes, saved_at)
          VALUES (4, 1, 2, 4, x'0102', 4, 5);
          INSERT INTO attempt (ino, not_before, attempts, error) VALUES (4, 6, 1, 'why');
-         INSERT INTO block_map VALUES ('abc', 9, 4, x'07', 9, 1, 2);
+         INSERT INTO block_map (file_id, size, block_size, bits, cached_bytes, data_file, used_at)
+         VALUES ('abc', 9, 4, x'07', 9, 1, 2);
          INSERT INTO setting VALUES ('account', '{{}}');"
     );
     if version >= 4 {
@@ -39,7 +40,7 @@ fn rows(version: usize) -> String {
     if version >= 5 {
         sql.push_str("UPDATE staged SET unsynced = 'boot';");
     }
-    if version >= 13 {
+    if version >= 15 {
         sql.push_str("UPDATE removal SET asked_at = 2, made_at = 1;");
     }
     sql

@@ -39,6 +39,21 @@ impl Tree {
         })
     }
 
+    /// Intents that failed are tried again sooner than they were to be.
+    pub fn due_sooner(&self, intents: &[(Ino, Time)]) -> Result<()> {
+        self.store.write(|tx| {
+            // A newer version has no error yet, and a time of its own.
+            let mut update = tx.prepare_cached(
+                "UPDATE attempt SET not_before = min(not_before, ?2)
+                 WHERE ino = ?1 AND error IS NOT NULL AND parked = 0",
+            )?;
+            for (ino, due) in intents {
+                update.execute(params![int(ino.0), due.0])?;
+            }
+            Ok(())
+        })
+    }
+
     /// An intent failed for good: it waits for the user, or for a newer version.
     pub fn park(&self, ino: Ino, error: &str) -> Result<()> {
         self.store.write(|tx| {

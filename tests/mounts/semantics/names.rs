@@ -254,7 +254,17 @@ fn a_folder_that_the_service_does_not_show_whole_is_named_with_the_reason() {
     world.account().add_dated("scans/big", files).unwrap();
     let mounted = world.mount();
     assert_eq!(names(mounted.join("scans")), ["big"]);
-    assert_eq!(names(mounted.join("scans/big")).len(), 5_000);
+    // What is known is read; who would take it for all of the folder is told that it is not.
+    let listed = || {
+        let (entries, errors): (Vec<_>, Vec<_>) = fs::read_dir(mounted.join("scans/big"))
+            .unwrap()
+            .partition(Result::is_ok);
+        let errors = errors.into_iter().filter_map(Result::err);
+        let errors: Vec<_> = errors.map(|error| error.raw_os_error()).collect();
+        (entries.len(), errors)
+    };
+    let a_part = (5_050, vec![Some(libc::EIO)]);
+    assert_eq!(listed(), a_part, "for all that is known there are more");
     let status = || {
         let out = mounted.verb(&["status", "--json"]).stdout;
         serde_json::from_slice::<serde_json::Value>(&out).unwrap()
@@ -272,6 +282,20 @@ fn a_folder_that_the_service_does_not_show_whole_is_named_with_the_reason() {
     let screen = mounted.verb(&["status"]).stdout;
     let screen = String::from_utf8(screen).unwrap();
     assert!(screen.contains("not whole: /scans/big: "), "{screen}");
+    assert_eq!(listed(), a_part);
+    let script = r#"
+        mkdir "$W/copy"
+        cp -r "$M/scans" "$W/full" 2> "$W/said" && exit 1
+        grep -q "Input/output error" "$W/said"
+        find "$M/scans/big" -type f > "$W/found" && exit 1
+        test "$(wc -l < "$W/found")" = 5050
+        : > "$W/copy/of what was not seen"
+        rsync -r --delete "$M/scans/big/" "$W/copy/" && exit 1
+        test -e "$W/copy/of what was not seen"
+        "#;
+    let scratch = world.folder("scratch");
+    let variables = [("M", mounted.path()), ("W", &scratch)];
+    shell::script(&world, script, &variables).unwrap_or_else(|e| panic!("{e}"));
     mounted.unmount();
     world.assert_well_behaved();
 }
