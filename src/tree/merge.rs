@@ -23,6 +23,7 @@ use super::node::{
     Access, Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
     RemotePlace,
 };
+use super::twins;
 use super::vanished::{distinct_name, vanish};
 use super::wanted::{place_seen, shown_name};
 use super::{Tree, TreeError, attempts, names, removals, rows, unanswered};
@@ -123,9 +124,14 @@ impl Tree {
                 asked,
                 now,
                 lag: self.listing_lag,
+                misnamed: Vec::new(),
                 changes: Vec::new(),
             };
             work(&mut merge)?;
+            // All dates that the listing tells are known only now.
+            for ino in merge.misnamed {
+                merge.changes.extend(twins::name_anew(tx, ino)?);
+            }
             Ok(merge.changes)
         })
     }
@@ -138,6 +144,8 @@ struct Merge<'a> {
     asked: Time,
     now: Time,
     lag: Duration,
+    /// Files that have not the name here that they have there: something else had it.
+    misnamed: Vec<Ino>,
     changes: Vec<Change>,
 }
 
@@ -265,6 +273,7 @@ impl Merge<'_> {
                     place: place.clone(),
                     size: f.size,
                     whirlpool: f.whirlpool,
+                    date: f.date,
                 }),
                 place,
                 size: f.size,
@@ -413,8 +422,10 @@ impl Merge<'_> {
             let node = rows::by_ino(self.tx, node.ino)?.ok_or(TreeError::NotFound)?;
             return place_seen(self.tx, &node);
         }
+        // What is unsent goes under the name that it has here.
         let stays = node.place.as_ref().is_some_and(|place| {
-            place.parent == self.folder.ino && !moved && place.name == entry.display
+            let named = place.name == entry.display || node.pending.content;
+            place.parent == self.folder.ino && !moved && named
         });
         if stays {
             return Ok(());
@@ -424,7 +435,10 @@ impl Merge<'_> {
             // itself; the next ones will agree.
             return Ok(());
         }
-        let name = self.free_name(entry, node.place.as_ref(), node.ino)?;
+        let name = self.free_name(entry, node.ino)?;
+        if name != entry.display {
+            self.misnamed.push(node.ino);
+        }
         let place = Place {
             parent: self.folder.ino,
             name,
@@ -461,7 +475,8 @@ impl Merge<'_> {
     }
 
     fn insert(&mut self, entry: &Entry) -> Result<()> {
-        let name = self.free_name(entry, None, Ino(0))?;
+        let name = self.free_name(entry, Ino(0))?;
+        let misnamed = name != entry.display;
         let date = entry.date.unwrap_or(self.now);
         let place = Place {
             parent: self.folder.ino,
@@ -473,7 +488,7 @@ impl Merge<'_> {
         if self.folder.known != Known::Never {
             self.tell_entry(&place);
         }
-        rows::insert(
+        let ino = rows::insert(
             self.tx,
             &Node {
                 ino: Ino(0),
@@ -498,46 +513,20 @@ impl Merge<'_> {
                 access: self.folder.access,
             },
         )?;
+        if misnamed {
+            self.misnamed.push(ino);
+        }
         Ok(())
     }
 
-    /// The name for an entry: its own if that is free, or if only an older entry
-    /// of the service has it, which then steps aside; else one with its id.
-    fn free_name(&mut self, entry: &Entry, current: Option<&Place>, me: Ino) -> Result<OsString> {
+    /// The name for an entry: its own if that is free, else one with its id.
+    fn free_name(&self, entry: &Entry, me: Ino) -> Result<OsString> {
         let folder = self.folder.ino;
-        if !names::fits(&entry.display) {
-            return distinct_name(self.tx, folder, &entry.display, &entry.rid, me);
-        }
-        let Some(holder) = rows::by_name(self.tx, self.folder.ino, &entry.display)? else {
-            return Ok(entry.display.clone());
-        };
-        if holder.ino == me {
-            return Ok(entry.display.clone());
-        }
-        let here = current.is_some_and(|place| place.parent == self.folder.ino);
-        if !here && self.steps_aside(&holder, entry) {
-            let id = holder.remote.rid().unwrap_or_default();
-            let aside = Place {
-                parent: folder,
-                name: distinct_name(self.tx, folder, &entry.display, &id, holder.ino)?,
-            };
-            rows::set_place(self.tx, holder.ino, Some(&aside))?;
-            self.tell_entry(&aside);
+        let holder = rows::by_name(self.tx, folder, &entry.display)?;
+        if names::fits(&entry.display) && holder.is_none_or(|holder| holder.ino == me) {
             return Ok(entry.display.clone());
         }
         distinct_name(self.tx, folder, &entry.display, &entry.rid, me)
-    }
-
-    /// Whether the holder of a name is an older twin of `entry` on the service,
-    /// with no wish of the user's attached.
-    fn steps_aside(&self, holder: &Node, entry: &Entry) -> bool {
-        let twin = holder
-            .remote_file()
-            .is_some_and(|file| file.place == entry.place);
-        twin && holder.pending.is_empty()
-            && entry
-                .date
-                .is_some_and(|date| date > holder.attributes.btime)
     }
 
     fn tell_entry(&mut self, place: &Place) {

@@ -68,6 +68,9 @@ pub struct RemoteFile {
     pub size: u64,
     /// Checksum of the whole content, where the service told it.
     pub whirlpool: Option<Whirlpool>,
+    /// When it came there, by the service's clock; `None` until a listing tells it, as of what was
+    /// just sent.
+    pub date: Option<Time>,
 }
 
 /// Folder and name on the service.

@@ -236,6 +236,7 @@ impl Context {
                     },
                     size: file.size,
                     whirlpool: checksum.or(sent),
+                    date: None,
                 }));
             }
         }

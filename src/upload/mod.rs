@@ -18,6 +18,7 @@ mod apart;
 mod copy;
 mod doubt;
 mod failure;
+mod hashing;
 mod kept;
 mod leaving;
 mod look;

@@ -209,6 +209,7 @@ impl Context {
                 },
                 size: file.size,
                 whirlpool: file.checksum.or(sent),
+                date: None,
             };
             if file.size == upload.size && same_content {
                 right.push((upload, remote));

@@ -18,12 +18,8 @@ async fn what_is_taken_as_anybodys_once_the_key_is_revoked_waits_for_a_new_one()
     process.list(ROOT).await;
     sim.account()
         .profile(|profile| profile.config.key = NEW_KEY.to_owned());
-    let listed = sim.report().calls_of("folder/ls");
-    // While the service thinks about the key, nothing is sent.
-    let slow = FaultKind::Delay { seconds: 1.0 };
-    sim.faults().add(Fault::new("folder/ls", slow));
     process.write(ROOT, "first", b"1").await;
-    until(|| sim.report().calls_of("folder/ls") > listed).await;
+    until(|| sim.report().failing.contains_key(&403)).await;
     for name in ["second", "third"] {
         process.write(ROOT, name, name.as_bytes()).await;
     }
@@ -45,6 +41,31 @@ async fn what_is_taken_as_anybodys_once_the_key_is_revoked_waits_for_a_new_one()
     process.settled().await;
     assert_eq!(sim.account().file_paths(), ["first", "second", "third"]);
     assert_eq!(sim.account().content("first").unwrap(), b"1");
+    assert_eq!(sim.report().guest_uploads, 1);
+    assert_well_behaved(&sim);
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_while_it_is_not_known_whether_the_key_is_good() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let down = FaultKind::Status { status: 500 };
+    sim.faults().add(Fault::new("folder/ls", down).always());
+    sim.faults().add(Fault::new("upload", FaultKind::AsGuest));
+    let listed = sim.report().calls_of("folder/ls");
+    process.write(ROOT, "a", b"1").await;
+    until(|| sim.report().calls_of("folder/ls") > listed).await;
+    process.write(ROOT, "b", b"2").await;
+    let b = process.lookup(ROOT, "b").await.unwrap();
+    until(|| !process.tree.queued(b).unwrap().unwrap().is_open()).await;
+    process.wake();
+    until(|| sim.report().calls_of("folder/ls") >= listed + 4).await;
+    assert_eq!(sim.report().uploads, 1);
+    sim.faults().clear();
+    process.drained().await;
+    assert_eq!(sim.account().file_paths(), ["a", "b"]);
     assert_eq!(sim.report().guest_uploads, 1);
     assert_well_behaved(&sim);
     process.uploader.stop().await;

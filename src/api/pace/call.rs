@@ -149,8 +149,8 @@ impl Call {
         }
     }
 
-    /// Whether it may add to the failing calls that the service punishes. The
-    /// root is always there.
+    /// Whether it may add to the failing calls that the service punishes for what it asks for.
+    /// The root is always there.
     pub(super) fn may_fail(&self) -> bool {
         self.script.names_something()
             && !matches!(

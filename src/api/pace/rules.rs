@@ -204,7 +204,8 @@ pub(super) fn decide(
     if let Some(lock) = kind.and_then(|kind| kind.lock.as_ref()) {
         not_before(lock_end(lock, trial), Why::Lock(kind_name));
     }
-    if call.may_fail() || is_refused || unpaid.is_some() {
+    let in_trouble = kind.is_some_and(|kind| kind.in_trouble);
+    if call.may_fail() || in_trouble || is_refused || unpaid.is_some() {
         let failed = state.failing.len();
         let window = micros(limits.failing_window);
         // By whose call it is: having waited for long does not open the reserve.
@@ -347,8 +348,13 @@ pub(super) fn report(
     let now = state.seen;
     // A lock has a wait of its own, and says nothing against the call.
     let is_lock = matches!(report.verdict, Verdict::Flood | Verdict::AddressLocked);
-    if !is_lock && matches!(report.status, Some(401 | 403 | 404 | 410)) {
+    let has_failed = !is_lock && matches!(report.status, Some(401 | 403 | 404 | 410));
+    if has_failed {
         state.failing.push(now);
+    }
+    if !call.may_fail() && (has_failed || report.verdict == Verdict::Answered) {
+        let kind = state.kinds.entry(call.script.kind()).or_default();
+        kind.in_trouble = has_failed;
     }
     arrived(state, limits, call, sent, report.verdict);
     let kind_name = call.script.kind();

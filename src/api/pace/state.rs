@@ -48,6 +48,8 @@ pub(super) struct KindState {
     /// Locks in a row, and when the last of them ended or will end.
     pub strikes: u32,
     pub last_lock: Micros,
+    /// What always answers failed last: it may fail again.
+    pub in_trouble: bool,
 }
 
 /// The shared state. Unknown fields of a newer version are ignored, missing

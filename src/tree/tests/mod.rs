@@ -7,6 +7,7 @@ mod removing;
 mod replacing;
 mod sending;
 mod shared;
+mod twins;
 mod unsure;
 mod working_set;
 
@@ -179,6 +180,7 @@ impl Bench {
             },
             size,
             whirlpool: None,
+            date: None,
         };
         self.tree
             .store

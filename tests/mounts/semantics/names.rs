@@ -151,6 +151,40 @@ fn files_of_one_name_are_all_there() {
     world.assert_well_behaved();
 }
 
+/// Neither knows of the other's version when it writes its own.
+#[test]
+fn two_machines_that_replace_one_file_both_come_to_the_newer_version() {
+    let world = World::new();
+    let account = world.account();
+    account.add_file("d/f", b"as it was").unwrap();
+    let flags = ["--dir-cache-time", "1h", "--write-back", "0s"];
+    let first = world.mount_with("a", &flags);
+    assert_eq!(text(first.join("d/f")), "as it was");
+    world.forget_calls();
+    let second = world.mount_with("b", &flags);
+    assert_eq!(text(second.join("d/f")), "as it was");
+    fs::write(first.join("d/f"), "the older").unwrap();
+    first.drain();
+    std::thread::sleep(std::time::Duration::from_millis(1_100)); // Dates are in seconds.
+    fs::write(second.join("d/f"), "the newer").unwrap();
+    second.drain();
+    for machine in [&first, &second] {
+        eventually("both versions, the newer under the name", || {
+            let refreshed = machine.verb(&["refresh", "-r"]);
+            assert!(refreshed.status.success(), "{}", shell::show(&refreshed));
+            let newer = text(machine.join("d/f"));
+            let shown = names(machine.join("d"));
+            let other = shown.iter().find(|name| *name != "f");
+            newer == "the newer"
+                && other.is_some_and(|other| text(machine.join("d").join(other)) == "the older")
+        });
+    }
+    assert_eq!(account.file_paths(), ["d/f", "d/f"]);
+    first.unmount();
+    second.unmount();
+    assert_eq!(text(world.mount_with("b", &flags).join("d/f")), "the newer");
+}
+
 /// Other clients write them in the same way, so all see the names that were meant.
 #[test]
 fn names_with_characters_that_the_service_refuses_come_back_as_they_were() {

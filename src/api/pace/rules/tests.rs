@@ -397,6 +397,24 @@ fn failing_calls_use_up_a_budget() {
 }
 
 #[test]
+fn what_always_answers_is_held_back_as_others_while_it_fails() {
+    for call in [node(), folder(0), Call::of(Script::Account)] {
+        let mut world = World::new();
+        world.wait(HOUR);
+        for _ in 0..5 {
+            let sent = world.call(call);
+            world.answer(call, sent, Verdict::Nothing, 403);
+            world.wait(10 * MINUTE);
+        }
+        assert_eq!(world.waits(call), Some((10 * MINUTE, Why::FailingCalls)));
+        let sent = world.wait(10 * MINUTE).call(call);
+        world.answer(call, sent, Verdict::Answered, 200);
+        world.wait(10 * MINUTE);
+        assert_eq!(world.waits(call), None, "{call:?}");
+    }
+}
+
+#[test]
 fn a_part_of_the_budget_is_left_to_system_calls_however_long_others_waited() {
     let mut world = World::new();
     world.wait(HOUR);
