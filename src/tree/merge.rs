@@ -383,14 +383,13 @@ impl Merge<'_> {
     /// Made by us after all, and removed here before that was known: it goes there too, if nothing
     /// is in it.
     fn refuse(&mut self, ino: Ino, entry: &Entry) -> Result<()> {
-        removals::queue_object(
-            self.tx,
-            entry.kind,
-            &entry.rid,
-            &entry.place,
-            None,
-            self.now,
-        )?;
+        let made = removals::Object {
+            kind: entry.kind,
+            rid: &entry.rid,
+            place: &entry.place,
+            made_at: None,
+        };
+        removals::queue_object(self.tx, &made, None, self.now)?;
         unanswered::forget(self.tx, ino)?;
         Ok(rows::delete_orphan(self.tx, ino)?)
     }

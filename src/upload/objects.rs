@@ -50,6 +50,7 @@ impl Context {
             return Ok(());
         };
         self.tree.asks(&batch.puts(), Time::now())?;
+        self.tree.asks_to_remove(batch.removes(), Time::now())?;
         block_in_place(|| self.store.sync())?;
         match batch {
             Batch::Upload(_) => Ok(()), // Has a lane of its own.
@@ -75,6 +76,7 @@ impl Context {
                 }
             }
             Batch::Look(nodes) => self.look_where(&nodes).await,
+            Batch::LookForLeaving(removals) => self.look_for_leaving(&removals).await,
             Batch::RemoveFiles(removals) => self.remove_files(removals).await,
             Batch::RemoveFolder(removal) => self.remove_folder(&removal).await,
         }

@@ -4,6 +4,7 @@
 mod folders;
 mod model;
 mod process;
+mod removals;
 mod strays;
 
 use std::ffi::OsStr;
@@ -247,6 +248,38 @@ async fn what_was_sent_to_a_folder_too_large_for_a_listing_is_found_there() {
         assert_well_behaved(&sim);
         process.uploader.stop().await;
     }
+}
+
+/// One listing does not show all that is there: slices of dates tell what is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_from_a_folder_too_large_for_a_listing_is_looked_for() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    for name in ["d/a", "d/b", "d/c"] {
+        sim.account().add_file(name, b"content").unwrap();
+    }
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let d = process.lookup(ROOT, "d").await.unwrap();
+    process.list(d).await;
+    let long_ago = |n| jiff::Timestamp::from_second(1_500_000_000 + 1_000 * n).unwrap();
+    crowd(&sim, "d", 12_000, long_ago);
+    // The second is not carried out.
+    let reset = FaultKind::Reset { after_bytes: 0 };
+    for (name, lost) in [("a", FaultKind::LoseAnswer), ("b", reset)] {
+        sim.faults().add(Fault::new("file/rm", lost));
+        let removed = process.vfs.unlink(d, OsStr::new(name), ANN);
+        wait(removed).await.unwrap();
+        process.wake();
+        until(|| sim.faults().list().is_empty()).await;
+    }
+    process.drained().await;
+    let mut paths = sim.account().file_paths();
+    paths.retain(|path| !path.starts_with("d/other"));
+    assert_eq!(paths, ["d/c"]);
+    assert_eq!(sim.report().calls_of("file/rm"), 3);
+    assert!(sim.report().failing.is_empty());
+    assert_well_behaved(&sim);
+    process.uploader.stop().await;
 }
 
 /// Nobody knows the checksum of what was half sent when the process ended, and what is there

@@ -153,7 +153,7 @@ fn a_lagging_listing_neither_hides_nor_revives_what_we_did() {
         .unwrap();
     for task in bench.ready() {
         if let Task::Remove(removal) = task {
-            bench.tree.removed(&removal, bench.now).unwrap();
+            bench.tree.removed(&[removal], bench.now).unwrap();
         }
     }
     bench.pass(60);
@@ -331,7 +331,7 @@ fn what_we_remove_is_not_taken_for_what_we_sent() {
     let new = bench.get(ROOT, "f").ino;
     bench.sent(new, 2, 0, "f", 4);
     let removal = removals_due(&bench);
-    bench.tree.removed(&removal, bench.now).unwrap();
+    bench.tree.removed(&[removal], bench.now).unwrap();
     assert!(
         !bench.tree.may_be_new(&id, bench.now).unwrap(),
         "removed just now"

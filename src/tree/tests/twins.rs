@@ -189,7 +189,7 @@ impl Service {
                 Task::Remove(removal) => {
                     self.files
                         .retain(|n, _| file_id(*n).as_str() != removal.rid);
-                    machine.tree.removed(&removal, machine.now).unwrap();
+                    machine.tree.removed(&[removal], machine.now).unwrap();
                 }
                 other => panic!("{other:?}"),
             }
