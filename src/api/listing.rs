@@ -23,6 +23,8 @@ pub struct Listing {
     /// Whether it says itself that there are more files than came, and not because of
     /// that bound; or does not speak of files at all, as one of a folder without any may do.
     pub lacks_files: bool,
+    /// Whether it counts them.
+    pub lacks_counted: bool,
     /// How many files it counts, where it shows none of them: [`Api::list_files`] may.
     pub withheld: Option<u64>,
     /// Whether it does not speak of sub-folders, as one of a folder without any may do
@@ -353,6 +355,7 @@ fn listing(asked: &FolderAt, wire: WireListing) -> Result<Listing, ApiError> {
     let files = files(wire.items, &links)?;
     let withheld = counted.filter(|counted| files.is_empty() && *counted > 0);
     let truncated = files.len() >= LISTING_CAP || withheld.is_some();
+    let lacks_counted = !truncated && are_less(&files, counted);
     let lacks_folders = wire.sub_folders.is_none();
     let folders = wire
         .sub_folders
@@ -364,7 +367,8 @@ fn listing(asked: &FolderAt, wire: WireListing) -> Result<Listing, ApiError> {
         name: wire.name.unwrap_or_default(),
         folders,
         truncated,
-        lacks_files: silent || (!truncated && are_less(&files, counted)),
+        lacks_files: silent || lacks_counted,
+        lacks_counted,
         withheld,
         lacks_folders,
         files,

@@ -65,7 +65,7 @@ pub fn read(
     };
     let text = read_config(&file)?;
     if text.is_none() && args.config.is_some() && named == NamedFile::Exists {
-        return Err(missing(&file));
+        return Err(ConfigError::NoConfigFile { path: file });
     }
     let mut layers = Layers {
         file: text.map(|text| (file.clone(), text)),
@@ -122,14 +122,6 @@ fn environment() -> Result<Vec<(String, String)>, ConfigError> {
         }
     }
     Ok(ours)
-}
-
-/// The file that was named is not there; without a name that is no error.
-fn missing(path: &Path) -> ConfigError {
-    ConfigError::File {
-        path: path.to_owned(),
-        error: std::io::ErrorKind::NotFound.into(),
-    }
 }
 
 /// The key from wherever it is kept.

@@ -107,6 +107,13 @@ impl Files {
     fn open(&self) -> io::Result<LogRoller> {
         let folder = self.path.parent().unwrap_or(std::path::Path::new("/"));
         let name = self.path.file_name().unwrap_or_default();
+        let wrong = |why: &dyn std::fmt::Display| {
+            io::Error::other(format!("log_file {}: {why}", self.path.display()))
+        };
+        if !folder.is_dir() {
+            // It would be made, and a mistyped name with it.
+            return Err(wrong(&"there is no such folder"));
+        }
         LogRollerBuilder::new(folder, std::path::Path::new(name))
             .rotation(Rotation::SizeBased(RotationSize::Bytes(
                 self.size.max(1 << 16),
@@ -114,7 +121,7 @@ impl Files {
             .max_keep_files(self.kept as u64)
             .file_mode(0o600)
             .build()
-            .map_err(|error| io::Error::other(format!("log_file {}: {error}", self.path.display())))
+            .map_err(|error| wrong(&error))
     }
 }
 

@@ -18,6 +18,12 @@ pub enum ConfigError {
         #[source]
         error: io::Error,
     },
+    /// A configuration file that was asked for and is not there.
+    #[error("there is no configuration file {}; correct the name, or make it: fichierfs --config {} init", path.display(), quoted(path))]
+    NoConfigFile {
+        /// Which.
+        path: PathBuf,
+    },
     /// A file with secrets that others can read.
     #[error("{} can be read by others; run: chmod 600 {}", path.display(), quoted(path))]
     OpenToOthers {

@@ -25,11 +25,11 @@ fn argument(option: &'static OptionSpec) -> Arg {
         .action(ArgAction::Set)
         .value_name(match option.kind {
             Kind::Flag => "BOOL",
-            Kind::Duration => "DURATION",
+            Kind::Duration | Kind::Wait => "DURATION",
             Kind::Size => "SIZE",
             Kind::Path => "PATH",
             Kind::Choice(_) => "WORD",
-            Kind::Count | Kind::Factor | Kind::Octal => "N",
+            Kind::Count | Kind::Between(..) | Kind::Factor | Kind::Octal => "N",
             Kind::Timetable => "LIMIT",
             Kind::Listen => "PLACE",
             Kind::PublicFolder => "LINK",

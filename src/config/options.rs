@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::timetable::Timetable;
 use super::value::{
-    AddressFamily, Factor, Fsync, Kind, Listen, LogFormat, LogLevel, Patterns, Size, Umask, Value,
+    AddressFamily, Between, Factor, Fsync, Kind, Listen, LogFormat, LogLevel, Patterns, Size,
+    Umask, Value, Wait,
 };
 use super::{ApiKey, ConfigError, Password, PublicFolder, SharedFolders};
 
@@ -161,7 +162,7 @@ options! {
     /// time, and IPv4 and IPv6 can count as two.
     address_family: AddressFamily = "auto", Service;
     /// How long a connection may take to come about.
-    connect_timeout: Duration = "10s", Service;
+    connect_timeout: Wait = "10s", Service;
 
     /// The API key. Better in a file of its own or from a command.
     api_key: Option<ApiKey> = "", Key, Now;
@@ -206,9 +207,9 @@ options! {
     /// the pace that the service allows, two folders a second.
     refresh_at_start: bool = "false", Mount;
     /// How long an operation on names may take before it fails.
-    metadata_deadline: Duration = "10s", Mount;
+    metadata_deadline: Wait = "10s", Mount;
     /// How long a read may take before it fails.
-    data_deadline: Duration = "30s", Mount;
+    data_deadline: Wait = "30s", Mount;
 
     /// Where clean copies of what was read are kept, for one account: what another left in it is
     /// removed. Below the user's cache directory if empty, a folder for each profile.
@@ -224,7 +225,7 @@ options! {
     /// reading what it was when others change it; not for mounts that an NFS server shares.
     passthrough: bool = "false", Reading;
     /// Most connections for downloads at a time; the service allows 30 for all programs together.
-    connections: usize = "8", Reading;
+    connections: Between<1, 30> = "8", Reading;
     /// Most bytes a second of all downloads together, by local time where wanted: the first span
     /// that holds decides.
     download_limit: Timetable = "", Reading, Now;
@@ -251,7 +252,7 @@ options! {
     /// that the service has already stays there under any name.
     local_names: Patterns = ".~lock.*# .#* .*.sw? 4913 .goutputstream-* .DS_Store Thumbs.db ~$* .fuse_hidden*", Writing;
     /// Uploads at a time.
-    uploads: usize = "2", Writing;
+    uploads: Between<1, 30> = "2", Writing;
     /// Most bytes a second of all uploads together, by local time where wanted: the first span
     /// that holds decides. An upload that would last longer than the service allows is freed from it.
     upload_limit: Timetable = "", Writing, Now;

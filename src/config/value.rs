@@ -18,6 +18,10 @@ pub enum Kind {
     Size,
     /// A whole number.
     Count,
+    /// A whole number within bounds.
+    Between(usize, usize),
+    /// A duration that is not 0.
+    Wait,
     /// A number above zero.
     Factor,
     /// A number in octal digits, as `022`.
@@ -55,6 +59,8 @@ impl Kind {
             Kind::Duration => "a duration such as 90s, 10m or 1h30m".to_owned(),
             Kind::Size => "a size such as 256MiB, 10GB or a number of bytes".to_owned(),
             Kind::Count => "a whole number".to_owned(),
+            Kind::Between(least, most) => format!("a whole number from {least} to {most}"),
+            Kind::Wait => "a duration above zero such as 90s, 10m or 1h30m".to_owned(),
             Kind::Factor => "a number above zero".to_owned(),
             Kind::Octal => "octal digits such as 022".to_owned(),
             Kind::Text => "a text".to_owned(),
@@ -129,6 +135,32 @@ impl Value for usize {
 
     fn read(text: &str) -> Option<usize> {
         text.parse().ok()
+    }
+}
+
+/// A whole number within bounds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Between<const LEAST: usize, const MOST: usize>(pub usize);
+
+impl<const LEAST: usize, const MOST: usize> Value for Between<LEAST, MOST> {
+    const KIND: Kind = Kind::Between(LEAST, MOST);
+
+    fn read(text: &str) -> Option<Self> {
+        let number = usize::read(text)?;
+        (LEAST..=MOST).contains(&number).then_some(Between(number))
+    }
+}
+
+/// A duration that is not 0: at once nothing can be waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wait(pub Duration);
+
+impl Value for Wait {
+    const KIND: Kind = Kind::Wait;
+
+    fn read(text: &str) -> Option<Wait> {
+        let wait = <Duration as Value>::read(text)?;
+        (!wait.is_zero()).then_some(Wait(wait))
     }
 }
 
@@ -459,6 +491,12 @@ mod tests {
         assert_eq!(Umask::read("1777"), None);
         assert_eq!(Umask::read("9"), None);
         assert_eq!(Factor::read("0"), None);
+        assert_eq!(Wait::read("0s"), None);
+        assert_eq!(Wait::read("1ms"), Some(Wait(Duration::from_millis(1))));
+        for (text, number) in [("0", None), ("1", Some(1)), ("30", Some(30)), ("31", None)] {
+            let read = Between::<1, 30>::read(text);
+            assert_eq!(read.map(|read| read.0), number, "{text}");
+        }
         assert_eq!(Factor::read("inf"), None);
         assert_eq!(bool::read("yes"), Some(true));
         assert_eq!(bool::read("maybe"), None);

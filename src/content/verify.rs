@@ -245,7 +245,17 @@ impl Content {
     /// # Errors
     /// The file cannot be fetched, or the database failed.
     pub async fn verify(&self, file: &RemoteFile) -> Result<Verdict, ContentError> {
-        self.core.verify(file, Hurry::Now).await
+        self.core.verify(file, Hurry::Now, 0).await
+    }
+
+    /// Who had all bytes of a file found that they are not those of its checksum: what is
+    /// here of it goes, and it is fetched and compared once more.
+    ///
+    /// # Errors
+    /// The file cannot be fetched, or the database failed.
+    pub async fn mend(&self, file: &RemoteFile) -> Result<Verdict, ContentError> {
+        self.core.drop_differing(&file.id, 1).await;
+        self.core.verify(file, Hurry::Now, 1).await
     }
 
     /// Files that are cached whole and were never compared with their checksums, by
@@ -281,10 +291,12 @@ impl Content {
 }
 
 impl Core {
+    /// Compares a file that `differed` so often before.
     async fn verify(
         self: &Arc<Self>,
         file: &RemoteFile,
         hurry: Hurry,
+        mut differed: u32,
     ) -> Result<Verdict, ContentError> {
         let Some(wanted) = file.whirlpool else {
             return Ok(Verdict::Unknown);
@@ -294,7 +306,6 @@ impl Core {
         let content = Content {
             core: Arc::clone(self),
         };
-        let mut differed = 0;
         for _ in 0..MOST_TRIES {
             // What nobody waits for costs the service nothing, unless what is here is wrong.
             if hurry == Hurry::Now || differed > 0 {
@@ -316,12 +327,7 @@ impl Core {
                 return Ok(Verdict::Sound);
             }
             differed += 1;
-            tracing::warn!(file = %file.id, differed, "the bytes of a file are not those of its checksum");
-            let (core, id) = (Arc::clone(self), file.id.clone());
-            let dropped = self.runtime.spawn_blocking(move || core.shelf.forget(&id));
-            // It fails only if the process is about to end.
-            let _ = dropped.await;
-            self.tell_differing(&file.id);
+            self.drop_differing(&file.id, differed).await;
             if differed == 2 {
                 self.checks.settle(&file.id, false)?;
                 self.tell_differing(&file.id);
@@ -334,6 +340,18 @@ impl Core {
             "Raise cache_size, or look at the health of the cache disk.",
         );
         Err(ContentError::Unavailable(reason))
+    }
+
+    /// Drops what is cached of a file that `differed` so often.
+    async fn drop_differing(self: &Arc<Self>, id: &FileId, differed: u32) {
+        tracing::warn!(file = %id, differed, "the bytes of a file are not those of its checksum");
+        let (core, gone) = (Arc::clone(self), id.clone());
+        let dropped = self
+            .runtime
+            .spawn_blocking(move || core.shelf.forget(&gone));
+        // It fails only if the process is about to end.
+        let _ = dropped.await;
+        self.tell_differing(id);
     }
 
     /// Tells whoever keeps bytes of a file that they may be wrong. Told again when nothing
@@ -427,7 +445,7 @@ impl Core {
         let Some(file) = whole else {
             return;
         };
-        if let Err(error) = self.verify(&file, Hurry::WhenIdle).await {
+        if let Err(error) = self.verify(&file, Hurry::WhenIdle, 0).await {
             tracing::debug!(file = %file.id, %error, "a file could not be checked");
             self.checks.state.lock().candidates.remove(&file.id);
         }

@@ -215,8 +215,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         root,
         ttl: Ttl::default(),
         deadlines: Deadlines {
-            metadata: setup.settings.metadata_deadline,
-            data: setup.settings.data_deadline,
+            metadata: setup.settings.metadata_deadline.0,
+            data: setup.settings.data_deadline.0,
         },
         passthrough: setup.settings.passthrough,
     };

@@ -212,6 +212,9 @@ fn why(stands: CutOff) -> String {
              service shows no more: a name that was not seen may be there, and cannot be used"
         ),
         CutOff::Failed(why) => format!("the files beyond {LISTING_CAP} were not listed: {why}"),
+        CutOff::Lacking => "the service counts more files than it shows; it is asked again once \
+             somebody looks into it"
+            .to_owned(),
         CutOff::NotAsked => format!(
             "the service lists {LISTING_CAP} at once; more may be seen once somebody looks into it"
         ),

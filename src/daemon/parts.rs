@@ -80,8 +80,8 @@ pub fn api(settings: &Settings, paths: &Paths, key: Option<ApiKey>) -> Result<Ap
         pace,
         limits,
         address_family: settings.address_family,
-        connect_timeout: settings.connect_timeout,
-        read_timeout: settings.data_deadline,
+        connect_timeout: settings.connect_timeout.0,
+        read_timeout: settings.data_deadline.0,
     })?)
 }
 
@@ -125,8 +125,8 @@ impl Below {
                 cache_size: settings.cache_size.0,
                 cache_max_age: settings.cache_max_age,
                 cache_min_free: settings.cache_min_free.0,
-                connections: settings.connections,
-                data_deadline: settings.data_deadline,
+                connections: settings.connections.0,
+                data_deadline: settings.data_deadline.0,
                 throttle: downlink.clone(),
                 differing: Some(differing),
                 ..ContentOptions::default()
@@ -187,8 +187,8 @@ impl Below {
                 Fsync::Remote => Reach::Remote,
             },
             names_kept: Ttl::default().names_kept(),
-            metadata_deadline: settings.metadata_deadline,
-            data_deadline: settings.data_deadline,
+            metadata_deadline: settings.metadata_deadline.0,
+            data_deadline: settings.data_deadline.0,
         };
         let vfs = Vfs::new(parts, options).map_err(|error| StartError::Vfs(error.to_string()))?;
         Ok(Parts {
@@ -214,7 +214,7 @@ impl Parts {
             throttle: below.uplink.clone(),
         };
         let options = UploadOptions {
-            workers: settings.uploads.max(1),
+            workers: settings.uploads.0,
             speed: settings.limits_scale.0,
             ..UploadOptions::default()
         };

@@ -91,7 +91,7 @@ pub async fn root(below: &Below, settings: &Settings) -> Result<Ino, StartError>
     if folder.is_empty() || settings.share.is_some() {
         return Ok(ROOT);
     }
-    let patience = settings.metadata_deadline;
+    let patience = settings.metadata_deadline.0;
     match find(below, ROOT, Path::new(folder), patience).await {
         Ok(node) if node.kind == Kind::Folder => Ok(node.ino),
         Ok(_) | Err(NoPlace::Gone(_)) => Err(StartError::NoRootFolder(folder.to_owned())),

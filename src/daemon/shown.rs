@@ -62,7 +62,7 @@ async fn look(below: &Below, settings: &Settings, folder: &PublicFolder) -> Resu
     {
         return Ok(());
     }
-    let deadline = Instant::now() + settings.metadata_deadline;
+    let deadline = Instant::now() + settings.metadata_deadline.0;
     // A person asks: what was refused a moment ago may be right now.
     let look = below.refresher.refresh(ROOT, Class::Interactive, deadline);
     match look.await {

@@ -11,7 +11,7 @@ use super::StartError;
 use super::answers::Handle;
 use super::parts::Below;
 use super::pins::remote;
-use crate::content::Verdict;
+use crate::content::{RemoteFile, Verdict};
 use crate::control::{Refusal, RefusalKind, protocol};
 use crate::ids::{FileId, Ino};
 use crate::tree::Node;
@@ -61,10 +61,16 @@ impl Handle {
             );
             return Err(Refusal::new(RefusalKind::NotNow, line));
         }
-        let files: Vec<_> = nodes
-            .iter()
-            .filter_map(|node| Some((node.ino, remote(node)?)))
-            .collect();
+        // Of a newer version that is here, that which it reads from.
+        let bases = below.staging.bases().map_err(Refusal::failed)?;
+        let mut files = Vec::new();
+        for node in &nodes {
+            let bases = bases.get(&node.ino).into_iter().flatten();
+            let files_of = bases
+                .map(|file| RemoteFile::clone(file))
+                .chain(remote(node));
+            files.extend(files_of.map(|file| (node.ino, file)));
+        }
         let job = protocol::Verification {
             schema: protocol::SCHEMA,
             path: self.shown(node.ino).map_err(Refusal::failed)?,
@@ -84,7 +90,7 @@ impl Handle {
         Ok(job)
     }
 
-    async fn check(&self, job: Ino, files: Vec<(Ino, crate::content::RemoteFile)>) {
+    async fn check(&self, job: Ino, files: Vec<(Ino, RemoteFile)>) {
         let jobs = self.shared.verify.clone();
         let note = |change: &dyn Fn(&mut Job)| {
             if let Some(job) = jobs.jobs.lock().get_mut(&job) {

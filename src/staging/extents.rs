@@ -236,17 +236,17 @@ impl ExtentMap {
         found
     }
 
-    /// The file of the service that this is all of, byte for byte.
-    pub fn copy_of(&self) -> Option<&Arc<RemoteFile>> {
-        let mut origins = self.origins.iter();
-        match (origins.next(), origins.next()) {
-            (Some((range, Origin::Remote(file, Shift(0)))), None)
-                if *range == (0..self.size) && file.size == self.size =>
-            {
-                Some(file)
-            }
+    /// The file of the service that this begins with: all of it, byte for byte.
+    pub fn begins_with(&self) -> Option<&Arc<RemoteFile>> {
+        match self.origins.iter().next() {
+            Some((range, Origin::Remote(file, Shift(0)))) if *range == (0..file.size) => Some(file),
             _ => None,
         }
+    }
+
+    /// The file of the service that this is all of, byte for byte.
+    pub fn copy_of(&self) -> Option<&Arc<RemoteFile>> {
+        self.begins_with().filter(|file| file.size == self.size)
     }
 
     /// The first position at or after `offset` that is not in a hole.
@@ -323,6 +323,42 @@ pub(super) mod tests {
             change(&mut changed);
             assert_eq!(changed.copy_of(), None);
         }
+    }
+
+    #[test]
+    fn what_was_appended_to_begins_with_all_of_the_old_file() {
+        let (file, other) = (Arc::new(remote('a', 10)), Arc::new(remote('b', 10)));
+        let of = |file: &Arc<RemoteFile>, offset| Source::Remote {
+            file: Arc::clone(file),
+            offset,
+        };
+        let whole = ExtentMap::whole((*file).clone());
+        let changed = |change: &dyn Fn(&mut ExtentMap)| {
+            let mut map = whole.clone();
+            change(&mut map);
+            map.begins_with().cloned()
+        };
+        let old = Some(file.clone());
+        assert_eq!(changed(&|_| ()), old);
+        assert_eq!(changed(&|map| map.truncate(11)), old);
+        assert_eq!(
+            changed(&|map| map.overlay(10..14, Source::Data { offset: 10 })),
+            old
+        );
+        assert_eq!(changed(&|map| map.overlay(10..20, of(&file, 0))), old);
+        assert_eq!(changed(&|map| map.overlay(10..15, of(&other, 5))), old);
+
+        assert_eq!(changed(&|map| map.truncate(9)), None);
+        assert_eq!(changed(&|map| map.overlay(0..1, Source::Zero)), None);
+        assert_eq!(changed(&|map| map.overlay(4..5, of(&file, 5))), None);
+        assert_eq!(
+            changed(&|map| map.overlay(9..14, Source::Data { offset: 9 })),
+            None
+        );
+        let mut moved = ExtentMap::default();
+        moved.overlay(1..11, of(&file, 0));
+        assert_eq!(moved.begins_with(), None);
+        assert_eq!(ExtentMap::whole(remote('c', 0)).begins_with(), None);
     }
 
     const SPACE: u64 = 96;

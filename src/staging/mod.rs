@@ -342,6 +342,16 @@ impl Staging {
         Ok(readers)
     }
 
+    /// The files of the service that stored versions read from.
+    ///
+    /// # Errors
+    /// That of the database.
+    pub fn bases(&self) -> Result<HashMap<Ino, Vec<Arc<RemoteFile>>>, StagingError> {
+        let layered = self.home.room.store.read(rows::layered)?;
+        let bases = |(ino, map): (Ino, ExtentMap)| (ino, map.remotes());
+        Ok(layered.into_iter().map(bases).collect())
+    }
+
     /// The disk is full: clean content on it goes. Whether there was any.
     pub fn drop_clean(&self) -> bool {
         let room = &self.home.room;

@@ -22,10 +22,12 @@ const NOTED_EVERY: Duration = Duration::from_secs(600);
 const STEP: Duration = Duration::from_secs(2);
 
 /// Every column that is compared with the clock.
-const TIMES: [(&str, &str); 6] = [
+const TIMES: [(&str, &str); 8] = [
     ("attempt", "not_before"),
     ("attempt", "sent_at"),
     ("removal", "not_before"),
+    ("removal", "asked_at"),
+    ("removal", "made_at"),
     ("tombstone", "until"),
     ("node", "confirmed_at"),
     ("node", "listed_at"),

@@ -30,6 +30,8 @@ pub enum CutOff {
     Unseen,
     /// The service did not answer a question, and why.
     Failed(String),
+    /// The only answer counts more files than it shows.
+    Lacking,
     /// They were not asked for since the start: they are when somebody looks.
     NotAsked,
 }

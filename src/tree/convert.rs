@@ -19,6 +19,7 @@ pub(super) fn convert(listing: api::Listing) -> Listing {
         },
         lacks: Lacks {
             files: listing.lacks_files,
+            counted: listing.lacks_counted,
             folders: listing.lacks_folders,
         },
         folders: listing

@@ -25,6 +25,8 @@ pub struct Listing {
 pub struct Lacks {
     /// Files.
     pub files: bool,
+    /// Files that it counts.
+    pub counted: bool,
     /// Sub-folders.
     pub folders: bool,
 }

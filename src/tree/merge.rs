@@ -23,7 +23,9 @@ use super::node::{
     Access, Attributes, Kind, Known, Node, Pending, Place, ROOT, Remote, RemoteFile, RemoteFolder,
     RemotePlace,
 };
-use super::vanished::{distinct_name, vanish};
+use super::strays::{self, Sight};
+use super::twins;
+use super::vanished::{distinct_name, revive, vanish};
 use super::wanted::{place_seen, shown_name};
 use super::{Tree, TreeError, attempts, names, removals, rows, unanswered};
 use crate::ids::{FileId, FolderId, Ino, Time};
@@ -123,9 +125,14 @@ impl Tree {
                 asked,
                 now,
                 lag: self.listing_lag,
+                misnamed: Vec::new(),
                 changes: Vec::new(),
             };
             work(&mut merge)?;
+            // All dates that the listing tells are known only now.
+            for ino in merge.misnamed {
+                merge.changes.extend(twins::name_anew(tx, ino)?);
+            }
             Ok(merge.changes)
         })
     }
@@ -138,6 +145,8 @@ struct Merge<'a> {
     asked: Time,
     now: Time,
     lag: Duration,
+    /// Files that have not the name here that they have there: something else had it.
+    misnamed: Vec<Ino>,
     changes: Vec<Change>,
 }
 
@@ -156,7 +165,8 @@ impl Merge<'_> {
         })?;
         // Empty where entries were known, or not all that it counts: asked again before it is
         // believed.
-        let again = extent == Extent::Whole && matches!(self.folder.known, Known::Doubted(_));
+        let again = extent == Extent::Whole
+            && matches!(self.folder.known, Known::Doubted(_) | Known::Lacking(_));
         let (doubted, gone): (Vec<Node>, Vec<Node>) = missing
             .into_iter()
             .partition(|node| !again && (entries.is_empty() || lacks.some(node.kind)));
@@ -166,6 +176,9 @@ impl Merge<'_> {
         }
         let state = match (extent, self.folder.known) {
             (Extent::Whole, _) if !doubted.is_empty() => Known::Doubted(self.now),
+            (Extent::Whole, Known::Never | Known::Cut(_)) if lacks.counted => {
+                Known::Lacking(self.now)
+            }
             (Extent::Whole, _) => Known::Whole(self.now),
             // Seen whole before: that holds until the slices are in.
             (Extent::FilesCut, Known::Whole(at)) => Known::Whole(at),
@@ -265,6 +278,7 @@ impl Merge<'_> {
                     place: place.clone(),
                     size: f.size,
                     whirlpool: f.whirlpool,
+                    date: f.date,
                 }),
                 place,
                 size: f.size,
@@ -369,14 +383,13 @@ impl Merge<'_> {
     /// Made by us after all, and removed here before that was known: it goes there too, if nothing
     /// is in it.
     fn refuse(&mut self, ino: Ino, entry: &Entry) -> Result<()> {
-        removals::queue_object(
-            self.tx,
-            entry.kind,
-            &entry.rid,
-            &entry.place,
-            None,
-            self.now,
-        )?;
+        let made = removals::Object {
+            kind: entry.kind,
+            rid: &entry.rid,
+            place: &entry.place,
+            made_at: None,
+        };
+        removals::queue_object(self.tx, &made, None, self.now)?;
         unanswered::forget(self.tx, ino)?;
         Ok(rows::delete_orphan(self.tx, ino)?)
     }
@@ -414,8 +427,21 @@ impl Merge<'_> {
             let node = rows::by_ino(self.tx, node.ino)?.ok_or(TreeError::NotFound)?;
             return place_seen(self.tx, &node);
         }
+        if self.folder.ino == ROOT && entry.kind != Kind::Folder {
+            match strays::sight(self.tx, node, self.lag)? {
+                Sight::There => {}
+                Sight::Unsure => return Ok(()),
+                Sight::Strayed => {
+                    revive(self.tx, node.ino)?;
+                    strays::bring_back(self.tx, node.ino, &entry.remote)?;
+                    return self.tell_above(node.ino);
+                }
+            }
+        }
+        // What is unsent goes under the name that it has here.
         let stays = node.place.as_ref().is_some_and(|place| {
-            place.parent == self.folder.ino && !moved && place.name == entry.display
+            let named = place.name == entry.display || node.pending.content;
+            place.parent == self.folder.ino && !moved && named
         });
         if stays {
             return Ok(());
@@ -425,7 +451,10 @@ impl Merge<'_> {
             // itself; the next ones will agree.
             return Ok(());
         }
-        let name = self.free_name(entry, node.place.as_ref(), node.ino)?;
+        let name = self.free_name(entry, node.ino)?;
+        if name != entry.display {
+            self.misnamed.push(node.ino);
+        }
         let place = Place {
             parent: self.folder.ino,
             name,
@@ -462,7 +491,8 @@ impl Merge<'_> {
     }
 
     fn insert(&mut self, entry: &Entry) -> Result<()> {
-        let name = self.free_name(entry, None, Ino(0))?;
+        let name = self.free_name(entry, Ino(0))?;
+        let misnamed = name != entry.display;
         let date = entry.date.unwrap_or(self.now);
         let place = Place {
             parent: self.folder.ino,
@@ -474,7 +504,7 @@ impl Merge<'_> {
         if self.folder.known != Known::Never {
             self.tell_entry(&place);
         }
-        rows::insert(
+        let ino = rows::insert(
             self.tx,
             &Node {
                 ino: Ino(0),
@@ -499,46 +529,30 @@ impl Merge<'_> {
                 access: self.folder.access,
             },
         )?;
+        if misnamed {
+            self.misnamed.push(ino);
+        }
         Ok(())
     }
 
-    /// The name for an entry: its own if that is free, or if only an older entry
-    /// of the service has it, which then steps aside; else one with its id.
-    fn free_name(&mut self, entry: &Entry, current: Option<&Place>, me: Ino) -> Result<OsString> {
+    /// The name for an entry: its own if that is free, else one with its id.
+    fn free_name(&self, entry: &Entry, me: Ino) -> Result<OsString> {
         let folder = self.folder.ino;
-        if !names::fits(&entry.display) {
-            return distinct_name(self.tx, folder, &entry.display, &entry.rid, me);
-        }
-        let Some(holder) = rows::by_name(self.tx, self.folder.ino, &entry.display)? else {
-            return Ok(entry.display.clone());
-        };
-        if holder.ino == me {
-            return Ok(entry.display.clone());
-        }
-        let here = current.is_some_and(|place| place.parent == self.folder.ino);
-        if !here && self.steps_aside(&holder, entry) {
-            let id = holder.remote.rid().unwrap_or_default();
-            let aside = Place {
-                parent: folder,
-                name: distinct_name(self.tx, folder, &entry.display, &id, holder.ino)?,
-            };
-            rows::set_place(self.tx, holder.ino, Some(&aside))?;
-            self.tell_entry(&aside);
+        let holder = rows::by_name(self.tx, folder, &entry.display)?;
+        if names::fits(&entry.display) && holder.is_none_or(|holder| holder.ino == me) {
             return Ok(entry.display.clone());
         }
         distinct_name(self.tx, folder, &entry.display, &entry.rid, me)
     }
 
-    /// Whether the holder of a name is an older twin of `entry` on the service,
-    /// with no wish of the user's attached.
-    fn steps_aside(&self, holder: &Node, entry: &Entry) -> bool {
-        let twin = holder
-            .remote_file()
-            .is_some_and(|file| file.place == entry.place);
-        twin && holder.pending.is_empty()
-            && entry
-                .date
-                .is_some_and(|date| date > holder.attributes.btime)
+    /// Tells of a node and of the folders above it.
+    fn tell_above(&mut self, ino: Ino) -> Result<()> {
+        let mut at = ino;
+        while let Some(place) = rows::by_ino(self.tx, at)?.and_then(|node| node.place) {
+            self.tell_entry(&place);
+            at = place.parent;
+        }
+        Ok(())
     }
 
     fn tell_entry(&mut self, place: &Place) {

@@ -11,7 +11,8 @@
 //! - [`changes`]: what system calls do to the wanted half.
 //! - [`listing`]: one answer of the service about one folder.
 //! - `merge`: what a listing does to the confirmed half, and to the wanted one
-//!   where the user has no wish of his own; `vanished`: what becomes of what is gone.
+//!   where the user has no wish of his own; `vanished`: what becomes of what is gone; `twins`: which
+//!   of several files of one name has it.
 //! - [`journal`]: what is to be done, and what was done; for `upload`.
 //! - `local`: files that stay here.
 //! - [`clock`]: times follow the system's clock where that is put back.
@@ -54,8 +55,10 @@ mod rows;
 pub(crate) mod slices;
 pub mod source;
 pub mod state;
+mod strays;
 #[cfg(test)]
 mod tests;
+mod twins;
 mod unanswered;
 mod vanished;
 pub mod walk;

@@ -68,6 +68,9 @@ pub struct RemoteFile {
     pub size: u64,
     /// Checksum of the whole content, where the service told it.
     pub whirlpool: Option<Whirlpool>,
+    /// When it came there, by the service's clock; `None` until a listing tells it, as of what was
+    /// just sent.
+    pub date: Option<Time>,
 }
 
 /// Folder and name on the service.
@@ -164,6 +167,9 @@ pub enum Known {
     Whole(Time),
     /// Listed, but cut off at the service's cap: further names may exist.
     Cut(Time),
+    /// Listed once, by an answer that counts more files than it shows: further names may exist, until
+    /// a second answer agrees.
+    Lacking(Time),
     /// The last answer was empty where there were entries before, or lacked some in spite of
     /// its own words; what was known is kept until a second answer agrees.
     Doubted(Time),
@@ -174,7 +180,7 @@ impl Known {
     pub fn at(self) -> Option<Time> {
         match self {
             Known::Never => None,
-            Known::Whole(t) | Known::Cut(t) | Known::Doubted(t) => Some(t),
+            Known::Whole(t) | Known::Cut(t) | Known::Lacking(t) | Known::Doubted(t) => Some(t),
         }
     }
 

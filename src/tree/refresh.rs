@@ -22,7 +22,7 @@ use super::completing::{Completing, CutOff, Progress};
 use super::convert::convert;
 pub use super::error::RefreshError;
 use super::events::Change;
-use super::node::{Kind, Known, Node};
+use super::node::{Kind, Known, Node, ROOT};
 use super::source::Source;
 use super::{Tree, TreeError};
 use crate::api::{self, ApiError, Ask, Class};
@@ -200,15 +200,23 @@ impl Refresher {
         self.inner.ground.completing.ended(folder).await;
     }
 
-    /// Folders whose listing was cut off, `limit` at most, and where each stands.
+    /// Folders of which a part is known, `limit` at most, and where each stands.
     ///
     /// # Errors
     /// That of the database.
     pub fn cut_off(&self, limit: usize) -> Result<Vec<(Ino, CutOff)>, TreeError> {
         let folders = self.inner.tree().cut_off(limit)?;
         let completing = &self.inner.ground.completing;
-        let stands = |folder: Ino| (folder, completing.stands(folder));
-        Ok(folders.into_iter().map(stands).collect())
+        let stands = |folder: Ino| {
+            let node = self.inner.tree().node(folder)?;
+            let is_lacking = node.is_some_and(|node| matches!(node.known, Known::Lacking(_)));
+            let stands = match is_lacking {
+                true => CutOff::Lacking,
+                false => completing.stands(folder),
+            };
+            Ok((folder, stands))
+        };
+        folders.into_iter().map(stands).collect()
     }
 
     /// Folders that are being seen whole, slice by slice.
@@ -277,7 +285,9 @@ impl Refresher {
         let old = match folder.known {
             Known::Never => true,
             Known::Whole(at) | Known::Cut(at) => age(at) > self.inner.max_age,
-            Known::Doubted(at) => age(at) > SECOND_LOOK.min(self.inner.max_age),
+            Known::Lacking(at) | Known::Doubted(at) => {
+                age(at) > SECOND_LOOK.min(self.inner.max_age)
+            }
         };
         let at_work = || {
             self.inner.ground.completing.holds(folder.ino)
@@ -370,7 +380,12 @@ impl Inner {
             .tree()
             .merge(folder, convert(listing), asked, Time::now())
         {
-            Ok(changes) => self.ground.tell(changes),
+            Ok(changes) => {
+                self.ground.tell(changes);
+                if folder == ROOT {
+                    self.list_left_behind()?;
+                }
+            }
             Err(error) => {
                 if begins {
                     completing.end(folder, Some(CutOff::Failed(error.to_string())));
@@ -447,6 +462,22 @@ impl Inner {
                 Err(error) => tracing::warn!("{error}"),
             }
         });
+    }
+
+    /// Lists the folders that may be gone, since files that were sent to them are in the root, for
+    /// nobody who waits.
+    fn list_left_behind(self: &Arc<Self>) -> Result<(), TreeError> {
+        for folder in self.tree().folders_of_strays()? {
+            if let Some(node) = self.tree().node(folder)?
+                && self.refused(&node)?.is_none()
+            {
+                let refresher = Refresher {
+                    inner: self.clone(),
+                };
+                refresher.again(folder);
+            }
+        }
+        Ok(())
     }
 
     /// Lists the folder above one that is not given, for nobody who waits.

@@ -1,10 +1,13 @@
 //! Objects of the service that are to go, and those that went and that a
 //! lagging listing may still show.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::node::{Kind, Node, RemotePlace};
-use super::rows::{Result, int, kind_number, kind_of, uint};
+use super::rows::{Result, confirmed_at, int, kind_number, kind_of, uint};
+use super::unanswered;
 use crate::ids::{FolderId, Ino, Time};
 
 /// An object that is to be removed from the service.
@@ -26,9 +29,14 @@ pub struct Removal {
     pub attempts: u32,
     /// When it was queued.
     pub queued_at: Time,
+    /// When the service was asked to remove it, at the latest, if it may have done so.
+    pub asked_at: Option<Time>,
+    /// When it was put there, if by us.
+    pub made_at: Option<Time>,
 }
 
-const COLUMNS: &str = "id, kind, rid, rparent, rname, after_ino, attempts, queued_at, may_be_in";
+const COLUMNS: &str = "id, kind, rid, rparent, rname, after_ino, attempts, queued_at, may_be_in,
+                       asked_at, made_at";
 
 fn removal(row: &Row<'_>) -> Result<Removal> {
     Ok(Removal {
@@ -43,47 +51,67 @@ fn removal(row: &Row<'_>) -> Result<Removal> {
         attempts: row.get(6)?,
         queued_at: Time(row.get(7)?),
         may_be_in: row.get::<_, Option<i64>>(8)?.map(|id| FolderId(uint(id))),
+        asked_at: row.get::<_, Option<i64>>(9)?.map(Time),
+        made_at: row.get::<_, Option<i64>>(10)?.map(Time),
     })
 }
 
-/// Queues the removal of what the service has of `node`, if anything.
+/// Queues the removal of what the service has of `node`, if anything, wherever that may be.
 pub(super) fn queue(c: &Connection, node: &Node, after: Option<Ino>, now: Time) -> Result<()> {
-    match (node.remote.rid(), node.remote.place()) {
-        (Some(rid), Some(place)) => queue_object(c, node.kind, &rid, place, after, now),
-        _ => Ok(()),
+    if let (Some(rid), Some(place)) = (node.remote.rid(), node.remote.place()) {
+        let object = Object {
+            kind: node.kind,
+            rid: &rid,
+            place,
+            made_at: confirmed_at(c, node.ino)?,
+        };
+        queue_object(c, &object, after, now)?;
+        if let Some(asked) = unanswered::of(c, node.ino)? {
+            may_be_in(c, node.kind, &rid, asked.place.folder, now)?;
+        }
     }
+    Ok(())
+}
+
+/// An object of the service.
+pub(super) struct Object<'a> {
+    pub kind: Kind,
+    pub rid: &'a str,
+    pub place: &'a RemotePlace,
+    /// When it was put there, if by us.
+    pub made_at: Option<Time>,
 }
 
 /// Queues the removal of an object of the service, also one that no node stands for.
 pub(super) fn queue_object(
     c: &Connection,
-    kind: Kind,
-    rid: &str,
-    place: &RemotePlace,
+    object: &Object<'_>,
     after: Option<Ino>,
     now: Time,
 ) -> Result<()> {
     c.prepare_cached(
-        "INSERT OR IGNORE INTO removal (kind, rid, rparent, rname, after_ino, queued_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT OR IGNORE INTO removal (kind, rid, rparent, rname, after_ino, queued_at, made_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
-        kind_number(kind),
-        rid,
-        int(place.folder.0),
-        place.name,
+        kind_number(object.kind),
+        object.rid,
+        int(object.place.folder.0),
+        object.place.name,
         after.map(|ino| int(ino.0)),
         now.0,
+        object.made_at.map(|at| at.0),
     ])?;
     Ok(())
 }
 
 /// A call that was not answered may have moved the object, or may do so as late as `now`.
-pub(super) fn may_be_in(c: &Connection, rid: &str, folder: FolderId, now: Time) -> Result<()> {
+fn may_be_in(c: &Connection, kind: Kind, rid: &str, folder: FolderId, now: Time) -> Result<()> {
     c.prepare_cached(
-        "UPDATE removal SET may_be_in = ?2, queued_at = max(queued_at, ?3) WHERE kind = 1 AND rid = ?1",
+        "UPDATE removal SET may_be_in = ?3, queued_at = max(queued_at, ?4)
+         WHERE kind = ?1 AND rid = ?2",
     )?
-    .execute(params![rid, int(folder.0), now.0])?;
+    .execute(params![kind_number(kind), rid, int(folder.0), now.0])?;
     Ok(())
 }
 
@@ -103,12 +131,14 @@ pub(super) fn hand_on(c: &Connection, from: Ino, to: Ino) -> Result<()> {
     Ok(())
 }
 
-/// Removals that may be tried by `now` and for which nothing must come first, oldest first. What
-/// waits must not fill the window: its successor may have failed for good. A successor without
-/// a name will not come any more.
-pub(super) fn due(c: &Connection, now: Time, limit: usize) -> Result<Vec<Removal>> {
+/// Removals that may be tried, or looked for, by `now` and for which nothing must come first,
+/// oldest first. What waits must not fill the window: its successor may have failed for good. A
+/// successor without a name will not come any more. What was asked for is looked for when
+/// listings show by `lag` what came of it, whoever hurries.
+pub(super) fn due(c: &Connection, now: Time, lag: Duration, limit: usize) -> Result<Vec<Removal>> {
     c.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM removal AS due WHERE not_before <= ?1
+             AND (asked_at IS NULL OR asked_at <= ?3)
              AND NOT EXISTS (SELECT 1 FROM node
                  WHERE ino = due.after_ino AND parent IS NOT NULL AND pending & 3)
              AND (kind <> 1 OR NOT (
@@ -121,7 +151,7 @@ pub(super) fn due(c: &Connection, now: Time, limit: usize) -> Result<Vec<Removal
                      WHERE folder = CAST(due.rid AS INTEGER) AND node IS NOT NULL)))
          ORDER BY id LIMIT ?2"
     ))?
-    .query_map(params![now.0, limit as i64], removal)?
+    .query_map(params![now.0, limit as i64, now.before(lag).0], removal)?
     .collect()
 }
 
@@ -131,10 +161,24 @@ pub(super) fn count(c: &Connection) -> Result<u64> {
         .query_row([], |row| Ok(uint(row.get(0)?)))
 }
 
-/// The earliest time at which a waiting removal may be tried.
-pub(super) fn next_due(c: &Connection, now: Time) -> Result<Option<Time>> {
-    c.prepare_cached("SELECT min(not_before) FROM removal WHERE not_before > ?1")?
-        .query_row([now.0], |row| Ok(row.get::<_, Option<i64>>(0)?.map(Time)))
+/// The earliest time at which a waiting removal may be tried or looked for.
+pub(super) fn next_due(c: &Connection, now: Time, lag: Duration) -> Result<Option<Time>> {
+    let lag = Time(0).after(lag).0;
+    c.prepare_cached(
+        "SELECT min(due) FROM
+             (SELECT max(not_before, coalesce(asked_at + ?2, 0)) AS due FROM removal)
+         WHERE due > ?1",
+    )?
+    .query_row([now.0, lag], |row| {
+        Ok(row.get::<_, Option<i64>>(0)?.map(Time))
+    })
+}
+
+/// The service may have been asked as late as `asked` to remove it; `None`: it surely did not.
+pub(super) fn set_asked(c: &Connection, id: i64, asked: Option<Time>) -> Result<()> {
+    c.prepare_cached("UPDATE removal SET asked_at = ?2 WHERE id = ?1")?
+        .execute(params![id, asked.map(|at| at.0)])?;
+    Ok(())
 }
 
 /// It is gone: the row goes, and a listing that still shows it is not believed

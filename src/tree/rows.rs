@@ -2,7 +2,8 @@
 //! are found; [`folder`] has what is in folders, [`change`] how rows come, change and go.
 //!
 //! Most rows are files as the service has them, so these are stored short: a name there
-//! that is the name here, and times that are the last change, are said once. Only
+//! that is the name here, times that are the last change, and a date there that is the time of
+//! birth here, are said once. Only
 //! [`node`], [`insert`] and the statements that change one of the two know of it.
 
 mod change;
@@ -25,8 +26,8 @@ pub(super) use change::{
     set_target, touch,
 };
 pub(super) use folder::{
-    close_below, count_folders, folders_in, has_children, has_pending_below, is_within, name_taken,
-    names_size, path, read_folder,
+    close_below, count_folders, folders_in, folders_of_strays, has_children, has_pending_below,
+    is_within, name_taken, names_size, path, read_folder, strays_in,
 };
 
 pub(super) type Result<T> = rusqlite::Result<T>;
@@ -35,8 +36,11 @@ pub(super) const FOLDER: i64 = 1;
 pub(super) const FILE: i64 = 2;
 pub(super) const SYMLINK: i64 = 3;
 
+/// The date of a file of which the service told none.
+const UNTOLD: i64 = -1;
+
 const COLUMNS: &str = "ino, parent, name, kind, mode, uid, gid, atime, mtime, ctime, btime, size, \
-     target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, listing, pending, access, names";
+     target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, listing, pending, access, names, rdate";
 
 /// The name on the service before the one here changes.
 const TOLD_NAME: &str = "iif(kind <> 1 AND rname IS NULL AND rparent IS NOT NULL,
@@ -123,6 +127,7 @@ fn node(row: &Row<'_>) -> Result<Node> {
         name,
     });
     let whirlpool: Option<[u8; 64]> = row.get(17)?;
+    let attributes = attributes(row, 4, kind)?;
     let remote = match (kind, rid, remote_place) {
         (_, None, _) => Remote::None,
         (Kind::Folder, Some(id), place) => match id.parse() {
@@ -138,6 +143,11 @@ fn node(row: &Row<'_>) -> Result<Node> {
                 place,
                 size: uint(row.get::<_, Option<i64>>(16)?.unwrap_or_default()),
                 whirlpool: whirlpool.map(Whirlpool),
+                date: match row.get(24)? {
+                    None => Some(attributes.btime),
+                    Some(UNTOLD) => None,
+                    Some(date) => Some(Time(date)),
+                },
             }),
             Err(_) => Remote::None,
         },
@@ -148,6 +158,7 @@ fn node(row: &Row<'_>) -> Result<Node> {
         (None, _) => Known::Never,
         (Some(t), 1i64) => Known::Cut(Time(t)),
         (Some(t), 2) => Known::Doubted(Time(t)),
+        (Some(t), 3) => Known::Lacking(Time(t)),
         (Some(t), _) => Known::Whole(Time(t)),
     };
     Ok(Node {
@@ -157,7 +168,7 @@ fn node(row: &Row<'_>) -> Result<Node> {
             name: OsString::from_vec(name),
         }),
         kind,
-        attributes: attributes(row, 4, kind)?,
+        attributes,
         size: uint(row.get(11)?),
         target: row.get::<_, Option<Vec<u8>>>(12)?.map(OsString::from_vec),
         remote,
@@ -251,10 +262,10 @@ pub(super) fn totals(c: &Connection) -> Result<(u64, u64)> {
         .query_row([], |row| Ok((uint(row.get(0)?), uint(row.get(1)?))))
 }
 
-/// Folders whose listing was cut off.
+/// Folders of which a part is known.
 pub(super) fn cut_off(c: &Connection, limit: usize) -> Result<Vec<Ino>> {
     c.prepare_cached(
-        "SELECT ino FROM node WHERE kind = 1 AND listing = 1 AND rid IS NOT NULL
+        "SELECT ino FROM node WHERE kind = 1 AND listing IN (1, 3) AND rid IS NOT NULL
              AND (parent IS NOT NULL OR ino = 1) LIMIT ?1",
     )?
     .query_map([limit as i64], |row| ino(row, 0))?
@@ -264,7 +275,7 @@ pub(super) fn cut_off(c: &Connection, limit: usize) -> Result<Vec<Ino>> {
 /// How fresh the listings of all folders of the service are.
 pub(super) fn freshness(c: &Connection) -> Result<super::Freshness> {
     c.prepare_cached(
-        "SELECT count(*), coalesce(sum(listed_at IS NULL), 0), coalesce(sum(listing = 1), 0),
+        "SELECT count(*), coalesce(sum(listed_at IS NULL), 0), coalesce(sum(listing IN (1, 3)), 0),
                 min(listed_at), max(listed_at)
          FROM node WHERE kind = 1 AND rid IS NOT NULL AND (parent IS NOT NULL OR ino = 1)",
     )?

@@ -116,7 +116,8 @@ impl Shared {
             let ask = Ask::until(ask.class, ask.deadline.max(Instant::now() + PATIENCE));
             let asked = api.list_files(self.at(id), DateWindow::default(), ask);
             let FileListing { files, truncated } = asked.await?;
-            listing.lacks_files = !truncated && counted > files.len() as u64;
+            listing.lacks_counted = !truncated && counted > files.len() as u64;
+            listing.lacks_files = listing.lacks_counted;
             listing.truncated = truncated;
             listing.files = files;
         }

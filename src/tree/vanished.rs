@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction};
 use super::events::Change;
 use super::node::{Access, Kind, Known, Node, Pending, Place, ROOT, Remote};
 use super::wanted::stop_replacing;
-use super::{Tree, TreeError, attempts, names, rows};
+use super::{Tree, TreeError, attempts, names, rows, strays};
 use crate::ids::{Ino, Time};
 
 /// What is said of something unsent in a folder of somebody else that is gone.
@@ -82,6 +82,7 @@ fn begin_anew(tx: &Transaction<'_>, node: &Node) -> Result<Vec<Change>> {
         make: node.kind == Kind::Folder,
     };
     rows::set_pending(tx, node.ino, pending)?;
+    strays::follow_folder(tx, node.ino)?;
     Ok(changes)
 }
 

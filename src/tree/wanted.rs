@@ -21,9 +21,6 @@ pub(super) fn detach(
     now: Time,
 ) -> rusqlite::Result<()> {
     removals::queue(c, node, after, now)?;
-    if let (Some(rid), Some(asked)) = (node.remote.rid(), unanswered::of(c, node.ino)?) {
-        removals::may_be_in(c, &rid, asked.place.folder, now)?;
-    }
     if let Some(successor) = after {
         // What the node was to replace is now replaced by its successor.
         removals::hand_on(c, node.ino, successor)?;

@@ -35,6 +35,9 @@ pub(super) enum Kept {
     /// This machine's disk, or the service, has its bytes no more.
     #[error("its content cannot be read: {0}")]
     Unreadable(String),
+    /// It begins with all of a file of the service, which did not come as it is there.
+    #[error("what the service sent of its unchanged part is not what its checksum says")]
+    Differs,
 }
 
 fn minutes(time: &Duration) -> u64 {

@@ -16,14 +16,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
 
 use super::settle::InVain;
+use super::sight::{Sight, Unseen};
 use super::{Context, UploadError};
-use crate::api::{ApiError, Class, FileItem, UploadedFile, clock_of};
+use crate::api::{ApiError, Class, FileItem, UploadedFile};
 use crate::ids::{FileId, FolderId, Time};
 use crate::tree::journal::{Underway, Way};
-use crate::tree::slices::Plan;
 use crate::tree::{RemoteFile, RemotePlace};
 
 /// How far the service's clock may be from ours, and the hour of autumn by which a date may
@@ -33,13 +32,6 @@ const CLOCKS: Duration = Duration::from_secs(600 + 3600);
 /// Files that the service is asked about one by one. To do so with more would get us locked out
 /// (API notes 2.3): one listing tells of all of them, later.
 pub(super) const ASKED_ABOUT: usize = 4;
-
-/// What a folder shows that may be what is looked for.
-struct Sight {
-    files: Vec<FileItem>,
-    /// Whether there is nothing else.
-    whole: bool,
-}
 
 /// What becomes of an upload that its folder does not show.
 #[derive(Clone, Copy)]
@@ -95,13 +87,13 @@ impl Context {
         }
         // What is sent to a folder that does not exist is stored in the root (API
         // notes 3.2).
-        let mut sight = self.see(folder, group).await?;
+        let mut sight = self.see_uploads(folder, group).await?;
         if folder != FolderId::ROOT
             && matches!(sight, Err(ApiError::NotFound(_)))
             && self.is_folder_gone(folder).await?
         {
             folder = FolderId::ROOT;
-            sight = self.see(folder, group).await?;
+            sight = self.see_uploads(folder, group).await?;
         }
         self.doubt.heard(now, sight.as_ref().err());
         let (mut told, mut there) = (Vec::new(), Vec::new());
@@ -168,67 +160,24 @@ impl Context {
         Ok(())
     }
 
-    /// Asks a folder for what may be the result of these uploads, as often as it takes.
-    async fn see(
+    /// Asks a folder for what may be the result of these uploads.
+    async fn see_uploads(
         &self,
         folder: FolderId,
         group: &[Underway],
     ) -> Result<Result<Sight, ApiError>, UploadError> {
-        let listing = match self.api.list_folder(folder, Class::Upload).await {
-            Ok(listing) => listing,
-            Err(e) => return Ok(Err(e)),
-        };
-        let dates = dates(&listing.files);
-        let whole = self.silence.tells(folder, &listing);
-        let mut files = Vec::new();
-        self.add_new(&mut files, listing.files, group)?;
-        if !listing.truncated {
-            return Ok(Ok(Sight { files, whole }));
-        }
+        let now = Time::now();
         let begun: Option<Vec<Timestamp>> = group.iter().map(|u| self.earliest(u)).collect();
-        let mut plan = match begun.into_iter().flatten().min() {
-            Some(begun) => Plan::since(begun),
-            None => Plan::new(&dates),
+        let since = begun.into_iter().flatten().min();
+        let looked_for = |file: &FileItem| {
+            let may_be = group.iter().any(|upload| may_be(upload, file));
+            Ok(may_be && self.tree.may_be_new(&file.id, now)?)
         };
         let all_there = |files: &[FileItem]| {
             let is_there = |upload| files.iter().any(|file| is_surely(upload, file));
             group.iter().all(is_there)
         };
-        while !all_there(&files)
-            && let Some((slice, window)) = plan.next()
-        {
-            let answer = match self.api.list_files(folder, window, Class::Upload).await {
-                Ok(answer) => answer,
-                Err(e) => return Ok(Err(e)),
-            };
-            let dates = self::dates(&answer.files);
-            match answer.truncated {
-                true => plan.cut(slice, window, &dates),
-                false => plan.whole(window, &dates),
-            }
-            self.add_new(&mut files, answer.files, group)?;
-        }
-        let whole = plan.left() == 0 && !plan.is_overfull();
-        Ok(Ok(Sight { files, whole }))
-    }
-
-    /// Keeps of what a folder shows that which may be the result of these uploads.
-    fn add_new(
-        &self,
-        files: &mut Vec<FileItem>,
-        shown: Vec<FileItem>,
-        group: &[Underway],
-    ) -> Result<(), UploadError> {
-        let now = Time::now();
-        for file in shown {
-            if group.iter().any(|upload| may_be(upload, &file))
-                && !files.iter().any(|known| known.id == file.id)
-                && self.tree.may_be_new(&file.id, now)?
-            {
-                files.push(file);
-            }
-        }
-        Ok(())
+        self.see(folder, since, looked_for, all_there).await
     }
 
     /// Finds an upload in what its folder shows, without what is `taken` for others.
@@ -287,13 +236,16 @@ impl Context {
                     },
                     size: file.size,
                     whirlpool: checksum.or(sent),
+                    date: None,
                 }));
             }
         }
-        Ok(match (sight.whole, upload.way.told()) {
-            (true, Some(id)) => self.find_told(id, asking).await,
-            (true, None) => Found::Missing,
-            (false, _) => Found::Unknown("its folder cannot be seen whole".to_owned()),
+        Ok(match (sight.unseen_files, upload.way.told()) {
+            (Unseen::NotThere, Some(id)) => self.find_told(id, asking).await,
+            (Unseen::NotThere, None) => Found::Missing,
+            (Unseen::Doubted | Unseen::Unknown, _) => {
+                Found::Unknown("its folder cannot be seen whole".to_owned())
+            }
         })
     }
 
@@ -357,9 +309,4 @@ fn may_be(upload: &Underway, file: &FileItem) -> bool {
 fn is_surely(upload: &Underway, file: &FileItem) -> bool {
     may_be(upload, file)
         && (upload.way.told().is_some() || file.checksum.is_some() && upload.whirlpool.is_some())
-}
-
-fn dates(files: &[FileItem]) -> Vec<DateTime> {
-    let dates = files.iter().filter_map(|file| file.date);
-    dates.map(clock_of).collect()
 }

@@ -18,7 +18,9 @@ mod apart;
 mod copy;
 mod doubt;
 mod failure;
+mod hashing;
 mod kept;
+mod leaving;
 mod look;
 mod objects;
 mod plan;
@@ -27,6 +29,7 @@ mod relief;
 mod removals;
 mod send;
 mod settle;
+mod sight;
 mod silence;
 mod transfers;
 mod uplink;
@@ -164,13 +167,13 @@ struct Context {
     uplink: Arc<Uplink>,
     /// What was refused of late.
     refusals: Refusals<Ino>,
+    /// What the service did not know when it was to be moved or renamed: looked for before it is
+    /// asked for again.
+    unknown: Refusals<Ino>,
     /// The same of removals, by their rows.
     kept: Refusals<i64>,
-    /// Rows of removals that may have been made, or not: looked for before they are asked for
-    /// again.
+    /// Those that the service left out, or did not know in company.
     unclear: Refusals<i64>,
-    /// From when on listings tell of those.
-    looked_for_from: Mutex<HashMap<i64, Time>>,
     /// Answers that say nothing.
     silence: Silence,
     /// Whether the account gets what is sent.
@@ -219,9 +222,9 @@ impl Uploader {
             options,
             transfers: transfers.clone(),
             refusals: Refusals::default(),
+            unknown: Refusals::default(),
             kept: Refusals::default(),
             unclear: Refusals::default(),
-            looked_for_from: Mutex::default(),
             silence: Silence::default(),
             doubt: Doubt::default(),
             relief: Relief::new(speed),

@@ -29,6 +29,16 @@ enum Unknown {
     Perhaps,
 }
 
+impl Unknown {
+    /// What it said of these by not knowing one of them.
+    fn of(inos: &[Ino]) -> Unknown {
+        match inos {
+            [_] => Unknown::Surely,
+            _ => Unknown::Perhaps,
+        }
+    }
+}
+
 impl Context {
     /// Carries out a batch other than an upload.
     ///
@@ -36,7 +46,11 @@ impl Context {
     /// tree would else show what was removed there, or an older name, until a listing tells.
     /// A call takes longer than that.
     pub(super) async fn change(&self, batch: Batch) -> Result<(), UploadError> {
+        let Some(batch) = self.without_missing(batch).await? else {
+            return Ok(());
+        };
         self.tree.asks(&batch.puts(), Time::now())?;
+        self.tree.asks_to_remove(batch.removes(), Time::now())?;
         block_in_place(|| self.store.sync())?;
         match batch {
             Batch::Upload(_) => Ok(()), // Has a lane of its own.
@@ -62,9 +76,49 @@ impl Context {
                 }
             }
             Batch::Look(nodes) => self.look_where(&nodes).await,
+            Batch::LookForLeaving(removals) => self.look_for_leaving(&removals).await,
             Batch::RemoveFiles(removals) => self.remove_files(removals).await,
             Batch::RemoveFolder(removal) => self.remove_folder(&removal).await,
         }
+    }
+
+    /// What the service said that it does not know is looked for before it is asked for again: a
+    /// listing that was late may have caught up. Gives what is left of the batch.
+    async fn without_missing(&self, batch: Batch) -> Result<Option<Batch>, UploadError> {
+        Ok(match batch {
+            Batch::MoveFiles { to, mut files } => {
+                let gone = self.missing(files.iter().map(|(ino, _)| *ino)).await?;
+                files.retain(|(ino, _)| !gone.contains(ino));
+                (!files.is_empty()).then_some(Batch::MoveFiles { to, files })
+            }
+            Batch::RenameFiles(mut files) => {
+                let gone = self.missing(files.iter().map(|(ino, ..)| *ino)).await?;
+                files.retain(|(ino, ..)| !gone.contains(ino));
+                (!files.is_empty()).then_some(Batch::RenameFiles(files))
+            }
+            Batch::MoveFolder { ino, .. } | Batch::RenameFolder { ino, .. } => {
+                let gone = self.missing([ino].into_iter()).await?;
+                gone.is_empty().then_some(batch)
+            }
+            other => Some(other),
+        })
+    }
+
+    /// Which of these are not where they were, of those that the service did not know.
+    async fn missing(&self, inos: impl Iterator<Item = Ino>) -> Result<HashSet<Ino>, UploadError> {
+        let unknown: Vec<Ino> = inos.filter(|ino| self.unknown.has(*ino)).collect();
+        self.unknown.forget(unknown.iter().copied());
+        let sure = Unknown::of(&unknown);
+        let mut gone = HashSet::new();
+        if self.vanish_where_missing(&unknown, sure).await? {
+            for ino in unknown {
+                let node = self.tree.node(ino)?;
+                if !node.is_some_and(|node| node.pending.place) {
+                    gone.insert(ino);
+                }
+            }
+        }
+        Ok(gone)
     }
 
     async fn make(&self, ino: Ino, at: RemotePlace) -> Result<(), UploadError> {
@@ -315,11 +369,7 @@ impl Context {
         let asked = Time::now().before(self.api.limits().folder_gap);
         let listed = self.list_wanted(inos).await?;
         let unknown = matches!(e, ApiError::NotFound(_));
-        let sure = match inos {
-            [_] => Unknown::Surely,
-            _ => Unknown::Perhaps,
-        };
-        let found = unknown && self.vanish_where_missing(inos, sure).await?;
+        let found = unknown && self.vanish_where_missing(inos, Unknown::of(inos)).await?;
         for &ino in inos {
             let Some(node) = self.tree.node(ino)?.filter(|node| node.pending.place) else {
                 continue;
@@ -338,6 +388,9 @@ impl Context {
             // Which one is not known is found out in smaller company.
             let company = if unknown { inos.len() / 2 } else { inos.len() };
             let times = self.refusals.add(ino, attempts, company);
+            if unknown {
+                self.unknown.add(ino, attempts, company);
+            }
             let (tries, later) = match unknown {
                 true => (UNKNOWN_TRIES, self.once_shown(attempts + 1)),
                 false => (self.options.refusal_tries, self.later(attempts + 1)),

@@ -116,6 +116,8 @@ pub enum Batch {
     Empty(Ino),
     /// Find out where these are.
     Look(Vec<Ino>),
+    /// Find out which of these are gone already.
+    LookForLeaving(Vec<Removal>),
     /// Remove files.
     RemoveFiles(Vec<Removal>),
     /// Remove an empty folder.
@@ -162,6 +164,7 @@ pub fn batches(tasks: Vec<Task>, bounds: Bounds<'_>, sources: &HashMap<Ino, Sour
     let mut sends: HashMap<FolderId, Vec<Sending>> = HashMap::new();
     let mut copies = Copies::default();
     let mut unsure = Vec::new();
+    let mut leaving = Vec::new();
     let mut files = Vec::new();
     let mut folders = Vec::new();
     for task in tasks {
@@ -198,6 +201,7 @@ pub fn batches(tasks: Vec<Task>, bounds: Bounds<'_>, sources: &HashMap<Ino, Sour
                 due,
             }),
             Task::Look { ino } => unsure.push(ino),
+            Task::Remove(removal) if removal.asked_at.is_some() => leaving.push(removal),
             Task::Remove(removal) if removal.kind == Kind::Folder => {
                 folders.push(Batch::RemoveFolder(removal));
             }
@@ -207,6 +211,9 @@ pub fn batches(tasks: Vec<Task>, bounds: Bounds<'_>, sources: &HashMap<Ino, Sour
     let mut batches = makes;
     if !unsure.is_empty() {
         batches.push(Batch::Look(unsure));
+    }
+    if !leaving.is_empty() {
+        batches.push(Batch::LookForLeaving(leaving));
     }
     batches.append(&mut changes);
     for (to, files) in moves {
@@ -297,8 +304,18 @@ impl Batch {
             | Batch::Copy { .. }
             | Batch::Empty(_)
             | Batch::Look(_)
+            | Batch::LookForLeaving(_)
             | Batch::RemoveFiles(_)
             | Batch::RemoveFolder(_) => Vec::new(),
+        }
+    }
+
+    /// What it asks to be removed.
+    pub fn removes(&self) -> &[Removal] {
+        match self {
+            Batch::RemoveFiles(removals) => removals,
+            Batch::RemoveFolder(removal) => std::slice::from_ref(removal),
+            _ => &[],
         }
     }
 
@@ -418,6 +435,8 @@ mod tests {
             after: None,
             attempts: 0,
             queued_at: Time(id),
+            asked_at: None,
+            made_at: None,
         })
     }
 
@@ -532,6 +551,26 @@ mod tests {
         let batches = group(tasks);
         assert_eq!(batches.len(), 4);
         assert!(matches!(batches[3], Batch::RemoveFolder(_)));
+    }
+
+    #[test]
+    fn what_may_be_gone_is_looked_for_and_not_asked_for() {
+        let asked = |task| match task {
+            Task::Remove(removal) => Task::Remove(Removal {
+                asked_at: Some(Time(5)),
+                ..removal
+            }),
+            other => other,
+        };
+        let [a, b, c] = [(1, Kind::File), (2, Kind::Folder), (3, Kind::File)]
+            .map(|(id, kind)| removal(id, kind));
+        let batches = group(vec![asked(a), asked(b), c]);
+        let [Batch::LookForLeaving(looked_for), Batch::RemoveFiles(files)] = &batches[..] else {
+            panic!("{batches:?}");
+        };
+        assert_eq!(looked_for.iter().map(|r| r.id).collect::<Vec<_>>(), [1, 2]);
+        assert!(batches[0].removes().is_empty());
+        assert_eq!(batches[1].removes(), &files[..]);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use tokio::task::block_in_place;
-use whirlpool::Digest;
 
 use super::failure::{Failure, judge};
+use super::hashing::{Differs, Hashing};
 use super::kept::Kept;
 use super::plan::{MAX_FILES, Sending};
 use super::transfers::Meter;
@@ -20,7 +20,7 @@ use super::uplink::{Flow, PIECE};
 use super::{Context, RATE, UploadError, kept_rate};
 use crate::api::limits::FILE_SIZE;
 use crate::api::{ApiError, Class, Fate, PartStream, UploadForm, UploadPart};
-use crate::content::ContentError;
+use crate::content::{ContentError, RemoteFile};
 use crate::ids::{Ino, Time, Whirlpool};
 use crate::staging::{StagingError, Version};
 use crate::store::setting;
@@ -31,7 +31,7 @@ use crate::tree::journal::{Underway, Way};
 struct Part {
     sending: Sending,
     content: Content,
-    digest: Arc<Mutex<whirlpool::Whirlpool>>,
+    digest: Arc<Mutex<Hashing>>,
     /// Why its bytes were not given, if so.
     withheld: Arc<Mutex<Option<Withheld>>>,
     /// The user wants it to be tried though the line may not carry it in time.
@@ -46,6 +46,8 @@ enum Withheld {
     NotNow(String),
     /// The service does not have what they are a layer over any more.
     Gone(String),
+    /// It begins with all of this file of the service, which did not come as it is there.
+    Differs(Arc<RemoteFile>),
     /// Nobody wants the file any more.
     Unwanted,
     /// The line cannot carry it in time, in which it would take so long.
@@ -80,6 +82,14 @@ impl Content {
         }
     }
 
+    /// The file of the service that it begins with.
+    fn base(&self) -> Option<Arc<RemoteFile>> {
+        match self {
+            Content::Version(version) => version.map().begins_with().cloned(),
+            Content::Link(_) => None,
+        }
+    }
+
     /// Links have one version only.
     fn version(&self) -> u64 {
         match self {
@@ -98,28 +108,23 @@ impl Part {
     ) -> PartStream {
         let digest = self.digest.clone();
         let withheld = self.withheld.clone();
-        let bytes: PartStream = match &self.content {
-            Content::Version(version) => version
-                .clone()
-                .read_stream()
-                .map(move |read| {
-                    let why = match read {
-                        Ok(bytes) => match stop() {
-                            None => return Ok(bytes),
-                            Some(why) => why,
-                        },
-                        Err(e) => Withheld::by(&e),
-                    };
-                    *withheld.lock() = Some(why);
-                    Err(io::Error::other("broken off"))
-                })
-                .boxed(),
+        let bytes = match &self.content {
+            Content::Version(version) => version.clone().read_stream().boxed(),
             Content::Link(target) => stream::iter([Ok(target.clone())]).boxed(),
         };
         bytes
-            .inspect_ok(move |chunk| {
-                digest.lock().update(chunk);
-                meter.add(chunk.len());
+            .map(move |read| {
+                let taken = read.map_err(|e| Withheld::by(&e)).and_then(|bytes| {
+                    stop().map_or(Ok(()), Err)?;
+                    let hashed = digest.lock().update(&bytes);
+                    hashed.map_err(|Differs(base)| Withheld::Differs(base))?;
+                    meter.add(bytes.len());
+                    Ok(bytes)
+                });
+                taken.map_err(|why| {
+                    *withheld.lock() = Some(why);
+                    io::Error::other("broken off")
+                })
             })
             .boxed()
     }
@@ -133,7 +138,7 @@ impl Part {
     }
 
     fn whirlpool(&self) -> Whirlpool {
-        Whirlpool(self.digest.lock().clone().finalize().into())
+        self.digest.lock().whirlpool()
     }
 }
 
@@ -270,7 +275,7 @@ impl Context {
                 for &ino in &inos {
                     self.tree.upload_failed(ino)?;
                 }
-                return self.not_stored(&parts, &failure.error, over);
+                return self.not_stored(&parts, &failure.error, over).await;
             }
             Err(failure) => {
                 tracing::info!("an upload broke off, its result is unknown: {failure}");
@@ -306,7 +311,7 @@ impl Context {
         Arc::new(move || {
             let sums: Vec<(Ino, Whirlpool)> = sums
                 .iter()
-                .map(|(ino, digest)| (*ino, Whirlpool(digest.lock().clone().finalize().into())))
+                .map(|(ino, digest)| (*ino, digest.lock().whirlpool()))
                 .collect();
             match &way {
                 // Waits for the disk.
@@ -414,7 +419,7 @@ impl Context {
             };
             match synced {
                 Ok(part) => parts.push(part),
-                Err(e) => self.unreadable(ino, &e.to_string())?,
+                Err(e) => self.unreadable(ino, &Kept::Unreadable(e.to_string()))?,
             }
         }
         Ok(parts)
@@ -432,6 +437,8 @@ impl Context {
                 let file = self.staging.file(sending.ino, None)?;
                 match file.snapshot() {
                     Some(version) => Content::Version(version),
+                    // It was removed a moment ago.
+                    None if !self.tree.is_wanted(sending.ino)? => return Ok(None),
                     None => {
                         tracing::error!(
                             path = %self.path(sending.ino),
@@ -456,10 +463,10 @@ impl Context {
             return Ok(None);
         }
         Ok(Some(Part {
+            digest: Arc::new(Mutex::new(Hashing::new(content.base()))),
             sending,
             anyway,
             content,
-            digest: Arc::default(),
             withheld: Arc::default(),
         }))
     }
@@ -489,14 +496,27 @@ impl Context {
     /// The service has nothing of a request, which was broken off at the end of its time if
     /// that is `over`. Where that is the fault of files which cannot be read on our side, the
     /// others of the request are not to blame.
-    fn not_stored(&self, parts: &[Part], e: &ApiError, over: bool) -> Result<(), UploadError> {
+    async fn not_stored(
+        &self,
+        parts: &[Part],
+        e: &ApiError,
+        over: bool,
+    ) -> Result<(), UploadError> {
         let inos: Vec<Ino> = parts.iter().map(|part| part.sending.ino).collect();
         let mut ours = false;
         for part in parts {
             let withheld = part.withheld.lock().take();
             ours |= withheld.is_some();
             match withheld {
-                Some(Withheld::Unreadable(why)) => self.unreadable(part.sending.ino, &why)?,
+                Some(Withheld::Unreadable(why)) => {
+                    self.unreadable(part.sending.ino, &Kept::Unreadable(why))?;
+                }
+                Some(Withheld::Differs(base)) => {
+                    self.unreadable(part.sending.ino, &Kept::Differs)?;
+                    if let Err(e) = self.content.mend(&base).await {
+                        tracing::info!(file = %base.id, "what came wrong is not fetched anew: {e}");
+                    }
+                }
                 Some(Withheld::NotNow(why)) => self.not_readable_now(part.sending.ino, &why)?,
                 Some(Withheld::Gone(why)) => self.is_gone(part.sending.ino, &why)?,
                 Some(Withheld::TooSlow(time)) => self.too_slow(part.sending.ino, time)?,
@@ -541,8 +561,8 @@ impl Context {
 
     /// The content of a file cannot be read here: tried again some times, for the disk may
     /// be in trouble for a while, and then left to the user.
-    fn unreadable(&self, ino: Ino, why: &str) -> Result<(), UploadError> {
-        let text = Kept::Unreadable(why.to_owned()).to_string();
+    fn unreadable(&self, ino: Ino, kept: &Kept) -> Result<(), UploadError> {
+        let text = kept.to_string();
         let attempts = self.attempts(ino)?;
         tracing::error!(path = %self.path(ino), attempts, "{text}");
         if self.refusals.add(ino, attempts, MAX_FILES) > self.options.refusal_tries {

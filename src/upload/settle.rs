@@ -6,6 +6,7 @@
 //! the result of an upload for two hours (API notes 3.4). What it tells is ours, and goes
 //! from there if it is not what was sent.
 
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -209,6 +210,7 @@ impl Context {
                 },
                 size: file.size,
                 whirlpool: file.checksum.or(sent),
+                date: None,
             };
             if file.size == upload.size && same_content {
                 right.push((upload, remote));
@@ -266,11 +268,19 @@ impl Context {
             }
             Ok::<_, UploadError>(())
         })?;
+        let mut folders = HashSet::new();
         for (upload, _, confirming) in files {
             if let Some(confirming) = confirming {
                 confirming.committed();
             }
             tracing::info!(path = %self.path(upload.ino), bytes = upload.size, "uploaded");
+            folders.insert(upload.at.folder);
+        }
+        for folder in folders {
+            // One that was not seen for long may be gone; what is sent to it is in the root then.
+            if let Some(folder) = self.tree.by_folder_id(folder)? {
+                self.refresher.touch(&folder);
+            }
         }
         Ok(())
     }

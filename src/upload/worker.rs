@@ -350,6 +350,11 @@ fn claim(batch: &Batch) -> Claim {
             Vec::new(),
         ),
         Batch::Look(nodes) => (Lane::Settle, nodes.clone(), Vec::new()),
+        Batch::LookForLeaving(removals) => (
+            Lane::Settle,
+            Vec::new(),
+            removals.iter().map(|r| r.id).collect(),
+        ),
         Batch::RemoveFiles(removals) => (
             Lane::Change,
             Vec::new(),

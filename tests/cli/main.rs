@@ -74,6 +74,13 @@ fn mistakes_are_one_line_that_says_what_to_do() {
         2,
         "did you mean \"umask\"",
     );
+    let none = ["mount", "--config", "none.toml", "mnt"];
+    assert_line(&user.run(&none), 2, "no configuration file none.toml");
+    let many = ["mount", "--connections", "31", "mnt"];
+    assert_line(&user.run(&many), 2, "a whole number from 1 to 30");
+    let log = ["mount", "--log-file", "none/log", "mnt"];
+    assert_line(&user.run(&log), 1, "there is no such folder");
+    assert!(!user.path("none").exists());
     assert_line(&user.run(&["unmount", "mnt"]), 4, "no fichierfs is mounted");
 }
 

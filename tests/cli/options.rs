@@ -10,9 +10,9 @@ use crate::user::{SPEED, User};
 fn example(option: &OptionSpec) -> String {
     match option.kind {
         Kind::Flag => "true".to_owned(),
-        Kind::Duration => "17s".to_owned(),
+        Kind::Duration | Kind::Wait => "17s".to_owned(),
         Kind::Size => "17MiB".to_owned(),
-        Kind::Count => "17".to_owned(),
+        Kind::Count | Kind::Between(..) => "17".to_owned(),
         Kind::Factor => "2".to_owned(),
         Kind::Octal => "027".to_owned(),
         Kind::Text => "https://127.0.0.1:1/x".to_owned(),

@@ -7,6 +7,7 @@ use fichierfs::control::protocol::VerifyRequest;
 use fichierfs::sim::{Fault, FaultKind, synthetic_bytes};
 use nix::libc;
 use std::fs;
+use std::io::Write;
 use std::process::Output;
 
 const MIB: u64 = 1 << 20;
@@ -131,6 +132,44 @@ fn wrong_bytes_that_were_read_are_not_read_again_once_they_were_found_out() {
     eventually("the mended file is right", || {
         fs::read(mounted.join("mended.mkv")).unwrap() == right(1)
     });
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+#[test]
+fn what_is_appended_to_a_file_that_never_comes_right_stays_here_until_it_does() {
+    let world = World::new();
+    let old = vec![7; 3 * MIB as usize];
+    let new = [&old[..], b"more"].concat();
+    world.account().add_file("log", &old).unwrap();
+    let mounted = world.mount();
+    let flip = Fault::new("download", FaultKind::FlipBit { at: 5000 }).always();
+    world.simulator().faults().add(flip);
+    let id = world.account().file_id("log");
+    let mut log = fs::File::options()
+        .append(true)
+        .open(mounted.join("log"))
+        .unwrap();
+    log.write_all(b"more").unwrap();
+    drop(log);
+    let wait = || mounted.verb(&["queue", "wait", "--timeout", "100s"]);
+    let waited = wait();
+    assert_eq!(waited.status.code(), Some(3), "{}", shell::show(&waited));
+    let shown = shell::show(&mounted.verb(&["queue", "list"]));
+    assert!(shown.contains("the file is damaged"), "{shown}");
+    assert_eq!(status(&mounted)["damaged"][0], "log");
+    assert!(world.account().content("log").unwrap() == old);
+    assert_eq!(world.account().file_id("log"), id);
+    // What the message and its page advise.
+    world.simulator().faults().clear();
+    let mended = verify(&world, &mounted, "log");
+    assert!(mended.status.success(), "{}", shell::show(&mended));
+    let retried = mounted.verb(&["queue", "retry"]);
+    assert!(retried.status.success(), "{}", shell::show(&retried));
+    let waited = wait();
+    assert!(waited.status.success(), "{}", shell::show(&waited));
+    assert!(world.account().content("log").unwrap() == new);
+    assert!(fs::read(mounted.join("log")).unwrap() == new);
     mounted.unmount();
     world.assert_well_behaved();
 }

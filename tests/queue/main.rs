@@ -4,6 +4,7 @@
 mod folders;
 mod model;
 mod process;
+mod removals;
 mod strays;
 
 use std::ffi::OsStr;
@@ -12,7 +13,6 @@ use fichierfs::ids::Ino;
 use fichierfs::sim::{self, Fault, FaultKind, SimConfig, Simulator};
 use fichierfs::tree::{Kind, Lookup, ROOT};
 use fichierfs::upload::UploadOptions;
-use fichierfs::vfs::OpenFlags;
 use process::{ANN, BOTH, Process, SCALE, until, wait, write};
 
 async fn simulator() -> Simulator {
@@ -250,6 +250,38 @@ async fn what_was_sent_to_a_folder_too_large_for_a_listing_is_found_there() {
     }
 }
 
+/// One listing does not show all that is there: slices of dates tell what is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_from_a_folder_too_large_for_a_listing_is_looked_for() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    for name in ["d/a", "d/b", "d/c"] {
+        sim.account().add_file(name, b"content").unwrap();
+    }
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let d = process.lookup(ROOT, "d").await.unwrap();
+    process.list(d).await;
+    let long_ago = |n| jiff::Timestamp::from_second(1_500_000_000 + 1_000 * n).unwrap();
+    crowd(&sim, "d", 12_000, long_ago);
+    // The second is not carried out.
+    let reset = FaultKind::Reset { after_bytes: 0 };
+    for (name, lost) in [("a", FaultKind::LoseAnswer), ("b", reset)] {
+        sim.faults().add(Fault::new("file/rm", lost));
+        let removed = process.vfs.unlink(d, OsStr::new(name), ANN);
+        wait(removed).await.unwrap();
+        process.wake();
+        until(|| sim.faults().list().is_empty()).await;
+    }
+    process.drained().await;
+    let mut paths = sim.account().file_paths();
+    paths.retain(|path| !path.starts_with("d/other"));
+    assert_eq!(paths, ["d/c"]);
+    assert_eq!(sim.report().calls_of("file/rm"), 3);
+    assert!(sim.report().failing.is_empty());
+    assert_well_behaved(&sim);
+    process.uploader.stop().await;
+}
+
 /// Nobody knows the checksum of what was half sent when the process ended, and what is there
 /// now under that name is another's.
 #[tokio::test(flavor = "multi_thread")]
@@ -404,6 +436,34 @@ async fn a_file_that_is_gone_is_asked_for_once() {
     let failing: u64 = sim.report().failing.values().sum();
     assert_eq!(failing, 1);
     process.uploader.stop().await;
+}
+
+/// What others removed a moment ago is still listed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_gone_and_still_listed_is_looked_for_before_it_is_asked_for_again() {
+    let sim = Simulator::start(SimConfig {
+        time_scale: SCALE,
+        listing_lag: std::time::Duration::from_secs(100),
+        ..SimConfig::default()
+    })
+    .await
+    .unwrap();
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let process = Process::start(&sim, dir.path());
+    let d = with_files(&sim, &process).await;
+    // The floor of a folder is for both.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let others = Process::start(&sim, other.path());
+    others.list(ROOT).await;
+    others.remove(&["a"]).await;
+    others.drained().await;
+    process.rename("a", (d, "a")).await;
+    process.wake();
+    process.drained().await;
+    assert_eq!(process.lookup(d, "a").await, None);
+    assert_eq!(sim.report().calls_of("file/mv"), 1);
+    process.uploader.stop().await;
+    others.uploader.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -575,19 +635,75 @@ async fn an_edit_waits_for_its_unchanged_bytes_as_long_as_it_takes() {
     sim.faults().add(Fault::new("download/get_token", lock));
     let process = Process::start(&sim, dir.path());
     process.list(ROOT).await;
-    let f = process.lookup(ROOT, "f").await.unwrap();
-    let flags = OpenFlags {
-        truncate: false,
-        ..BOTH
-    };
-    let fh = wait(process.vfs.open(f, flags, ANN)).await.unwrap().fh;
-    wait(process.vfs.write(fh, 0, b"edit")).await.unwrap();
-    wait(process.vfs.flush(fh)).await.unwrap();
-    wait(process.vfs.release(fh)).await.unwrap();
-    process.uploader.wake_handle().notify_one();
+    process.edit("f", 0, b"edit").await;
     process.drained().await;
     assert_eq!(process.failed(), 0);
     assert_eq!(sim.account().content("f").unwrap()[..5], *b"edit\x07");
+    process.uploader.stop().await;
+}
+
+/// More than three pieces that are read to be sent.
+const LONG: usize = (3 << 20) + 5;
+
+fn next_download_is_wrong(sim: &Simulator) {
+    let flip = FaultKind::FlipBit { at: 1000 };
+    sim.faults().add(Fault::new("download", flip));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_appended_to_a_file_that_comes_wrong_is_sent_with_the_right_bytes() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let old = vec![7; LONG];
+    let new = [&old[..], b"more"].concat();
+    sim.account().add_file("f", &old).unwrap();
+    next_download_is_wrong(&sim);
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    // It goes in the same request.
+    write(&process.vfs, ROOT, "other", b"small").await;
+    process.edit("f", LONG as u64, b"more").await;
+    until(|| {
+        let there = sim.account().content("f").unwrap();
+        assert!(there == old || there == new, "other bytes are there");
+        process.tree.backlog().unwrap().is_drained()
+    })
+    .await;
+    assert_eq!(process.failed(), 0);
+    assert!(sim.faults().list().is_empty(), "nothing came wrong");
+    assert!(sim.account().content("f").unwrap() == new);
+    assert_eq!(sim.account().content("other").unwrap(), b"small");
+    process.uploader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_sent_has_the_right_bytes_though_they_came_wrong() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    let old = vec![7; LONG];
+    sim.account().add_file("f", &old).unwrap();
+    next_download_is_wrong(&sim);
+    let refused = FaultKind::Ko {
+        message: "Resource not allowed #631".to_owned(),
+        status: 403,
+    };
+    sim.faults().add(Fault::new("file/cp", refused));
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let f = process.lookup(ROOT, "f").await.unwrap();
+    let from = process.open(f).await;
+    let created = process
+        .vfs
+        .create(ROOT, OsStr::new("copy"), 0o644, BOTH, ANN);
+    let to = wait(created).await.unwrap().1.fh;
+    let copied = process.vfs.copy_file_range(from, 0, to, 0, LONG as u64);
+    assert_eq!(wait(copied).await.unwrap(), LONG as u64);
+    for fh in [from, to] {
+        process.close(fh).await;
+    }
+    process.wake();
+    process.drained().await;
+    assert_eq!(process.failed(), 0);
+    assert!(sim.faults().list().is_empty(), "nothing came wrong");
+    assert!(sim.account().content("copy").unwrap() == old);
     process.uploader.stop().await;
 }
 
@@ -665,11 +781,7 @@ async fn the_source_of_a_copy_that_failed_for_good_keeps_nobody_waiting() {
     process.uploader.wake_handle().notify_one();
     process.drained().await;
     // An edit that is never sent, and its unchanged bytes are those of the other file.
-    let flags = OpenFlags {
-        truncate: false,
-        ..BOTH
-    };
-    let from = wait(process.vfs.open(b, flags, ANN)).await.unwrap().fh;
+    let from = process.open(b).await;
     let created = process
         .vfs
         .create(ROOT, OsStr::new("copy"), 0o644, BOTH, ANN);
@@ -683,8 +795,7 @@ async fn the_source_of_a_copy_that_failed_for_good_keeps_nobody_waiting() {
         .await
         .unwrap();
     for fh in [from, opened.fh] {
-        wait(process.vfs.flush(fh)).await.unwrap();
-        wait(process.vfs.release(fh)).await.unwrap();
+        process.close(fh).await;
     }
     process.tree.park(entry.attr.ino, "too large").unwrap();
     wait(process.vfs.unlink(d, OsStr::new("film"), ANN))

@@ -16,7 +16,7 @@ use fichierfs::tree::refresh::Refresher;
 use fichierfs::tree::{ROOT, Tree};
 use fichierfs::upload::{self, UploadOptions, Uploader};
 use fichierfs::vfs::{
-    self, Answer, Caller, Error, Fill, OpenAccess, OpenFlags, RenameMode, Vfs, VfsOptions,
+    self, Answer, Caller, Error, Fh, Fill, OpenAccess, OpenFlags, RenameMode, Vfs, VfsOptions,
 };
 use tokio::runtime::Handle;
 
@@ -147,6 +147,29 @@ impl Process {
 
     pub async fn write(&self, parent: Ino, name: &str, content: &[u8]) {
         write(&self.vfs, parent, name, content).await;
+        self.wake();
+    }
+
+    /// For reading and writing.
+    pub async fn open(&self, file: Ino) -> Fh {
+        let flags = OpenFlags {
+            truncate: false,
+            ..BOTH
+        };
+        wait(self.vfs.open(file, flags, ANN)).await.unwrap().fh
+    }
+
+    pub async fn close(&self, fh: Fh) {
+        wait(self.vfs.flush(fh)).await.unwrap();
+        wait(self.vfs.release(fh)).await.unwrap();
+    }
+
+    /// Writes to a file in the root that is there already.
+    pub async fn edit(&self, name: &str, at: u64, bytes: &[u8]) {
+        let file = self.lookup(ROOT, name).await.unwrap();
+        let fh = self.open(file).await;
+        wait(self.vfs.write(fh, at, bytes)).await.unwrap();
+        self.close(fh).await;
         self.wake();
     }
 

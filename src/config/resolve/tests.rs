@@ -22,7 +22,7 @@ fn each_layer_covers_the_one_before() {
     let uploads = |layers: &Layers| {
         let resolved = resolve(layers).unwrap();
         let by = resolved.decided_by.get("uploads").copied();
-        (resolved.settings.uploads, by.unwrap_or(Layer::Default))
+        (resolved.settings.uploads.0, by.unwrap_or(Layer::Default))
     };
     assert_eq!(uploads(&Layers::default()), (2, Layer::Default));
     assert_eq!(uploads(&layers), (3, Layer::File));
@@ -152,4 +152,38 @@ fn a_variable_that_looks_like_ours_is_reported() {
         resolve(&layers).unwrap().unknown_variables,
         ["FICHIERFS_UPLOAD"]
     );
+}
+
+#[test]
+fn a_number_out_of_its_bounds_is_refused_wherever_it_is_given() {
+    for (name, values, bounds) in [
+        ("uploads", ["0", "31"], "a whole number from 1 to 30"),
+        ("connections", ["0", "1000"], "a whole number from 1 to 30"),
+        ("metadata_deadline", ["0", "0s"], "a duration above zero"),
+        ("data_deadline", ["0", "0ms"], "a duration above zero"),
+        ("connect_timeout", ["0", "0m"], "a duration above zero"),
+    ] {
+        for value in values {
+            let variable = OptionSpec::of(name).unwrap().variable();
+            for layers in [
+                file(&format!("{name} = \"{value}\"")),
+                Layers {
+                    environment: vec![(variable, value.to_owned())],
+                    ..Layers::default()
+                },
+                Layers {
+                    mount_options: vec![format!("{name}={value}")],
+                    ..Layers::default()
+                },
+                Layers {
+                    flags: vec![(name, value.to_owned())],
+                    ..Layers::default()
+                },
+            ] {
+                let text = refusal(&layers);
+                let expected = format!("{name} cannot be \"{value}\": it takes {bounds}");
+                assert!(text.contains(&expected), "{text}");
+            }
+        }
+    }
 }

@@ -105,6 +105,27 @@ fn bytes_that_differ_from_the_checksum_are_fetched_once_more_and_then_never_give
     assert_eq!((stats.sound_files, stats.damaged_files), (0, 0));
 }
 
+#[test]
+fn what_somebody_found_to_differ_is_fetched_anew_though_it_had_passed() {
+    let house = House::with_one_connection();
+    let content = house.open();
+    let mend = |film: &RemoteFile| house.runtime.block_on(content.mend(film)).unwrap();
+    let film = with_checksum("film0", MIB);
+    let verified = house.runtime.block_on(content.verify(&film)).unwrap();
+    assert_eq!(verified, Verdict::Sound);
+    assert_eq!(mend(&film), Verdict::Sound);
+    assert_eq!(house.requests(), [0..MIB, 0..MIB]);
+    assert!(house.read(&content, &film, 0..MIB).unwrap() == expect(&film, 0..MIB));
+    // Who found it has seen it differ once.
+    let wrong = RemoteFile {
+        whirlpool: Some(Whirlpool([7; 64])),
+        ..film
+    };
+    assert_eq!(mend(&wrong), Verdict::Damaged);
+    assert_eq!(house.requests().len(), 3);
+    assert!(house.read(&content, &wrong, 0..10).is_err());
+}
+
 /// Waits until a check has found a file sound.
 fn until_sound(house: &House, content: &Content) {
     house.runtime.block_on(async {

@@ -40,6 +40,9 @@ fn rows(version: usize) -> String {
     if version >= 5 {
         sql.push_str("UPDATE staged SET unsynced = 'boot';");
     }
+    if version >= 15 {
+        sql.push_str("UPDATE removal SET asked_at = 2, made_at = 1;");
+    }
     sql
 }
 

@@ -15,7 +15,8 @@
 //!   goes to the new place;
 //! - a folder does not go below itself: what lies between on the service leaves before;
 //! - what became of a call without an answer is looked for before anything else is done with
-//!   that folder, or with the name that it may have (`unsure`);
+//!   that folder, or with the name that it may have (`unsure`), and what may have been removed
+//!   before it is asked to be removed again (`removing`);
 //! - a replaced file is removed after its successor was confirmed, a folder
 //!   after everything confirmed in it has left.
 //!
@@ -29,6 +30,7 @@ mod detour;
 mod leaving;
 mod outcomes;
 mod ready;
+mod removing;
 mod task;
 mod unsure;
 mod uploads;
@@ -42,6 +44,7 @@ pub use backlog::{Backlog, Queued};
 pub use detour::{Detour, Who};
 pub use leaving::Leaving;
 pub use outcomes::content_confirmed;
+pub use removing::Postponed;
 pub use task::{Copying, Object, Task};
 pub use unsure::Put;
 pub use uploads::{Underway, Way};

@@ -6,10 +6,8 @@ use super::Result;
 use crate::ids::{FolderId, Ino, Time};
 use crate::tree::Tree;
 use crate::tree::attempts::{clear_attempt, clear_upload};
-use crate::tree::node::{
-    Kind, Known, Node, Pending, ROOT, Remote, RemoteFile, RemoteFolder, RemotePlace,
-};
-use crate::tree::removals::{self, Removal};
+use crate::tree::node::{Kind, Node, Pending, ROOT, Remote, RemoteFile, RemoteFolder, RemotePlace};
+use crate::tree::removals;
 use crate::tree::rows::{self, int};
 use crate::tree::unanswered;
 use crate::tree::wanted::{detach, place_seen};
@@ -83,15 +81,13 @@ impl Tree {
         self.store.write(|tx| {
             if rows::by_ino(tx, ino)?.is_none() {
                 // Removed and forgotten while it was being made: it is to go from there too.
-                let rid = id.to_string();
-                return Ok(removals::queue_object(
-                    tx,
-                    Kind::Folder,
-                    &rid,
-                    &at,
-                    None,
-                    now,
-                )?);
+                let made = removals::Object {
+                    kind: Kind::Folder,
+                    rid: &id.to_string(),
+                    place: &at,
+                    made_at: Some(now),
+                };
+                return Ok(removals::queue_object(tx, &made, None, now)?);
             }
             let remote = Remote::Folder(RemoteFolder {
                 id,
@@ -130,42 +126,11 @@ impl Tree {
             {
                 // Unlinked meanwhile: its removal must know where it is now.
                 tx.execute(
-                    "UPDATE removal SET rparent = ?2, rname = ?3 WHERE rid = ?1",
-                    params![rid, int(place.folder.0), place.name],
+                    "UPDATE removal SET rparent = ?2, rname = ?3, made_at = ?4 WHERE rid = ?1",
+                    params![rid, int(place.folder.0), place.name, now.0],
                 )?;
             }
             confirm(tx, ino, remote, |_| {}, now)
-        })
-    }
-
-    /// An object was removed.
-    pub fn removed(&self, removal: &Removal, now: Time) -> Result<()> {
-        self.store.write(|tx| {
-            removals::sweep(tx, now)?;
-            removals::done(tx, removal, now.after(self.listing_lag))?;
-            // At once the service would say that the folder is not empty.
-            let seen = now.after(self.listing_lag / 30);
-            Ok(removals::hold_folder(tx, removal.place.folder, seen)?)
-        })
-    }
-
-    /// A removal failed and is tried again later.
-    pub fn postpone_removal(&self, removal: &Removal, not_before: Time, error: &str) -> Result<()> {
-        self.store
-            .write(|tx| Ok(removals::postpone(tx, removal.id, not_before, error)?))
-    }
-
-    /// The service refused a removal for good: the wish is given up, and the
-    /// folder is listed again so that the object shows.
-    pub fn give_up_removal(&self, removal: &Removal) -> Result<()> {
-        self.store.write(|tx| {
-            removals::drop_row(tx, removal)?;
-            if let Some(folder) = rows::by_folder_id(tx, removal.place.folder)?
-                && folder.known.is_complete()
-            {
-                rows::set_known(tx, folder.ino, Known::Whole(Time(0)))?;
-            }
-            Ok(())
         })
     }
 

@@ -34,7 +34,8 @@ impl Tree {
                     Step::HeldUp => tasks.extend(circles.open(node.ino)?),
                 }
             }
-            tasks.extend(removals::due(c, now, limit)?.into_iter().map(Task::Remove));
+            let leaving = removals::due(c, now, self.listing_lag, limit)?;
+            tasks.extend(leaving.into_iter().map(Task::Remove));
             tasks.truncate(limit);
             Ok(tasks)
         })
@@ -68,7 +69,7 @@ impl Tree {
                          AND parked = 0",
                 )?
                 .query_row([now.0, WHILE_OPEN.0], |row| row.get(0))?;
-            let removal = removals::next_due(c, now)?;
+            let removal = removals::next_due(c, now, self.listing_lag)?;
             Ok(node.map(Time).into_iter().chain(removal).min())
         })
     }

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::Result;
 use crate::ids::{FileId, FolderId, Ino, Time, Whirlpool};
 use crate::tree::attempts::clear_upload;
-use crate::tree::node::{Node, Remote, RemoteFile, RemotePlace};
+use crate::tree::node::{Node, RemoteFile, RemotePlace};
 use crate::tree::rows::{self, int, uint};
 use crate::tree::{Tree, removals};
 
@@ -186,8 +186,13 @@ impl Tree {
         self.store.write(|tx| {
             clear_upload(tx, ino)?;
             if let Some(node) = rows::by_ino(tx, ino)? {
-                let remote = Remote::File(spoilt);
-                removals::queue(tx, &Node { remote, ..node }, None, now)?;
+                let arrived = removals::Object {
+                    kind: node.kind,
+                    rid: spoilt.id.as_str(),
+                    place: &spoilt.place,
+                    made_at: Some(now),
+                };
+                removals::queue_object(tx, &arrived, None, now)?;
             }
             Ok(rows::delete_orphan(tx, ino)?)
         })

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use rusqlite::{Connection, params};
 
-use super::{Result, TOLD_NAME, access_number, int, kind_number, uint};
+use super::{Result, TOLD_NAME, UNTOLD, access_number, int, kind_number, uint};
 use crate::ids::{Ino, Time};
 use crate::tree::local::IS_LOCAL;
 use crate::tree::node::{
@@ -25,7 +25,7 @@ pub(in crate::tree) fn set_gone(c: &Connection, ino: Ino) -> Result<()> {
 
 /// A new node and its row's inode.
 pub(in crate::tree) fn insert(c: &Connection, new: &Node) -> Result<Ino> {
-    let (rid, place, rsize, whirlpool) = remote_columns(&new.remote);
+    let (rid, place, rsize, whirlpool, date) = remote_columns(&new.remote);
     let short = new.kind != Kind::Folder;
     let name = new.place.as_ref().map(|p| p.name.as_bytes());
     let mtime = new.attributes.mtime;
@@ -36,8 +36,9 @@ pub(in crate::tree) fn insert(c: &Connection, new: &Node) -> Result<Ino> {
     };
     c.prepare_cached(
         "INSERT INTO node (parent, name, kind, mode, uid, gid, atime, mtime, ctime, btime, size,
-             target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, pending, access)
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)",
+             target, rid, rparent, rname, rsize, whirlpool, protected, listed_at, pending, access,
+             rdate)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)",
     )?
     .execute(params![
         new.place.as_ref().map(|p| int(p.parent.0)),
@@ -63,6 +64,7 @@ pub(in crate::tree) fn insert(c: &Connection, new: &Node) -> Result<Ino> {
         new.known.at().map(|t| t.0),
         new.pending.bits(),
         access_number(new.access),
+        date.filter(|date| *date != new.attributes.btime.0),
     ])?;
     let ino = Ino(uint(c.last_insert_rowid()));
     if new.pending.content {
@@ -76,14 +78,16 @@ type RemoteColumns<'a> = (
     Option<&'a RemotePlace>,
     Option<u64>,
     Option<[u8; 64]>,
+    Option<i64>,
 );
 
 fn remote_columns(remote: &Remote) -> RemoteColumns<'_> {
     match remote {
-        Remote::None => (None, None, None, None),
+        Remote::None => (None, None, None, None, None),
         Remote::Folder(folder) => (
             Some(folder.id.to_string()),
             folder.place.as_ref(),
+            None,
             None,
             None,
         ),
@@ -92,6 +96,7 @@ fn remote_columns(remote: &Remote) -> RemoteColumns<'_> {
             Some(&file.place),
             Some(file.size),
             file.whirlpool.map(|w| w.0),
+            Some(file.date.map_or(UNTOLD, |date| date.0)),
         ),
     }
 }
@@ -104,10 +109,11 @@ pub(in crate::tree) fn set_remote(
     remote: &Remote,
     confirmed_at: Option<Time>,
 ) -> Result<()> {
-    let (rid, place, rsize, whirlpool) = remote_columns(remote);
+    let (rid, place, rsize, whirlpool, date) = remote_columns(remote);
     c.prepare_cached(
         "UPDATE node SET rid = ?2, rparent = ?3, rsize = ?5, whirlpool = ?6,
              rname = iif(kind <> 1 AND name = CAST(?4 AS BLOB), NULL, ?4),
+             rdate = nullif(?8, iif(kind <> 1 AND btime = 0, mtime, btime)),
              confirmed_at = coalesce(?7, confirmed_at) WHERE ino = ?1",
     )?
     .execute(params![
@@ -118,6 +124,7 @@ pub(in crate::tree) fn set_remote(
         rsize.map(int),
         whirlpool,
         confirmed_at.map(|t| t.0),
+        date,
     ])?;
     Ok(())
 }
@@ -212,6 +219,7 @@ pub(in crate::tree) fn set_known(c: &Connection, ino: Ino, known: Known) -> Resu
         Known::Never | Known::Whole(_) => 0,
         Known::Cut(_) => 1,
         Known::Doubted(_) => 2,
+        Known::Lacking(_) => 3,
     };
     c.prepare_cached("UPDATE node SET listed_at = ?2, listing = ?3 WHERE ino = ?1")?
         .execute(params![int(ino.0), known.at().map(|t| t.0), listing])?;

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, params};
 
-use super::{Result, access_of, attributes, by_ino, ino, int, kind_of, uint};
+use super::{Result, access_of, all, attributes, by_ino, ino, int, kind_of, uint};
 use crate::ids::Ino;
-use crate::tree::node::{FolderEntry, Looks, ROOT};
+use crate::tree::node::{FolderEntry, Looks, Node, ROOT};
 
 /// Shows the entries of a folder in inode order, after inode `after`, until `show` breaks.
 pub(in crate::tree) fn read_folder(
@@ -127,13 +127,33 @@ pub(in crate::tree) fn is_within(c: &Connection, node: Ino, above: Ino) -> Resul
     .query_row([int(node.0), int(above.0)], |row| row.get(0))
 }
 
-/// Whether anything at or below `top` is not yet on the service.
+/// Whether anything at or below `top` is not yet on the service, or strayed to its root.
 pub(in crate::tree) fn has_pending_below(c: &Connection, top: Ino) -> Result<bool> {
     c.prepare_cached(
         "WITH RECURSIVE down(ino) AS (
              SELECT ?1 UNION SELECT node.ino FROM node JOIN down ON node.parent = down.ino)
          SELECT EXISTS (SELECT 1 FROM node JOIN down USING (ino) WHERE pending <> 0
-             OR (kind = 2 AND rid IS NULL))",
+             OR (kind = 2 AND rid IS NULL)
+             OR (kind <> 1 AND rparent = 0 AND parent <> 1))",
     )?
     .query_row([int(top.0)], |row| row.get(0))
+}
+
+/// Files in a folder that the service has in the root, where nobody wants them.
+pub(in crate::tree) fn strays_in(c: &Connection, folder: Ino) -> Result<Vec<Node>> {
+    all(
+        c,
+        "parent = ?1 AND rparent = 0 AND kind <> 1 AND pending = 0",
+        [int(folder.0)],
+    )
+}
+
+/// The folders that have such files.
+pub(in crate::tree) fn folders_of_strays(c: &Connection) -> Result<Vec<Ino>> {
+    c.prepare_cached(
+        "SELECT DISTINCT parent FROM node
+         WHERE rparent = 0 AND kind <> 1 AND pending = 0 AND parent <> 1",
+    )?
+    .query_map([], |row| ino(row, 0))?
+    .collect()
 }

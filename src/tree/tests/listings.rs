@@ -153,7 +153,7 @@ fn a_lagging_listing_neither_hides_nor_revives_what_we_did() {
         .unwrap();
     for task in bench.ready() {
         if let Task::Remove(removal) = task {
-            bench.tree.removed(&removal, bench.now).unwrap();
+            bench.tree.removed(&[removal], bench.now).unwrap();
         }
     }
     bench.pass(60);
@@ -331,7 +331,7 @@ fn what_we_remove_is_not_taken_for_what_we_sent() {
     let new = bench.get(ROOT, "f").ino;
     bench.sent(new, 2, 0, "f", 4);
     let removal = removals_due(&bench);
-    bench.tree.removed(&removal, bench.now).unwrap();
+    bench.tree.removed(&[removal], bench.now).unwrap();
     assert!(
         !bench.tree.may_be_new(&id, bench.now).unwrap(),
         "removed just now"
@@ -348,6 +348,7 @@ fn an_answer_that_lacks_what_it_counts_is_believed_the_second_time() {
     let short = || Listing {
         lacks: Lacks {
             files: true,
+            counted: true,
             folders: false,
         },
         ..listing(vec![folder(7, "d")], vec![file(1, "a", 1)])
@@ -365,8 +366,8 @@ fn an_answer_that_lacks_what_it_counts_is_believed_the_second_time() {
     let without = |extent| Listing {
         extent,
         lacks: Lacks {
-            files: false,
             folders: true,
+            ..Lacks::default()
         },
         ..listing(vec![], vec![file(3, "c", 1)])
     };
@@ -383,4 +384,33 @@ fn an_answer_that_lacks_what_it_counts_is_believed_the_second_time() {
         bench.list(ROOT, without(Extent::FilesCut));
     }
     assert_eq!(bench.names(ROOT), ["c", "d"]);
+}
+
+#[test]
+fn a_first_answer_that_lacks_what_it_counts_leaves_names_unknown_until_another_agrees() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d"), folder(8, "e")], vec![]));
+    let short = || Listing {
+        lacks: Lacks {
+            files: true,
+            counted: true,
+            folders: false,
+        },
+        ..listing(vec![], vec![file(1, "a", 1)])
+    };
+    for (name, next) in [
+        ("d", short()),
+        ("e", listing(vec![], vec![file(1, "a", 1), file(2, "b", 1)])),
+    ] {
+        let folder = bench.get(ROOT, name).ino;
+        let look_up = |bench: &Bench| bench.tree.lookup(folder, OsStr::new("x")).unwrap();
+        bench.list(folder, short());
+        assert_eq!(look_up(&bench), Lookup::Unknown);
+        assert_eq!(bench.tree.cut_off(9).unwrap(), [folder]);
+        bench.pass(60);
+        bench.list(folder, next);
+        assert_eq!(look_up(&bench), Lookup::Gone);
+        assert!(bench.tree.cut_off(9).unwrap().is_empty());
+    }
+    assert_eq!(bench.names(bench.get(ROOT, "e").ino), ["a", "b"]);
 }

@@ -3,9 +3,11 @@
 
 mod listings;
 mod moving;
+mod removing;
 mod replacing;
 mod sending;
 mod shared;
+mod twins;
 mod unsure;
 mod working_set;
 
@@ -14,9 +16,10 @@ use std::time::Duration;
 
 use super::changes::{NewNode, Over, Ownership};
 use super::clock::Clock;
-use super::journal::{self, Object, Task, Underway, Way};
+use super::journal::{self, Object, Postponed, Task, Underway, Way};
 use super::listing::{Extent, Lacks, ListedFile, ListedFolder, Listing};
 use super::node::{Known, Node, ROOT};
+use super::removals::Removal;
 use super::{Change, Lookup, RemoteFile, RemotePlace, Tree, TreeError, attributes};
 use crate::ids::{FileId, FolderId, Ino, Time};
 use crate::store::Store;
@@ -177,6 +180,7 @@ impl Bench {
             },
             size,
             whirlpool: None,
+            date: None,
         };
         self.tree
             .store
@@ -219,12 +223,23 @@ impl Bench {
                 }
                 Task::Move { ino, to, .. } => self.tree.moved(ino, to, self.now),
                 Task::Rename { ino, name, .. } => self.tree.renamed(ino, &name, self.now),
-                Task::Remove(removal) => self.tree.removed(&removal, self.now),
+                Task::Remove(removal) => self.tree.removed(&[removal], self.now),
                 Task::Send { .. } | Task::Empty { .. } | Task::Look { .. } => panic!("{task:?}"),
             }
             .unwrap();
             self.pass(10);
         }
+    }
+
+    /// A removal failed, and nothing was done.
+    fn postpone_removal(&self, removal: &Removal, until: Time, why: &str) {
+        let postponed = Postponed {
+            removal,
+            until,
+            asked_at: None,
+            why: why.to_owned(),
+        };
+        self.tree.postpone_removals(&[postponed]).unwrap();
     }
 
     /// Where the service has a node.
@@ -263,7 +278,7 @@ fn object_name(object: &Object) -> String {
     }
 }
 
-fn removals_due(bench: &Bench) -> super::removals::Removal {
+fn removals_due(bench: &Bench) -> Removal {
     let tasks = bench.tree.ready(bench.now, 10, &|_| false).unwrap();
     tasks
         .into_iter()

@@ -208,6 +208,97 @@ fn what_was_sent_to_a_folder_that_vanished_lies_in_the_root() {
     assert_eq!(bench.todo(), ["move file1 to 20"]);
 }
 
+/// A file of ours that was sent to `p/d`, which is gone, so that it is in the root; and the folder.
+fn strayed() -> (Bench, Ino, Ino, Ino) {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(6, "p"), folder(9, "e")], vec![]));
+    let p = bench.get(ROOT, "p").ino;
+    bench.list(p, listing(vec![folder(7, "d"), folder(8, "s")], vec![]));
+    let d = bench.get(p, "d").ino;
+    bench.list(d, Listing::default());
+    let f = bench.write(d, "a", 5).ino;
+    bench.sent(f, 1, 7, "a", 5);
+    bench.pass(600);
+    (bench, p, d, f)
+}
+
+/// The folder was made anew, and the file is to follow.
+fn comes_back(bench: &Bench, d: Ino, f: Ino) {
+    let all = [bench.names(ROOT).concat(), bench.names(d).concat()];
+    assert_eq!(all, ["ep", "a"]);
+    assert_eq!(bench.there(f), "0/a");
+    assert_eq!(bench.todo(), ["make 6/d"]);
+    let place = RemotePlace {
+        folder: FolderId(6),
+        name: "d".to_owned(),
+    };
+    bench.tree.made(d, FolderId(20), place, bench.now).unwrap();
+    assert_eq!(bench.todo(), ["move file1 to 20"]);
+}
+
+fn root_with_the_file() -> Listing {
+    let folders = vec![folder(6, "p"), folder(9, "e")];
+    listing(folders, vec![file(1, "a", 5)])
+}
+
+#[test]
+fn what_strayed_to_the_root_is_moved_once_its_folder_is_known_to_be_gone() {
+    let (bench, p, d, f) = strayed();
+    for _ in 0..2 {
+        bench.list(ROOT, root_with_the_file());
+        assert_eq!(bench.names(ROOT), ["e", "p"]);
+        assert_eq!(bench.names(d), ["a"]);
+        assert_eq!(bench.tree.folders_of_strays().unwrap(), [d]);
+        assert!(bench.todo().is_empty());
+    }
+    bench.list(p, listing(vec![folder(8, "s")], vec![]));
+    comes_back(&bench, d, f);
+    assert!(bench.tree.folders_of_strays().unwrap().is_empty());
+}
+
+#[test]
+fn what_strayed_to_the_root_comes_back_though_its_folder_went_from_here_before_that_was_seen() {
+    let (bench, p, d, f) = strayed();
+    bench.list(p, listing(vec![folder(8, "s")], vec![]));
+    assert_eq!(bench.names(p), ["s"]);
+    let changes = bench.list(ROOT, root_with_the_file());
+    let told = |name: &str| {
+        let is = |change: &Change| matches!(change, Change::Entry { name: n, .. } if n == name);
+        changes.iter().any(is)
+    };
+    assert!(told("a") && told("d"), "{changes:?}");
+    comes_back(&bench, d, f);
+}
+
+#[test]
+fn what_strayed_comes_back_with_all_folders_that_went() {
+    let (bench, p, d, f) = strayed();
+    bench.list(ROOT, listing(vec![folder(9, "e")], vec![file(1, "a", 5)]));
+    assert_eq!(bench.names(ROOT), ["e", "p"]);
+    assert_eq!(bench.names(p), ["d"]);
+    assert_eq!(bench.names(d), ["a"]);
+    assert_eq!(bench.there(f), "0/a");
+    assert_eq!(bench.todo(), ["make 0/p"]);
+}
+
+#[test]
+fn what_somebody_moved_to_the_root_is_not_taken_for_a_stray() {
+    // Before its folder was listed again, and after.
+    for seen in [false, true] {
+        let (bench, _, d, f) = strayed();
+        if seen {
+            bench.list(d, listing(vec![], vec![file(1, "a", 5)]));
+        }
+        bench.list(ROOT, root_with_the_file());
+        bench.list(d, Listing::default());
+        bench.list(ROOT, root_with_the_file());
+        assert_eq!(bench.names(ROOT), ["a", "e", "p"]);
+        assert_eq!(bench.get(ROOT, "a").ino, f);
+        assert!(bench.todo().is_empty());
+        assert!(bench.tree.folders_of_strays().unwrap().is_empty());
+    }
+}
+
 #[test]
 fn a_forgotten_file_does_not_keep_the_others_of_its_request_from_being_sent() {
     let bench = Bench::new();

@@ -164,9 +164,9 @@ fn what_was_closed_survives_kills_amid_faults_of_a_service_that_lags() {
         ("file/mv", FaultKind::LoseAnswer),
         ("file/rename", FaultKind::LoseAnswer),
         ("file/rename", down()),
-        // Not a lost answer: what is asked for again is not found then, and after some of those
-        // the client asks for nothing for an hour.
+        ("file/rm", FaultKind::LoseAnswer),
         ("file/rm", down()),
+        ("folder/rm", FaultKind::LoseAnswer),
         ("folder/ls", down()),
     ];
     survive(5, lagging(), &faults);
@@ -227,6 +227,64 @@ fn a_folder_call_that_a_kill_interrupts_is_carried_out_once() {
         let done = u64::from(*way == "carried out");
         assert_eq!(report.calls_of(endpoint), 2 - done, "{what}");
         assert_eq!(report.violation_count(), 0, "{what}: {report:#?}");
+        mounted.unmount();
+    }
+}
+
+/// Killed when files or a folder are being removed. What is gone already is not asked for again:
+/// that would be a failing call, and the service bans who has many.
+#[test]
+fn a_removal_that_a_kill_interrupts_is_asked_for_again_only_if_it_was_not_carried_out() {
+    let ways = [
+        ("carried out", FaultKind::LoseAnswer, 1),
+        ("on its way", FaultKind::Delay { seconds: 600.0 }, 2),
+    ];
+    type Act = (&'static str, usize, fn(&Path));
+    let acts: [Act; 2] = [
+        ("file/rm", 1, |root| {
+            for number in 0..30 {
+                fs::remove_file(root.join(format!("folder/{number}"))).unwrap();
+            }
+        }),
+        ("folder/rm", 30, |root| {
+            fs::remove_dir(root.join("folder/empty")).unwrap();
+        }),
+    ];
+    for ((endpoint, left_over, act), (way, fault, calls)) in acts
+        .iter()
+        .flat_map(|act| ways.iter().map(move |way| (act, way)))
+    {
+        let what = format!("{endpoint}, {way}");
+        let world = World::with(SimConfig {
+            quirks: Quirks {
+                folders_lag: true,
+                ..Quirks::default()
+            },
+            ..lagging()
+        });
+        for number in 0..30 {
+            let path = format!("folder/{number}");
+            world.account().add_file(&path, b"content").unwrap();
+        }
+        world.account().add_folder("folder/empty").unwrap();
+        let mounted = world.mount();
+        for folder in ["folder", "folder/empty"] {
+            fs::read_dir(mounted.join(folder)).unwrap();
+        }
+        let fault = Fault::new(endpoint, fault.clone());
+        world.simulator().faults().add(fault);
+        act(mounted.path());
+        eventually(&what, || world.simulator().faults().list().is_empty());
+        mounted.crash();
+        let mounted = world.mount();
+        mounted.drain();
+        tree::assert_account_is(&world, mounted.path());
+        let report = world.report();
+        assert_eq!(report.calls_of(endpoint), *calls, "{what}");
+        assert!(report.failing.is_empty(), "{what}: {report:#?}");
+        assert_eq!(report.violation_count(), 0, "{what}: {report:#?}");
+        let left = fs::read_dir(mounted.join("folder")).unwrap().count();
+        assert_eq!(left, *left_over, "{what}");
         mounted.unmount();
     }
 }

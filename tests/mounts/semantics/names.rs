@@ -151,6 +151,40 @@ fn files_of_one_name_are_all_there() {
     world.assert_well_behaved();
 }
 
+/// Neither knows of the other's version when it writes its own.
+#[test]
+fn two_machines_that_replace_one_file_both_come_to_the_newer_version() {
+    let world = World::new();
+    let account = world.account();
+    account.add_file("d/f", b"as it was").unwrap();
+    let flags = ["--dir-cache-time", "1h", "--write-back", "0s"];
+    let first = world.mount_with("a", &flags);
+    assert_eq!(text(first.join("d/f")), "as it was");
+    world.forget_calls();
+    let second = world.mount_with("b", &flags);
+    assert_eq!(text(second.join("d/f")), "as it was");
+    fs::write(first.join("d/f"), "the older").unwrap();
+    first.drain();
+    std::thread::sleep(std::time::Duration::from_millis(1_100)); // Dates are in seconds.
+    fs::write(second.join("d/f"), "the newer").unwrap();
+    second.drain();
+    for machine in [&first, &second] {
+        eventually("both versions, the newer under the name", || {
+            let refreshed = machine.verb(&["refresh", "-r"]);
+            assert!(refreshed.status.success(), "{}", shell::show(&refreshed));
+            let newer = text(machine.join("d/f"));
+            let shown = names(machine.join("d"));
+            let other = shown.iter().find(|name| *name != "f");
+            newer == "the newer"
+                && other.is_some_and(|other| text(machine.join("d").join(other)) == "the older")
+        });
+    }
+    assert_eq!(account.file_paths(), ["d/f", "d/f"]);
+    first.unmount();
+    second.unmount();
+    assert_eq!(text(world.mount_with("b", &flags).join("d/f")), "the newer");
+}
+
 /// Other clients write them in the same way, so all see the names that were meant.
 #[test]
 fn names_with_characters_that_the_service_refuses_come_back_as_they_were() {
@@ -335,6 +369,32 @@ fn what_others_change_shows_within_the_cache_time_or_once_a_refresh_returned() {
         }
         mounted.unmount();
     }
+}
+
+/// The service puts it in the root, and says nothing of it.
+#[test]
+fn what_is_sent_to_a_folder_that_others_removed_comes_back_with_the_folder() {
+    let world = World::new();
+    let account = world.account();
+    account.add_file("p/other", b"1").unwrap();
+    account.add_folder("p/d").unwrap();
+    let mounted = world.mount();
+    assert_eq!(names(mounted.join("p")), ["d", "other"]);
+    assert_eq!(names(mounted.join("p/d")), [""; 0]);
+    account.delete("p/d").unwrap();
+    fs::write(mounted.join("p/d/report"), "kept").unwrap();
+    mounted.drain();
+    assert_eq!(account.file_paths(), ["p/other", "report"]);
+    eventually("the file is where it was put", || {
+        // While listings lag, it says that the folder cannot be listed.
+        mounted.verb(&["refresh", "-r"]);
+        account.file_paths() == ["p/d/report", "p/other"]
+    });
+    assert_eq!(text(mounted.join("p/d/report")), "kept");
+    mounted.drain();
+    tree::assert_account_is(&world, mounted.path());
+    mounted.unmount();
+    world.assert_well_behaved();
 }
 
 #[test]
