@@ -13,6 +13,7 @@ use super::pace::{Report, Verdict};
 use super::wire::Envelope;
 use super::{Api, ApiError, Ask, Call, Said, Script, http};
 use crate::config::ApiKey;
+use crate::ids::Time;
 
 /// The largest JSON answer that is read, in bytes.
 const LONGEST_JSON: usize = 64 << 20;
@@ -51,15 +52,24 @@ impl Api {
             .post(url)
             .header(AUTHORIZATION, bearer(&key)?)
             .json(body);
+        let asked = Time::now();
+        let mut is_given = false;
         let answered = self
-            .paced(call, ask, Some(&key), request, |answer| json(&answer))
+            .paced(call, ask, Some(&key), request, |answer| {
+                is_given = gives(&answer);
+                json(&answer)
+            })
             .await;
+        // Who asks for a node needs no key (API notes 1.2).
+        let needs_key = call.script != Script::UploadServer;
         if answered.is_ok() {
             self.note_well();
-            // Who asks for a node needs no key (API notes 1.2).
-            if call.script != Script::UploadServer {
+            if needs_key {
                 self.note_taken(&key);
             }
+        }
+        if is_given && needs_key {
+            self.note_given(asked);
         }
         answered
     }
@@ -187,6 +197,23 @@ pub(super) fn json<R: DeserializeOwned>(answer: &Answer) -> Result<R, ApiError> 
     serde_json::from_slice(body).map_err(unreadable)
 }
 
+/// Whether the API gave what it was asked for, be it that it cannot be read: a name with a backslash
+/// leaves no JSON (API notes 3.7). Of what is no JSON either way it must look as if it were that.
+fn gives(answer: &Answer) -> bool {
+    let Answer { status, form, body } = answer;
+    let body = body.trim_ascii();
+    if *form != Form::Json || !(200..300).contains(status) || !body.starts_with(b"{") {
+        return false;
+    }
+    match serde_json::from_slice::<Envelope>(body) {
+        Ok(envelope) => !envelope.is_refusal(),
+        Err(_) => {
+            let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+            text.ends_with('}') && !text.contains("\"ko\"")
+        }
+    }
+}
+
 /// What a page is about, for a log: its title or its beginning.
 pub(super) fn page_title(body: &[u8]) -> String {
     let page = String::from_utf8_lossy(body.get(..4096).unwrap_or(body));
@@ -265,6 +292,29 @@ mod tests {
         ] {
             let error = failed(status, form, body);
             assert!(matches!(error, ApiError::Unparsable(_)), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_given_may_be_unreadable() {
+        let gives = |status, form, body: &'static str| {
+            let body = bytes::Bytes::from_static(body.as_bytes());
+            super::gives(&Answer { status, form, body })
+        };
+        for body in [r#"{"status":"OK"}"#, "{}", r#"{"status":"OK","n":"\ "}"#] {
+            assert!(gives(200, Form::Json, body), "{body}");
+            assert!(!gives(403, Form::Json, body), "{body}");
+            assert!(!gives(200, Form::Html, body), "{body}");
+        }
+        for body in [
+            "",
+            "[]",
+            r#"{"status":"KO","message":"Not"}"#,
+            r#"{"status":"KO","message":"\ "}"#,
+            r#"{"status":"KO","mess"#,
+            r#"{"status":"#,
+        ] {
+            assert!(!gives(200, Form::Json, body), "{body}");
         }
     }
 

@@ -84,6 +84,8 @@ struct Shared {
     taken: watch::Sender<Option<String>>,
     /// When something that was asked for went well last; 0 for never.
     well: Arc<AtomicI64>,
+    /// When that was asked for which the service gave to who has the key, the latest; 0 for never.
+    given: Arc<AtomicI64>,
 }
 
 impl Api {
@@ -103,6 +105,7 @@ impl Api {
                 http,
                 taken: watch::Sender::new(None),
                 well: Arc::default(),
+                given: Arc::default(),
             }),
         })
     }
@@ -112,6 +115,7 @@ impl Api {
         let shared = Shared {
             keys,
             taken: watch::Sender::new(None),
+            given: Arc::default(),
             ..(*self.shared).clone()
         };
         Api {
@@ -138,6 +142,18 @@ impl Api {
     pub fn last_well(&self) -> Option<Time> {
         let well = Time(self.shared.well.load(Ordering::Relaxed));
         (well != Time(0)).then_some(well)
+    }
+
+    /// Notes that the service gave to the key what it was `asked` for at that time.
+    fn note_given(&self, asked: Time) {
+        self.shared.given.fetch_max(asked.0, Ordering::Relaxed);
+    }
+
+    /// The latest time at which something was asked for that the service gave to the key, though
+    /// it may be that it cannot be read.
+    pub fn last_given(&self) -> Option<Time> {
+        let given = Time(self.shared.given.load(Ordering::Relaxed));
+        (given != Time(0)).then_some(given)
     }
 
     /// Notes that the service gave something to who has this key.

@@ -181,12 +181,22 @@ impl Handle {
         Ok(PathBuf::from(inner.to_string_lossy().into_owned()))
     }
 
-    fn item(&self, queued: Queued, now: Time) -> Result<Item, TreeError> {
+    /// `held` is why no upload is begun.
+    fn item(&self, queued: Queued, now: Time, held: Option<&str>) -> Result<Item, TreeError> {
         let work = [
             (queued.pending.make, Work::Make),
             (queued.pending.content, Work::Upload),
             (queued.pending.place, Work::Move),
         ];
+        let state = match queued.state(false) {
+            FileState::Failed => ItemState::Failed,
+            FileState::Sending => ItemState::Sending,
+            FileState::Confirming => ItemState::Confirming,
+            _ if queued.is_open() => ItemState::Open,
+            _ => ItemState::Waiting,
+        };
+        let is_held = state == ItemState::Waiting && queued.pending.content;
+        let held = held.filter(|_| is_held).map(str::to_owned);
         Ok(Item {
             path: self.shown(queued.ino)?,
             work: work
@@ -196,14 +206,8 @@ impl Handle {
             size: queued.size,
             attempts: queued.attempts,
             wait_seconds: wait(queued.not_before, now).filter(|_| !queued.is_open()),
-            state: match queued.state(false) {
-                FileState::Failed => ItemState::Failed,
-                FileState::Sending => ItemState::Sending,
-                FileState::Confirming => ItemState::Confirming,
-                _ if queued.is_open() => ItemState::Open,
-                _ => ItemState::Waiting,
-            },
-            error: queued.error,
+            state,
+            error: queued.error.or(held),
         })
     }
 
@@ -251,9 +255,10 @@ impl Controlled for Handle {
         let tree = &self.shared.parts.below.tree;
         let now = Time::now();
         let rows = tree.queue(limit).map_err(Refusal::failed)?;
+        let held = self.shared.parts.uploads_held();
         let rest = limit.saturating_sub(rows.len());
         let leaving = tree.leaving(rest).map_err(Refusal::failed)?;
-        let changes = rows.into_iter().map(|queued| self.item(queued, now));
+        let changes = rows.into_iter().map(|queued| self.item(queued, now, held));
         let removals = leaving.into_iter().map(|row| self.removal(row, now));
         let items: Result<_, _> = changes.chain(removals).collect();
         Ok(Queue {

@@ -253,6 +253,12 @@ impl Parts {
         }
     }
 
+    /// Why no upload is begun, if so.
+    pub fn uploads_held(&self) -> Option<&'static str> {
+        let uploader = self.uploads.uploader.lock();
+        uploader.as_ref().and_then(Uploader::held)
+    }
+
     /// Uploads under way.
     pub fn transfers(&self) -> Vec<upload::Transfer> {
         let uploader = self.uploads.uploader.lock();

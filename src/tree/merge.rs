@@ -428,7 +428,7 @@ impl Merge<'_> {
             return place_seen(self.tx, &node);
         }
         if self.folder.ino == ROOT && entry.kind != Kind::Folder {
-            match strays::sight(self.tx, node, self.lag)? {
+            match strays::sight(self.tx, node, self.folder.known, self.lag)? {
                 Sight::There => {}
                 Sight::Unsure => return Ok(()),
                 Sight::Strayed => {

@@ -4,13 +4,14 @@
 //! The root's listing shows such a file though nothing ever showed it in its folder. Whether that
 //! is gone its own listing tells: until then the file stays where it hangs, as lying in the root
 //! there. If it is gone, it is made anew and the file moved to it, as with what was not sent yet; if
-//! not, somebody moved the file, and the next listing of the root has it.
+//! not, somebody moved the file, and the next listing of the root has it. So did somebody if the root
+//! was listed whole since the file was sent and did not show it.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
-use super::node::{Node, ROOT, Remote};
+use super::node::{Known, Node, ROOT, Remote};
 use super::wanted::place_seen;
 use super::{Tree, TreeError, rows};
 use crate::ids::{FolderId, Ino};
@@ -27,8 +28,9 @@ pub(super) enum Sight {
     Strayed,
 }
 
-/// What it says of `node`, as that was known before. A listing tells of what we did a `lag` before.
-pub(super) fn sight(c: &Connection, node: &Node, lag: Duration) -> Result<Sight> {
+/// What it says of `node`, as that and the `root` were known before. A listing tells of what we did a
+/// `lag` before.
+pub(super) fn sight(c: &Connection, node: &Node, root: Known, lag: Duration) -> Result<Sight> {
     let hangs = match &node.place {
         Some(place) => Some(place.clone()),
         None => rows::gone_from(c, node.ino)?,
@@ -46,6 +48,13 @@ pub(super) fn sight(c: &Connection, node: &Node, lag: Duration) -> Result<Sight>
         return Ok(Sight::There);
     }
     let there = node.remote.place().map(|place| place.folder);
+    // Twice, since a listing is taken in a while after it was asked for.
+    if let Known::Whole(at) = root
+        && at.before(lag).before(lag) >= sent
+        && there != Some(FolderId::ROOT)
+    {
+        return Ok(Sight::There);
+    }
     let same = there == Some(FolderId::ROOT) || there == folder.folder_id();
     let exists = folder.folder_id().is_some() && same && rows::is_within(c, folder.ino, ROOT)?;
     Ok(match (exists, &node.place) {

@@ -4,7 +4,7 @@
 //! read it then, and the account does not have it. Its result tells of that in one way only: of
 //! a link that removes the file, as it does of what belongs to nobody (API notes 3.4). From such
 //! a result on nothing is sent until the service was asked for something that it gives to the
-//! account's key alone. Should it refuse that key, the pace lets nothing out with it. And what
+//! account's key alone: by whoever, and be its answer readable or not. Should it refuse that key, the pace lets nothing out with it. And what
 //! was sent counts as arrived only where the account's folder shows it ([`super::look`]): it is
 //! not known that no service tells of such a link for an account's files, too.
 
@@ -13,6 +13,10 @@ use parking_lot::Mutex;
 use super::{Context, UploadError};
 use crate::api::{ApiError, Class};
 use crate::ids::{FolderId, Time};
+
+/// Why nothing is sent meanwhile.
+pub(super) const HELD: &str = "not sent before the service took the key for something: what was sent \
+     last it told of as if it were anybody's";
 
 /// A doubt about the key, and what is done about it.
 #[derive(Default)]
@@ -52,13 +56,16 @@ impl Doubt {
         };
     }
 
-    /// Something that was asked for at a time with the key was answered with this.
-    pub fn heard(&self, asked: Time, error: Option<&ApiError>) {
+    /// Something that was asked for at a time with the key was answered with this. Returns whether
+    /// that ended a doubt.
+    pub fn heard(&self, asked: Time, error: Option<&ApiError>) -> bool {
         let mut state = self.0.lock();
         let is_known = matches!(error, None | Some(ApiError::KeyRefused(_)));
-        if is_known && state.open.as_ref().is_some_and(|open| open.arose <= asked) {
+        let ends = is_known && state.open.as_ref().is_some_and(|open| open.arose <= asked);
+        if ends {
             state.open = None;
         }
+        ends
     }
 
     /// Whether nothing is to be sent.
@@ -85,14 +92,27 @@ impl Doubt {
 }
 
 impl Context {
+    /// Whether nothing is to be sent, as far as all that was asked for tells.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        if let Some(asked) = self.api.last_given()
+            && self.doubt.heard(asked, None)
+        {
+            tracing::info!("the service takes the key: uploads go on");
+        }
+        self.doubt.is_open()
+    }
+
     /// Asks for the root: it is there for whoever has a key of the account.
     pub(super) async fn try_the_key(&self) -> Result<(), UploadError> {
         let asked = Time::now();
         let listed = self.api.list_folder(FolderId::ROOT, Class::Upload).await;
         let error = listed.err();
+        if !self.is_in_doubt() {
+            return Ok(());
+        }
         self.doubt.heard(asked, error.as_ref());
         match &error {
-            None => tracing::info!("the service takes the key: uploads go on"),
+            None => {}
             Some(e @ ApiError::KeyRefused(_)) => {
                 tracing::error!("uploads wait for a key that the service takes: {e}");
             }

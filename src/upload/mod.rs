@@ -149,6 +149,7 @@ pub struct Uploader {
     wake: Arc<Notify>,
     transfers: Arc<Transfers>,
     abandoned: Abandoned,
+    doubt: Arc<Doubt>,
     stop: watch::Sender<bool>,
     worker: JoinHandle<()>,
 }
@@ -177,7 +178,7 @@ struct Context {
     /// Answers that say nothing.
     silence: Silence,
     /// Whether the account gets what is sent.
-    doubt: Doubt,
+    doubt: Arc<Doubt>,
     /// What waits for trouble to be over.
     relief: Relief,
     /// The versions that are being sent: newer ones may have been closed since.
@@ -205,6 +206,7 @@ impl Uploader {
         let wake = Arc::new(Notify::new());
         let transfers = Arc::new(Transfers::default());
         let abandoned = Abandoned::default();
+        let doubt = Arc::<Doubt>::default();
         let (stop, stopped) = watch::channel(false);
         let longest = parts.api.limits().upload_time;
         let best = kept_rate(&parts.store);
@@ -226,7 +228,7 @@ impl Uploader {
             kept: Refusals::default(),
             unclear: Refusals::default(),
             silence: Silence::default(),
-            doubt: Doubt::default(),
+            doubt: doubt.clone(),
             relief: Relief::new(speed),
             sent: Mutex::default(),
             abandoned: abandoned.clone(),
@@ -236,6 +238,7 @@ impl Uploader {
             wake,
             transfers,
             abandoned,
+            doubt,
             stop,
             worker,
         }
@@ -257,6 +260,11 @@ impl Uploader {
         }
     }
 
+    /// Why no upload is begun, if so.
+    pub fn held(&self) -> Option<&'static str> {
+        self.doubt.is_open().then_some(doubt::HELD)
+    }
+
     /// Uploads under way.
     pub fn transfers(&self) -> Vec<Transfer> {
         self.transfers.snapshot()
@@ -274,12 +282,12 @@ impl Uploader {
 }
 
 impl Context {
-    /// When to try again after the `attempts`-th failure.
     /// How often an intent was tried.
     fn attempts(&self, ino: Ino) -> Result<u32, UploadError> {
         Ok(self.tree.queued(ino)?.map_or(0, |queued| queued.attempts))
     }
 
+    /// When to try again after the `attempts`-th failure.
     fn later(&self, attempts: u32) -> Time {
         Time::now().after(self.scaled(failure::back_off(attempts)))
     }

@@ -29,6 +29,16 @@ enum Unknown {
     Perhaps,
 }
 
+/// What came of a look at the folder where objects were.
+enum Seen {
+    /// Some of them are gone.
+    Gone,
+    /// None of them is known to be gone.
+    NotGone,
+    /// It could not be looked at, which passes.
+    Later(String),
+}
+
 impl Unknown {
     /// What it said of these by not knowing one of them.
     fn of(inos: &[Ino]) -> Unknown {
@@ -104,21 +114,36 @@ impl Context {
         })
     }
 
-    /// Which of these are not where they were, of those that the service did not know.
+    /// Which of these are not to be asked for now, of those that the service did not know: they
+    /// are not where they were, or that could not be looked at. What it said may have been about
+    /// another that they were with.
     async fn missing(&self, inos: impl Iterator<Item = Ino>) -> Result<HashSet<Ino>, UploadError> {
         let unknown: Vec<Ino> = inos.filter(|ino| self.unknown.has(*ino)).collect();
-        self.unknown.forget(unknown.iter().copied());
-        let sure = Unknown::of(&unknown);
-        let mut gone = HashSet::new();
-        if self.vanish_where_missing(&unknown, sure).await? {
-            for ino in unknown {
-                let node = self.tree.node(ino)?;
-                if !node.is_some_and(|node| node.pending.place) {
-                    gone.insert(ino);
+        let mut left_out = HashSet::new();
+        for (folder, nodes) in self.where_they_were(&unknown)? {
+            let inos: Vec<Ino> = nodes.iter().map(|node| node.ino).collect();
+            let seen = self
+                .vanish_unless_shown(folder, nodes, Unknown::Perhaps)
+                .await?;
+            if let Seen::Later(why) = seen {
+                for ino in inos {
+                    let later = self.later(self.attempts(ino)? + 1);
+                    self.tree.postpone(ino, later, &why)?;
+                    left_out.insert(ino);
                 }
             }
         }
-        Ok(gone)
+        for ino in unknown {
+            if left_out.contains(&ino) {
+                continue;
+            }
+            self.unknown.forget([ino]);
+            let node = self.tree.node(ino)?;
+            if !node.is_some_and(|node| node.pending.place) {
+                left_out.insert(ino);
+            }
+        }
+        Ok(left_out)
     }
 
     async fn make(&self, ino: Ino, at: RemotePlace) -> Result<(), UploadError> {
@@ -281,8 +306,8 @@ impl Context {
         };
         match node.remote.place().map(|there| there.folder) {
             Some(above) => {
-                self.vanish_unless_shown(above, vec![node], Unknown::Surely)
-                    .await
+                let seen = self.vanish_unless_shown(above, vec![node], Unknown::Surely);
+                Ok(matches!(seen.await?, Seen::Gone))
             }
             None => Ok(false), // The root.
         }
@@ -458,6 +483,16 @@ impl Context {
         inos: &[Ino],
         unknown: Unknown,
     ) -> Result<bool, UploadError> {
+        let mut found = false;
+        for (folder, nodes) in self.where_they_were(inos)? {
+            let seen = self.vanish_unless_shown(folder, nodes, unknown).await?;
+            found |= matches!(seen, Seen::Gone);
+        }
+        Ok(found)
+    }
+
+    /// What of these is still to be moved or renamed, by the folder where the service had it.
+    fn where_they_were(&self, inos: &[Ino]) -> Result<HashMap<FolderId, Vec<Node>>, UploadError> {
         let mut folders: HashMap<FolderId, Vec<Node>> = HashMap::new();
         for &ino in inos {
             if let Some(node) = self.tree.node(ino)?.filter(|node| node.pending.place)
@@ -466,28 +501,27 @@ impl Context {
                 folders.entry(there.folder).or_default().push(node);
             }
         }
-        let mut found = false;
-        for (folder, nodes) in folders {
-            found |= self.vanish_unless_shown(folder, nodes, unknown).await?;
-        }
-        Ok(found)
+        Ok(folders)
     }
 
     /// The service may not know these, which were in `folder`: gone is what that does not show
-    /// any more. Returns whether anything is. The tree does not hear of the
+    /// any more. The tree does not hear of the
     /// listing, which may show what was sent there and is not known to be ours yet.
     async fn vanish_unless_shown(
         &self,
         folder: FolderId,
         nodes: Vec<Node>,
         unknown: Unknown,
-    ) -> Result<bool, UploadError> {
+    ) -> Result<Seen, UploadError> {
         let asked = Time::now();
         let listing = match self.refresher.look_into(folder, Class::Upload).await {
             Ok(listing) => listing,
             Err(e) => {
                 tracing::debug!(%folder, "not listed after a refusal: {e}");
-                return Ok(false);
+                return Ok(match judge(&e) {
+                    Failure::Passing => Seen::Later(e.to_string()),
+                    Failure::Permanent => Seen::NotGone,
+                });
             }
         };
         // Where not all of it came, what was said of the node alone decides.
@@ -496,7 +530,7 @@ impl Context {
             Kind::File | Kind::Symlink => listing.lacks_files,
         };
         let told = |kind| unknown == Unknown::Surely || !(listing.truncated || lacks(kind));
-        let mut found = false;
+        let mut seen = Seen::NotGone;
         for node in nodes {
             let shown = match &node.remote {
                 Remote::File(file) => listing.files.iter().any(|f| f.id == file.id),
@@ -506,10 +540,10 @@ impl Context {
             if !shown && told(node.kind) && !self.tree.is_ahead(node.ino, asked)? {
                 tracing::info!(path = %self.path(node.ino), "gone from the service");
                 self.tell(self.tree.vanished(node.ino)?);
-                found = true;
+                seen = Seen::Gone;
             }
         }
-        Ok(found)
+        Ok(seen)
     }
 
     /// Has a file step aside for the place that `ino` was refused, if there is one.

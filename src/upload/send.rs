@@ -204,6 +204,10 @@ impl Context {
             Ok(node) => node,
             Err(e) => return self.all_failed(&inos, &e),
         };
+        // It may have arisen meanwhile.
+        if self.is_in_doubt() {
+            return Ok(());
+        }
         let _sent = self.hold(parts.iter().filter_map(|part| match &part.content {
             Content::Version(version) => Some(version.clone()),
             Content::Link(_) => None,

@@ -205,6 +205,7 @@ impl Context {
     ) -> Result<Begun, UploadError> {
         let mut started = Begun::default();
         let now = Time::now();
+        let in_doubt = self.is_in_doubt();
         if busy.settling == 0 && self.doubt.is_due(now) {
             let claim = Claim {
                 lane: Lane::Settle,
@@ -253,7 +254,7 @@ impl Context {
             }
             let claim = claim(&batch);
             let room = match claim.lane {
-                Lane::Upload => busy.uploads < self.options.workers && !self.doubt.is_open(),
+                Lane::Upload => busy.uploads < self.options.workers && !in_doubt,
                 Lane::Change => busy.changes < CHANGE_LANES,
                 Lane::Settle => busy.settling == 0,
             };

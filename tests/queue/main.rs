@@ -493,6 +493,41 @@ async fn a_file_that_is_gone_does_not_split_what_goes_with_it() {
     process.uploader.stop().await;
 }
 
+/// Nor is what goes with it taken to be gone where no listing shows all that is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_with_a_file_that_is_gone_is_there_though_its_folder_is_not_shown_whole() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    for name in ["a", "b", "c"] {
+        sim.account().add_file(name, name.as_bytes()).unwrap();
+    }
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let newer = jiff::Timestamp::now().as_second() + 10;
+    crowd(&sim, "", 30_000, |n| {
+        jiff::Timestamp::from_second(newer + n).unwrap()
+    });
+    let message = "Resource not found #469".to_owned();
+    let unknown = FaultKind::Ko {
+        message,
+        status: 404,
+    };
+    let gone = sim.account().file_id("b").unwrap();
+    sim.faults()
+        .add(Fault::new("file/rename", unknown).only(gone).always());
+    sim.account().delete("b").unwrap();
+    for (name, to) in [("a", "x"), ("b", "y"), ("c", "z")] {
+        process.rename(name, (ROOT, to)).await;
+    }
+    process.wake();
+    process.drained().await;
+    for (name, content) in [("x", b"a"), ("z", b"c")] {
+        assert_eq!(sim.account().content(name).unwrap(), content);
+        assert!(process.lookup(ROOT, name).await.is_some(), "{name}");
+    }
+    assert_eq!(process.failed(), 0);
+    process.uploader.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_left_out_is_not_asked_for_for_ever() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());

@@ -71,6 +71,42 @@ async fn nothing_is_sent_while_it_is_not_known_whether_the_key_is_good() {
     process.uploader.stop().await;
 }
 
+/// Whatever the service gives to the key tells, and so does what cannot be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_go_on_though_the_root_cannot_be_listed_and_say_why_not_until_then() {
+    for is_unreadable in [true, false] {
+        let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+        sim.account().add_folder("d").unwrap();
+        let process = Process::start(&sim, dir.path());
+        process.list(ROOT).await;
+        let d = process.lookup(ROOT, "d").await.unwrap();
+        let down = FaultKind::Status { status: 500 };
+        sim.faults()
+            .add(Fault::new("folder/ls", down).only(0).always());
+        sim.faults().add(Fault::new("upload", FaultKind::AsGuest));
+        assert_eq!(process.uploader.held(), None);
+        process.write(ROOT, "a", b"1").await;
+        until(|| process.uploader.held().is_some()).await;
+        process.write(ROOT, "b", b"2").await;
+        assert_eq!(sim.account().file_id("b"), None);
+        if is_unreadable {
+            sim.account().add_file("x\\y", b"").unwrap();
+            sim.faults().clear();
+        } else {
+            process.list(d).await;
+        }
+        until(|| {
+            process.wake();
+            sim.account().file_id("b").is_some()
+        })
+        .await;
+        assert_eq!(process.uploader.held(), None);
+        assert_eq!(sim.report().guest_uploads, 1);
+        assert_well_behaved(&sim);
+        process.uploader.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_taken_as_anybodys_with_a_good_key_is_sent_again_once() {
     for times in [1, 2] {

@@ -93,7 +93,7 @@ pub struct Item {
     pub attempts: u32,
     /// The next try comes in so many seconds; absent when it is due.
     pub wait_seconds: Option<u64>,
-    /// Why the last try failed.
+    /// Why the last try failed, or why none is made.
     pub error: Option<String>,
     /// Where it stands.
     pub state: ItemState,

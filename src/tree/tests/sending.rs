@@ -300,6 +300,28 @@ fn what_somebody_moved_to_the_root_is_not_taken_for_a_stray() {
 }
 
 #[test]
+fn what_the_root_did_not_show_at_first_was_moved_there_by_somebody_who_may_remove_its_folder() {
+    for its_folder_goes_first in [true, false] {
+        let (mut bench, p, d, f) = strayed();
+        let folders = || vec![folder(6, "p"), folder(9, "e")];
+        bench.list(ROOT, listing(folders(), vec![]));
+        bench.pass(600);
+        let gone = listing(vec![folder(8, "s")], vec![]);
+        if its_folder_goes_first {
+            bench.list(p, gone.clone());
+        }
+        bench.list(ROOT, root_with_the_file());
+        bench.list(p, gone);
+        bench.list(ROOT, root_with_the_file());
+        assert_eq!(bench.names(ROOT), ["a", "e", "p"]);
+        assert_eq!(bench.get(ROOT, "a").ino, f);
+        assert_eq!(bench.names(p), ["s"]);
+        assert!(bench.todo().is_empty(), "{:?}", bench.todo());
+        assert!(!bench.tree.folders_of_strays().unwrap().contains(&d));
+    }
+}
+
+#[test]
 fn a_forgotten_file_does_not_keep_the_others_of_its_request_from_being_sent() {
     let bench = Bench::new();
     let node = bench.write(ROOT, "a", 4);
