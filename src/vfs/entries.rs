@@ -494,6 +494,18 @@ mod tests {
     }
 
     #[test]
+    fn what_an_open_file_holds_is_stored_by_a_rename_also_to_a_free_name() {
+        let mut house = House::new();
+        let (ino, fh) = house.create("new");
+        house.write(fh, 0, b"before");
+        house.ok(house.rename("new", "free", RenameMode::Replace));
+        house.write(fh, 0, b"after it");
+        house.next_process();
+        assert_eq!(house.node("free").ino, ino);
+        assert_eq!(house.content("free"), "before");
+    }
+
+    #[test]
     fn a_folder_does_not_go_over_a_full_one_or_into_itself() {
         let house = House::new();
         let d = house.mkdir(ROOT, "d");

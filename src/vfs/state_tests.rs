@@ -41,7 +41,7 @@ const TABLE: &[(FileState, Act, Option<FileState>, &str)] = &[
     (Local, Truncate, Some(Queued), "send"),
     (Local, Unlink, None, ""),
     (Local, Reopen, Some(Local), ""),
-    // Stored before the rename, for what it may replace.
+    // Stored before the rename, as by a close, for what it may replace.
     (Dirty, Rename, Some(Queued), ""),
     (Dirty, Write, Some(Dirty), ""),
     // A close stores what every handle wrote; it is sent when the last writer is gone.

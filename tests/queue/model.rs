@@ -152,6 +152,12 @@ struct Handle {
 
 const MOST_HANDLES: usize = 4;
 
+/// Content for people: its bytes, and how often each follows itself.
+fn runs(content: &[u8]) -> Vec<(u8, usize)> {
+    let runs = content.chunk_by(|a, b| a == b);
+    runs.map(|run| (run[0], run.len())).collect()
+}
+
 /// A call failed: nobody knows yet.
 fn is_passing(e: &Error) -> bool {
     [ErrorKind::Io, ErrorKind::TimedOut].contains(&e.kind())
@@ -480,11 +486,10 @@ impl Life<'_> {
             (Some(_), Some(_)) => false,
         };
         assert_eq!(renamed.is_ok(), fits, "{from:?} to {to:?}: {renamed:?}");
-        if let (Some(Node::File(file)), Some(_)) = (self.node(from), self.node(to)) {
-            // What takes the place of other bytes is stored first, and be they its own.
+        // What it holds is stored first, as by a close: it may take the place of other bytes.
+        if let Some(Node::File(file)) = self.node(from) {
             let file = *file;
-            let now = self.files[file].now.clone();
-            self.files[file].kept.push(now);
+            self.files[file].seal();
         }
         if !fits || from == to {
             return;
@@ -513,7 +518,12 @@ impl Life<'_> {
             let ino = self.ino(&path).await;
             let left = self.content(ino).await;
             let file = &mut self.files[file];
-            assert!(file.kept.contains(&left), "{path:?} after a kill");
+            let kept: Vec<_> = file.kept.iter().map(|kept| runs(kept)).collect();
+            assert!(
+                file.kept.contains(&left),
+                "{path:?} after a kill: {:?}, which is none of {kept:?}",
+                runs(&left)
+            );
             file.now = left;
             file.seal();
         }
