@@ -441,6 +441,9 @@ impl Merge<'_> {
                 }
             }
         }
+        if node.kind == Kind::Symlink && entry.kind == Kind::File && node.target.is_none() {
+            return self.come_anew(node, entry);
+        }
         // What is unsent goes under the name that it has here.
         let stays = node.place.as_ref().is_some_and(|place| {
             let named = place.name == entry.display || node.pending.content;
@@ -471,6 +474,20 @@ impl Merge<'_> {
         }
         self.tell_entry(&place);
         Ok(())
+    }
+
+    /// What was taken for a symbolic link, and holds no target: the kernel does not bear that an inode
+    /// becomes something else.
+    fn come_anew(&mut self, node: &Node, entry: &Entry) -> Result<()> {
+        rows::set_place(self.tx, node.ino, None)?;
+        rows::set_remote(self.tx, node.ino, &Remote::None, None)?;
+        self.changes
+            .extend(node.place.iter().map(|place| Change::Gone {
+                parent: place.parent,
+                child: node.ino,
+                name: place.name.clone(),
+            }));
+        self.insert(entry)
     }
 
     /// A folder is in one place. Where several list it, one's own folders go before the folder of

@@ -498,3 +498,35 @@ fn a_doubted_answer_after_a_part_takes_nothing_that_the_next_one_shows() {
     assert_eq!(bench.get(d, "a").ino, a);
     assert_eq!(bench.tree.lookup(d, OsStr::new("x")).unwrap(), Lookup::Gone);
 }
+
+#[test]
+fn what_was_once_taken_for_a_link_and_holds_no_target_becomes_a_regular_file() {
+    let bench = Bench::new();
+    let big = || file(1, "x.rclonelink", 5000);
+    let link = || file(2, "y.rclonelink", 10);
+    let all = || listing(vec![], vec![big(), link()]);
+    bench.list(ROOT, all());
+    // As an earlier version had it.
+    let made_link = bench.tree.store.write(|tx| {
+        let change = "UPDATE node SET kind = 3, name = CAST('x' AS BLOB), rname = 'x.rclonelink'
+             WHERE rid = 'file1'";
+        Ok::<_, TreeError>(tx.execute(change, [])?)
+    });
+    assert_eq!(made_link.unwrap(), 1);
+    let old = bench.get(ROOT, "x");
+    let y = bench.get(ROOT, "y").ino;
+    assert_eq!(old.kind, Kind::Symlink);
+
+    let changes = bench.list(ROOT, all());
+    let gone = |change: &Change| matches!(change, Change::Gone { child, .. } if *child == old.ino);
+    assert!(changes.iter().any(gone));
+    assert_eq!(bench.names(ROOT), ["x.rclonelink", "y"]);
+    let new = bench.get(ROOT, "x.rclonelink");
+    assert_eq!((new.kind, new.size), (Kind::File, 5000));
+    assert_ne!(new.ino, old.ino);
+    assert_eq!(bench.get(ROOT, "y").ino, y, "a link stays what it is");
+    assert!(bench.todo().is_empty());
+    // It is one from then on.
+    assert_eq!(bench.list(ROOT, all()), []);
+    assert_eq!(bench.get(ROOT, "x.rclonelink").ino, new.ino);
+}
