@@ -7,7 +7,8 @@
 //!
 //! Nothing is believed to be gone on weak evidence: a listing cut off at the
 //! service's cap removes nothing of what it may lack, and one that is empty where
-//! entries were known is asked for a second time first. A cut listing is completed by
+//! entries were known is asked for a second time first, and makes no folder known whole that was
+//! not. A cut listing is completed by
 //! slices ([`Tree::merge_slice`], [`Tree::complete`]). What does go takes no staged content with
 //! it: a file with unsent changes becomes a file to be sent anew.
 
@@ -166,7 +167,7 @@ impl Merge<'_> {
         // Empty where entries were known, or not all that it counts: asked again before it is
         // believed.
         let again = extent == Extent::Whole
-            && matches!(self.folder.known, Known::Doubted(_) | Known::Lacking(_));
+            && matches!(self.folder.known, Known::Doubted(_) | Known::DoubtedPart(_));
         let (doubted, gone): (Vec<Node>, Vec<Node>) = missing
             .into_iter()
             .partition(|node| !again && (entries.is_empty() || lacks.some(node.kind)));
@@ -175,7 +176,9 @@ impl Merge<'_> {
             self.take(entry)?;
         }
         let state = match (extent, self.folder.known) {
-            (Extent::Whole, _) if !doubted.is_empty() => Known::Doubted(self.now),
+            (Extent::Whole, Known::Whole(_)) if !doubted.is_empty() => Known::Doubted(self.now),
+            // Not known whole by what came before, nor by an answer that is not believed.
+            (Extent::Whole, _) if !doubted.is_empty() => Known::DoubtedPart(self.now),
             (Extent::Whole, Known::Never | Known::Cut(_)) if lacks.counted => {
                 Known::Lacking(self.now)
             }
