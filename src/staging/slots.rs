@@ -66,15 +66,63 @@ impl<T> Slots<T> {
             .collect()
     }
 
-    /// It went out of memory.
+    /// One of this inode went out of memory. Another may be there by now: it was loaded while the
+    /// first was on its way out.
     pub fn left(&self, ino: Ino) {
         let mut slots = self.slots.lock();
-        // Who has a clone of the slot is loading it anew, or will find that it is gone.
+        // Who has a clone of the slot is loading it anew, or will find that it is gone; where
+        // nobody has, the slot is free to be looked into.
         if slots
             .get(&ino)
-            .is_some_and(|slot| Arc::strong_count(slot) == 1)
+            .is_some_and(|slot| Arc::strong_count(slot) == 1 && slot.lock().strong_count() == 0)
         {
             slots.remove(&ino);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goes out of memory slowly: meanwhile `then` is done.
+    struct Slow {
+        slots: Arc<Slots<Slow>>,
+        then: Option<Box<dyn FnOnce() + Send + Sync>>,
+    }
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            if let Some(then) = self.then.take() {
+                then();
+            }
+            self.slots.left(Ino(7));
+        }
+    }
+
+    #[test]
+    fn there_are_never_two_of_an_inode_though_one_is_loaded_while_another_goes() {
+        let slots = Arc::new(Slots::default());
+        let load = |then: Option<Box<dyn FnOnce() + Send + Sync>>| {
+            let make = || Slow {
+                slots: Arc::clone(&slots),
+                then,
+            };
+            slots.get_or(Ino(7), make)
+        };
+        let second = Arc::new(Mutex::new(None));
+        let (again, found) = (Arc::clone(&slots), Arc::clone(&second));
+        let first = load(Some(Box::new(move || {
+            let make = || Slow {
+                slots: Arc::clone(&again),
+                then: None,
+            };
+            *found.lock() = Some(again.get_or(Ino(7), make));
+        })));
+        drop(first);
+        let second = second.lock().take().unwrap();
+        assert!(Arc::ptr_eq(&load(None), &second));
+        drop(second);
+        assert!(slots.slots.lock().is_empty());
     }
 }
