@@ -215,6 +215,11 @@ fn why(stands: CutOff) -> String {
         CutOff::Lacking => "the service counts more files than it shows; it is asked again once \
              somebody looks into it"
             .to_owned(),
+        CutOff::Doubted => {
+            "the service's last answer lacks what it showed before; it is asked again \
+             once somebody looks into it"
+                .to_owned()
+        }
         CutOff::NotAsked => format!(
             "the service lists {LISTING_CAP} at once; more may be seen once somebody looks into it"
         ),

@@ -32,6 +32,8 @@ pub enum CutOff {
     Failed(String),
     /// The only answer counts more files than it shows.
     Lacking,
+    /// The last answer lacks what another showed before.
+    Doubted,
     /// They were not asked for since the start: they are when somebody looks.
     NotAsked,
 }

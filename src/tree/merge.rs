@@ -7,7 +7,8 @@
 //!
 //! Nothing is believed to be gone on weak evidence: a listing cut off at the
 //! service's cap removes nothing of what it may lack, and one that is empty where
-//! entries were known is asked for a second time first. A cut listing is completed by
+//! entries were known is asked for a second time first, and makes no folder known whole that was
+//! not. A cut listing is completed by
 //! slices ([`Tree::merge_slice`], [`Tree::complete`]). What does go takes no staged content with
 //! it: a file with unsent changes becomes a file to be sent anew.
 
@@ -166,7 +167,7 @@ impl Merge<'_> {
         // Empty where entries were known, or not all that it counts: asked again before it is
         // believed.
         let again = extent == Extent::Whole
-            && matches!(self.folder.known, Known::Doubted(_) | Known::Lacking(_));
+            && matches!(self.folder.known, Known::Doubted(_) | Known::DoubtedPart(_));
         let (doubted, gone): (Vec<Node>, Vec<Node>) = missing
             .into_iter()
             .partition(|node| !again && (entries.is_empty() || lacks.some(node.kind)));
@@ -175,7 +176,9 @@ impl Merge<'_> {
             self.take(entry)?;
         }
         let state = match (extent, self.folder.known) {
-            (Extent::Whole, _) if !doubted.is_empty() => Known::Doubted(self.now),
+            (Extent::Whole, Known::Whole(_)) if !doubted.is_empty() => Known::Doubted(self.now),
+            // Not known whole by what came before, nor by an answer that is not believed.
+            (Extent::Whole, _) if !doubted.is_empty() => Known::DoubtedPart(self.now),
             (Extent::Whole, Known::Never | Known::Cut(_)) if lacks.counted => {
                 Known::Lacking(self.now)
             }
@@ -438,6 +441,9 @@ impl Merge<'_> {
                 }
             }
         }
+        if node.kind == Kind::Symlink && entry.kind == Kind::File && node.target.is_none() {
+            return self.come_anew(node, entry);
+        }
         // What is unsent goes under the name that it has here.
         let stays = node.place.as_ref().is_some_and(|place| {
             let named = place.name == entry.display || node.pending.content;
@@ -468,6 +474,20 @@ impl Merge<'_> {
         }
         self.tell_entry(&place);
         Ok(())
+    }
+
+    /// What was taken for a symbolic link, and holds no target: the kernel does not bear that an inode
+    /// becomes something else.
+    fn come_anew(&mut self, node: &Node, entry: &Entry) -> Result<()> {
+        rows::set_place(self.tx, node.ino, None)?;
+        rows::set_remote(self.tx, node.ino, &Remote::None, None)?;
+        self.changes
+            .extend(node.place.iter().map(|place| Change::Gone {
+                parent: place.parent,
+                child: node.ino,
+                name: place.name.clone(),
+            }));
+        self.insert(entry)
     }
 
     /// A folder is in one place. Where several list it, one's own folders go before the folder of

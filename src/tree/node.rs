@@ -173,6 +173,8 @@ pub enum Known {
     /// The last answer was empty where there were entries before, or lacked some in spite of
     /// its own words; what was known is kept until a second answer agrees.
     Doubted(Time),
+    /// The same of a folder that was not known whole before: further names may exist.
+    DoubtedPart(Time),
 }
 
 impl Known {
@@ -180,7 +182,11 @@ impl Known {
     pub fn at(self) -> Option<Time> {
         match self {
             Known::Never => None,
-            Known::Whole(t) | Known::Cut(t) | Known::Lacking(t) | Known::Doubted(t) => Some(t),
+            Known::Whole(t)
+            | Known::Cut(t)
+            | Known::Lacking(t)
+            | Known::Doubted(t)
+            | Known::DoubtedPart(t) => Some(t),
         }
     }
 

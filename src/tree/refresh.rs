@@ -209,10 +209,10 @@ impl Refresher {
         let completing = &self.inner.ground.completing;
         let stands = |folder: Ino| {
             let node = self.inner.tree().node(folder)?;
-            let is_lacking = node.is_some_and(|node| matches!(node.known, Known::Lacking(_)));
-            let stands = match is_lacking {
-                true => CutOff::Lacking,
-                false => completing.stands(folder),
+            let stands = match node.map(|node| node.known) {
+                Some(Known::Lacking(_)) => CutOff::Lacking,
+                Some(Known::DoubtedPart(_)) => CutOff::Doubted,
+                _ => completing.stands(folder),
             };
             Ok((folder, stands))
         };
@@ -285,7 +285,7 @@ impl Refresher {
         let old = match folder.known {
             Known::Never => true,
             Known::Whole(at) | Known::Cut(at) => age(at) > self.inner.max_age,
-            Known::Lacking(at) | Known::Doubted(at) => {
+            Known::Lacking(at) | Known::Doubted(at) | Known::DoubtedPart(at) => {
                 age(at) > SECOND_LOOK.min(self.inner.max_age)
             }
         };

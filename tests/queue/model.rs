@@ -268,8 +268,19 @@ impl Life<'_> {
                     // What is not known to be made, and then is moved or removed, may leave an
                     // empty folder there (docs/roadmap.md).
                     self.process().wake();
-                    let tree = &self.process().tree;
-                    until(|| !tree.node(made).unwrap().unwrap().pending.make).await;
+                    let tree = self.process().tree.clone();
+                    let is_made = || !tree.node(made).unwrap().unwrap().pending.make;
+                    // An open handle keeps on the service what was removed or replaced, and
+                    // that may have the folder's name there.
+                    while !is_made() {
+                        let is_open = !self.handles.is_empty();
+                        until(|| is_made() || is_open && tree.backlog().unwrap().removals > 0)
+                            .await;
+                        if let Some(handle) = self.handle(0).filter(|_| !is_made()) {
+                            self.close(handle).await;
+                            self.process().wake();
+                        }
+                    }
                 }
             }
             Op::Fail(fault) => self.sim.faults().add(fault),

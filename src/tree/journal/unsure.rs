@@ -111,7 +111,10 @@ impl Tree {
                     Known::Whole(_) => true,
                     // What is cut off at the cap are files.
                     Known::Cut(_) => node.kind == Kind::Folder,
-                    Known::Never | Known::Lacking(_) | Known::Doubted(_) => false,
+                    Known::Never
+                    | Known::Lacking(_)
+                    | Known::Doubted(_)
+                    | Known::DoubtedPart(_) => false,
                 };
                 if !told || listed.get(&folder.ino).is_none_or(|asked| *asked <= shown) {
                     return Ok(Some(shown));

@@ -414,3 +414,119 @@ fn a_first_answer_that_lacks_what_it_counts_leaves_names_unknown_until_another_a
     }
     assert_eq!(bench.names(bench.get(ROOT, "e").ino), ["a", "b"]);
 }
+
+#[test]
+fn an_answer_that_is_doubted_makes_no_folder_whole_that_was_not() {
+    let file_names = |names: &[u64]| {
+        let named = |n: &u64| file(*n, &format!("f{n}"), 1);
+        listing(vec![], names.iter().map(named).collect())
+    };
+    let short = |names: &[u64]| Listing {
+        lacks: Lacks {
+            files: true,
+            counted: true,
+            folders: false,
+        },
+        ..file_names(names)
+    };
+    let cut = |names: &[u64]| Listing {
+        extent: Extent::FilesCut,
+        ..file_names(names)
+    };
+    // What is known at first, the odd answer, and what is there after it and after a second one.
+    let cases = [
+        (short(&[1, 2]), Listing::default(), vec!["f1", "f2"], vec![]),
+        (cut(&[1, 2]), Listing::default(), vec!["f1", "f2"], vec![]),
+        (
+            short(&[1, 2]),
+            short(&[2, 3]),
+            vec!["f1", "f2", "f3"],
+            vec!["f2", "f3"],
+        ),
+        (
+            cut(&[1, 2]),
+            short(&[2, 3]),
+            vec!["f1", "f2", "f3"],
+            vec!["f2", "f3"],
+        ),
+    ];
+    for (first, odd, kept, left) in cases {
+        let mut bench = Bench::new();
+        bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+        let d = bench.get(ROOT, "d").ino;
+        let known = |bench: &Bench| bench.tree.node(d).unwrap().unwrap().known;
+        let look_up = |bench: &Bench| bench.tree.lookup(d, OsStr::new("x")).unwrap();
+        bench.list(d, first);
+        bench.pass(600);
+        bench.list(d, odd.clone());
+        assert_eq!(bench.names(d), kept);
+        assert_eq!(look_up(&bench), Lookup::Unknown);
+        // So that to read the folder ends in an error, and the second look comes soon.
+        assert!(!known(&bench).is_complete());
+        assert_eq!(known(&bench), Known::DoubtedPart(bench.now));
+        assert_eq!(bench.tree.cut_off(9).unwrap(), [d]);
+
+        bench.pass(60);
+        bench.list(d, odd);
+        assert_eq!(bench.names(d), left);
+        assert_eq!(look_up(&bench), Lookup::Gone);
+        assert!(bench.tree.cut_off(9).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_doubted_answer_after_a_part_takes_nothing_that_the_next_one_shows() {
+    let mut bench = Bench::new();
+    bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
+    let d = bench.get(ROOT, "d").ino;
+    let all = || listing(vec![], vec![file(1, "a", 1), file(2, "b", 1)]);
+    let short = Listing {
+        lacks: Lacks {
+            files: true,
+            counted: true,
+            folders: false,
+        },
+        ..listing(vec![], vec![file(1, "a", 1)])
+    };
+    bench.list(d, short);
+    let a = bench.get(d, "a").ino;
+    bench.pass(60);
+    assert_eq!(bench.list(d, Listing::default()), []);
+    bench.pass(60);
+    bench.list(d, all());
+    assert_eq!(bench.names(d), ["a", "b"]);
+    assert_eq!(bench.get(d, "a").ino, a);
+    assert_eq!(bench.tree.lookup(d, OsStr::new("x")).unwrap(), Lookup::Gone);
+}
+
+#[test]
+fn what_was_once_taken_for_a_link_and_holds_no_target_becomes_a_regular_file() {
+    let bench = Bench::new();
+    let big = || file(1, "x.rclonelink", 5000);
+    let link = || file(2, "y.rclonelink", 10);
+    let all = || listing(vec![], vec![big(), link()]);
+    bench.list(ROOT, all());
+    // As an earlier version had it.
+    let made_link = bench.tree.store.write(|tx| {
+        let change = "UPDATE node SET kind = 3, name = CAST('x' AS BLOB), rname = 'x.rclonelink'
+             WHERE rid = 'file1'";
+        Ok::<_, TreeError>(tx.execute(change, [])?)
+    });
+    assert_eq!(made_link.unwrap(), 1);
+    let old = bench.get(ROOT, "x");
+    let y = bench.get(ROOT, "y").ino;
+    assert_eq!(old.kind, Kind::Symlink);
+
+    let changes = bench.list(ROOT, all());
+    let gone = |change: &Change| matches!(change, Change::Gone { child, .. } if *child == old.ino);
+    assert!(changes.iter().any(gone));
+    assert_eq!(bench.names(ROOT), ["x.rclonelink", "y"]);
+    let new = bench.get(ROOT, "x.rclonelink");
+    assert_eq!((new.kind, new.size), (Kind::File, 5000));
+    assert_ne!(new.ino, old.ino);
+    assert_eq!(bench.get(ROOT, "y").ino, y, "a link stays what it is");
+    assert!(bench.todo().is_empty());
+    // It is one from then on.
+    assert_eq!(bench.list(ROOT, all()), []);
+    assert_eq!(bench.get(ROOT, "x.rclonelink").ino, new.ino);
+}

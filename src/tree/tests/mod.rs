@@ -18,7 +18,7 @@ use super::changes::{NewNode, Over, Ownership};
 use super::clock::Clock;
 use super::journal::{self, Object, Postponed, Task, Underway, Way};
 use super::listing::{Extent, Lacks, ListedFile, ListedFolder, Listing};
-use super::node::{Known, Node, ROOT};
+use super::node::{Kind, Known, Node, ROOT};
 use super::removals::Removal;
 use super::{Change, Lookup, RemoteFile, RemotePlace, Tree, TreeError, attributes};
 use crate::ids::{FileId, FolderId, Ino, Time};
