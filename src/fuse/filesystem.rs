@@ -17,14 +17,16 @@ use fuser::{
 };
 use tokio::runtime::Handle;
 
+use super::backed::{Pass, Passing};
 use super::errno::errno;
 use super::notifier::Notifier;
 use super::options::{DROPS_PAGES_WRITTEN_AROUND, FuseOptions, MAX_BACKGROUND, MAX_REQUEST};
 use super::passing::{Which, Wish};
 use super::reply::{
-    AttrReply, Bridge, Class, CopyReply, LookupReply, Reply, Shape, XattrReply, guarded, log,
+    AttrReply, Bridge, Class, CopyReply, LookupReply, Reply, XattrReply, guarded, log,
 };
-use super::through::{Changed, OpenReply, Pass, Passing, wish};
+use super::shape::Shape;
+use super::through::{Changed, OpenReply, wish};
 use super::translate::{
     RootMap, allocate_mode, file_type, open_flags, perm, rename_mode, set_time, xattr_mode,
 };

@@ -16,6 +16,7 @@
 //! (`reply`), and nothing here waits for the kernel while the kernel may be
 //! waiting for us (`notifier`, `mountinfo`).
 
+mod backed;
 mod errno;
 mod error;
 mod filesystem;
@@ -29,6 +30,7 @@ mod options;
 mod passing;
 mod reply;
 mod session;
+mod shape;
 mod through;
 mod translate;
 mod unmount;

@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 
 use super::options::Ttl;
 use super::passing::Which;
-use super::reply::Shape;
+use super::shape::Shape;
 use crate::ids::Ino;
 
 /// News that may wait; several full folders.

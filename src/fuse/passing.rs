@@ -4,7 +4,7 @@
 //! The kernel holds an inode to one way of reading at a time: while a handle is passed through, each
 //! further one must be so too, with the same backing file, and otherwise none may. What it holds
 //! open lies within what is counted here: from before our answer to its open until its release,
-//! which it sends when it is done.
+//! which it sends when it is done (a mapping alone it goes on reading without).
 //!
 //! A handle that is passed through reads the cache file and never what is written later, so nobody
 //! may change the file by the same inode. Who wants to is answered ESTALE. The kernel then looks the

@@ -16,7 +16,7 @@ use super::filesystem::Adapter;
 use super::mount::Mount;
 use super::notifier::{NewsQueue, Notifier};
 use super::options::{FuseOptions, THREADS};
-use super::reply::Shape;
+use super::shape::Shape;
 use super::unmount::Unmount;
 use crate::vfs::Vfs;
 

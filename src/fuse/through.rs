@@ -1,61 +1,17 @@
 //! Opening files that the kernel reads by itself: what `passing` decides, done with fuser.
 
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use fuser::{BackingId, Errno, FileHandle, FopenFlags, ReplyOpen};
+use fuser::{Errno, FileHandle, FopenFlags, ReplyOpen};
 use tokio::runtime::Handle;
 
+use super::backed::{Backed, Pass, Passing};
 use super::notifier::{Change, Notifier};
-use super::passing::{Backing, Table, Ticket, Wish};
-use super::reply::{AttrReply, Reply, Shape, open_plainly};
+use super::passing::Wish;
+use super::reply::{AttrReply, Reply, open_plainly};
+use super::shape::Shape;
 use crate::ids::Ino;
-use crate::vfs::{Attr, Lent, OpenAccess, OpenFlags, Opened, Vfs};
-
-/// A cache file that the kernel knows. It forgets it when this is dropped.
-pub(super) struct Backed {
-    id: BackingId,
-    lent: Lent,
-}
-
-impl Backing for Arc<Backed> {
-    fn size(&self) -> u64 {
-        self.lent.size()
-    }
-
-    fn is_current(&self) -> bool {
-        self.lent.is_current()
-    }
-}
-
-/// A place in the table of this mount.
-pub(super) type Pass = Ticket<Arc<Backed>>;
-
-/// The files of this mount that are passed through.
-#[derive(Default)]
-pub(super) struct Passing {
-    pub(super) table: Arc<Table<Arc<Backed>>>,
-    /// The kernel does not do it.
-    refused: AtomicBool,
-}
-
-impl Passing {
-    /// The kernel will not do it on this mount: it is said once, and not tried again.
-    pub(super) fn refuse(&self, why: &dyn std::fmt::Display) {
-        if !self.refused.swap(true, Ordering::Relaxed) {
-            tracing::info!(
-                reason = %why,
-                "passthrough: the kernel does not read cached files by itself; all is read as without that option"
-            );
-        }
-    }
-
-    /// What the kernel made of a cache file.
-    fn accepted<T>(&self, answer: io::Result<T>) -> Option<T> {
-        answer.map_err(|error| self.refuse(&error)).ok()
-    }
-}
+use crate::vfs::{Attr, OpenAccess, OpenFlags, Opened, Vfs};
 
 /// What is wanted by an open with `flags`, of which `raw` is what the kernel sent.
 ///
@@ -87,7 +43,7 @@ impl Reply<Opened> for OpenReply {
         }
         let passing = shape.passing.clone().filter(|passing| {
             self.wish == Wish::Read
-                && !passing.refused.load(Ordering::Relaxed)
+                && !passing.is_refused()
                 && self.pass.is_alone()
                 && self.vfs.may_lend(opened.fh)
         });
@@ -178,15 +134,5 @@ mod tests {
         ] {
             assert_eq!(wish(raw), Wish::Other, "{raw:#x}");
         }
-    }
-
-    #[test]
-    fn what_the_kernel_refuses_is_not_tried_again() {
-        let passing = Passing::default();
-        assert_eq!(passing.accepted(Ok(7)), Some(7));
-        assert!(!passing.refused.load(Ordering::Relaxed));
-        let refused = io::Error::from_raw_os_error(libc::EPERM);
-        assert_eq!(passing.accepted::<u32>(Err(refused)), None);
-        assert!(passing.refused.load(Ordering::Relaxed));
     }
 }
