@@ -4,9 +4,10 @@
 //! read it then, and the account does not have it. Its result tells of that in one way only: of
 //! a link that removes the file, as it does of what belongs to nobody (API notes 3.4). From such
 //! a result on nothing is sent until the service was asked for something that it gives to the
-//! account's key alone: by whoever, and be its answer readable or not. Should it refuse that key, the pace lets nothing out with it. And what
-//! was sent counts as arrived only where the account's folder shows it ([`super::look`]): it is
-//! not known that no service tells of such a link for an account's files, too.
+//! account's key alone: by whoever, and be its answer readable or not. Should it refuse that key,
+//! the pace lets nothing out with it. And what was sent counts as arrived only where the account's
+//! folder shows it ([`super::look`]): it is not known that no service tells of such a link for an
+//! account's files, too.
 
 use parking_lot::Mutex;
 

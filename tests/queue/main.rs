@@ -422,6 +422,17 @@ async fn with_files(sim: &Simulator, process: &Process) -> Ino {
     d
 }
 
+/// What the service says of a file that it does not have.
+const NO_SUCH_FILE: &str = "Resource not found #469";
+
+/// The answer that what was asked for is not known, in these words.
+fn not_known(message: &str) -> FaultKind {
+    FaultKind::Ko {
+        message: message.to_owned(),
+        status: 404,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_gone_is_asked_for_once() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
@@ -471,14 +482,12 @@ async fn a_file_that_is_gone_does_not_split_what_goes_with_it() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
     let process = Process::start(&sim, dir.path());
     with_files(&sim, &process).await;
-    let message = "Resource not found #469".to_owned();
-    let unknown = FaultKind::Ko {
-        message,
-        status: 404,
-    };
     let gone = sim.account().file_id("b").unwrap();
-    sim.faults()
-        .add(Fault::new("file/rename", unknown).only(gone).always());
+    sim.faults().add(
+        Fault::new("file/rename", not_known(NO_SUCH_FILE))
+            .only(gone)
+            .always(),
+    );
     sim.account().delete("b").unwrap();
     for (name, to) in [("a", "x"), ("b", "y"), ("c", "z")] {
         process.rename(name, (ROOT, to)).await;
@@ -506,14 +515,12 @@ async fn what_was_with_a_file_that_is_gone_is_there_though_its_folder_is_not_sho
     crowd(&sim, "", 30_000, |n| {
         jiff::Timestamp::from_second(newer + n).unwrap()
     });
-    let message = "Resource not found #469".to_owned();
-    let unknown = FaultKind::Ko {
-        message,
-        status: 404,
-    };
     let gone = sim.account().file_id("b").unwrap();
-    sim.faults()
-        .add(Fault::new("file/rename", unknown).only(gone).always());
+    sim.faults().add(
+        Fault::new("file/rename", not_known(NO_SUCH_FILE))
+            .only(gone)
+            .always(),
+    );
     sim.account().delete("b").unwrap();
     for (name, to) in [("a", "x"), ("b", "y"), ("c", "z")] {
         process.rename(name, (ROOT, to)).await;
@@ -602,15 +609,13 @@ async fn one_file_that_the_service_does_not_know_does_not_keep_the_others() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
     let process = Process::start(&sim, dir.path());
     with_files(&sim, &process).await;
-    let message = "Resource not found #469".to_owned();
-    let unknown = FaultKind::Ko {
-        message,
-        status: 404,
-    };
     // Its listing shows it all the same.
     let ghost = sim.account().file_id("b").unwrap();
-    sim.faults()
-        .add(Fault::new("file/rm", unknown).only(ghost).always());
+    sim.faults().add(
+        Fault::new("file/rm", not_known(NO_SUCH_FILE))
+            .only(ghost)
+            .always(),
+    );
     process.remove(&["a", "b", "c"]).await;
     process.drained().await;
     assert_eq!(sim.account().file_paths(), ["b"]);
@@ -751,13 +756,9 @@ async fn a_folder_made_a_moment_ago_is_not_given_up_for_one_answer() {
     let d = process.mkdir(ROOT, "d").await;
     process.uploader.wake_handle().notify_one();
     process.drained().await;
-    let unknown = FaultKind::Ko {
-        message: "Folder not found #342".to_owned(),
-        status: 404,
-    };
     let id = sim.account().folder_id("d").unwrap();
     sim.faults()
-        .add(Fault::new("folder/mkdir", unknown).only(id));
+        .add(Fault::new("folder/mkdir", not_known("Folder not found #342")).only(id));
     process.mkdir(d, "e").await;
     process.uploader.wake_handle().notify_one();
     process.drained().await;
@@ -851,12 +852,8 @@ async fn a_folder_that_nothing_may_be_made_in_is_not_asked_for_ever() {
     let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
     let process = Process::start(&sim, dir.path());
     let d = with_files(&sim, &process).await;
-    let unknown = FaultKind::Ko {
-        message: "Folder not found #342".to_owned(),
-        status: 404,
-    };
     sim.faults()
-        .add(Fault::new("folder/mkdir", unknown).always());
+        .add(Fault::new("folder/mkdir", not_known("Folder not found #342")).always());
     process.mkdir(d, "e").await;
     process.uploader.wake_handle().notify_one();
     until(|| process.failed() == 1).await;

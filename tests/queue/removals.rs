@@ -247,13 +247,9 @@ async fn what_was_made_a_moment_ago_is_not_taken_to_be_gone() {
     let (sim, dir) = (simulator_at(SLOW).await, tempfile::tempdir().unwrap());
     let process = Process::start_at(SLOW, &sim, dir.path());
     process.list(ROOT).await;
-    let message = "Resource not found #469".to_owned();
     for call in ["file/rm", "folder/rm"] {
-        let unknown = FaultKind::Ko {
-            message: message.clone(),
-            status: 404,
-        };
-        sim.faults().add(Fault::new(call, unknown));
+        sim.faults()
+            .add(Fault::new(call, super::not_known(super::NO_SUCH_FILE)));
     }
     process.write(ROOT, "new", b"content").await;
     process.mkdir(ROOT, "e").await;

@@ -81,9 +81,9 @@ fn of_what_was_sent_a_moment_ago_it_is_known_when_it_is_removed() {
     assert_eq!(removals_due(&bench).made_at, Some(made));
 }
 
-#[test]
-fn of_a_file_removed_while_it_may_have_been_moved_both_places_are_known() {
-    let bench = Bench::new();
+/// The service was asked to move file 1 from its root to folder 8, and has not answered: the inodes
+/// of both.
+fn perhaps_moved(bench: &Bench) -> [Ino; 2] {
     let there = listing(vec![folder(8, "b")], vec![file(1, "a", 1)]);
     bench.list(ROOT, there);
     let [a, b] = ["a", "b"].map(|name| bench.get(ROOT, name).ino);
@@ -93,6 +93,13 @@ fn of_a_file_removed_while_it_may_have_been_moved_both_places_are_known() {
         .tree
         .asks(&[(a, Put::Into(FolderId(8)))], bench.now)
         .unwrap();
+    [a, b]
+}
+
+#[test]
+fn of_a_file_removed_while_it_may_have_been_moved_both_places_are_known() {
+    let bench = Bench::new();
+    let [_, b] = perhaps_moved(&bench);
     bench.tree.unlink(b, OsStr::new("a"), bench.now).unwrap();
     let removal = removals_due(&bench);
     assert_eq!(removal.place.folder, FolderId(0));
@@ -102,15 +109,7 @@ fn of_a_file_removed_while_it_may_have_been_moved_both_places_are_known() {
 #[test]
 fn of_a_version_replaced_while_it_may_have_been_moved_both_places_are_known() {
     let bench = Bench::new();
-    let there = listing(vec![folder(8, "b")], vec![file(1, "a", 1)]);
-    bench.list(ROOT, there);
-    let [a, b] = ["a", "b"].map(|name| bench.get(ROOT, name).ino);
-    bench.list(b, Listing::default());
-    bench.rename((ROOT, "a"), (b, "a")).unwrap();
-    bench
-        .tree
-        .asks(&[(a, Put::Into(FolderId(8)))], bench.now)
-        .unwrap();
+    let [a, _] = perhaps_moved(&bench);
     bench.sent(a, 2, 8, "a", 5);
     let removal = removals_due(&bench);
     assert_eq!(
