@@ -74,6 +74,7 @@ impl House {
             },
             mountpoint: self.at(mountpoint),
             kernel_options: Vec::new(),
+            helper: None,
             reread: None,
         }
     }

@@ -37,10 +37,12 @@ mod unmount;
 mod verify;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::fuse;
 pub use args::Cli;
 use args::Verb;
 use exit::{Exit, Failure};
@@ -54,6 +56,9 @@ pub fn run() -> ExitCode {
     crate::config::harden_process();
     panics::tell();
     let words: Vec<OsString> = std::env::args_os().collect();
+    if words.first().is_some_and(|name| name == fuse::HELPER) {
+        return fuse::help();
+    }
     let (words, caller) = match helper::translate(&words) {
         Some(words) => (words, Caller::MountProgram),
         None => (words, Caller::Person),
@@ -69,6 +74,11 @@ pub fn run() -> ExitCode {
             }
         }
     }
+}
+
+/// This program, whatever became of its file since it was started.
+fn helper_program() -> PathBuf {
+    PathBuf::from("/proc/self/exe")
 }
 
 /// Who started the program.

@@ -206,6 +206,9 @@ options! {
     /// Look at all folders anew after the start, in the background: at most what people leave of
     /// the pace that the service allows, two folders a second.
     refresh_at_start: bool = "false", Mount;
+    /// Have programs that watch a folder, as file managers do, hear of changes made elsewhere once they
+    /// are found. Not in a mount that refuses all changes.
+    inotify: bool = "true", Mount;
     /// How long an operation on names may take before it fails.
     metadata_deadline: Wait = "10s", Mount;
     /// How long a read may take before it fails.

@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use fuser::{
@@ -28,11 +29,13 @@ use super::reply::{
 use super::shape::Shape;
 use super::through::{Changed, OpenReply, wish};
 use super::translate::{
-    RootMap, allocate_mode, file_type, open_flags, perm, rename_mode, set_time, xattr_mode,
+    PHANTOM, RootMap, allocate_mode, file_type, open_flags, perm, rename_mode, set_time, xattr_mode,
 };
+use super::waking::Desk;
 use crate::ids::Ino;
 use crate::vfs::{
-    Answer, Caller, DirEntry, DirFh, Error, ErrorKind, Fh, Fill, SeekTo, SetAttr, SyncScope, Vfs,
+    Answer, Caller, DirEntry, DirFh, Error, ErrorKind, Fh, Fill, Kind, SeekTo, SetAttr, SyncScope,
+    Vfs,
 };
 
 /// Asked of the kernel where it has them.
@@ -57,10 +60,12 @@ const MAX_COPY: u64 = 0xffff_f000;
 
 /// `vfs` as fuser wants to see it.
 pub(super) struct Adapter {
-    vfs: Vfs,
+    pub(super) vfs: Vfs,
     root: RootMap,
     news: Notifier,
     bridge: Bridge,
+    /// Where who watches folders is to hear of changes.
+    pub(super) desk: Option<Arc<Desk>>,
 }
 
 impl Adapter {
@@ -70,6 +75,7 @@ impl Adapter {
             root: RootMap::new(options.root),
             news,
             bridge: Bridge::new(Shape::new(options), options.deadlines, runtime),
+            desk: options.helper.is_some().then(Arc::default),
         }
     }
 
@@ -99,11 +105,11 @@ impl Adapter {
         table.frozen(self.ino(ino), self.root.which(ino))
     }
 
-    fn ino(&self, ino: INodeNo) -> Ino {
+    pub(super) fn ino(&self, ino: INodeNo) -> Ino {
         self.root.to_vfs(ino)
     }
 
-    fn meta<T: Send + 'static>(
+    pub(super) fn meta<T: Send + 'static>(
         &self,
         name: &'static str,
         reply: impl Reply<T>,
@@ -197,7 +203,10 @@ impl Filesystem for Adapter {
         Ok(())
     }
 
-    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let Some(reply) = self.helper_looks(request, parent, name, reply) else {
+            return;
+        };
         // Nothing lies above the mountpoint, whatever folder it shows.
         let above_root = parent == INodeNo::ROOT && name == "..";
         let name = if above_root { OsStr::new(".") } else { name };
@@ -205,12 +214,16 @@ impl Filesystem for Adapter {
         if name == "." && self.root.which(parent) != self.bridge.shape.which(self.ino(parent)) {
             return reply.error(Errno::ESTALE);
         }
-        self.meta("lookup", LookupReply(reply), |vfs| {
+        let absence = self.absence(parent, name);
+        self.meta("lookup", LookupReply(reply, absence), |vfs| {
             vfs.lookup(self.ino(parent), name)
         });
     }
 
     fn forget(&self, _: &Request, ino: INodeNo, lookups: u64) {
+        if ino == PHANTOM {
+            return;
+        }
         if let Err(error) = guarded("forget", || self.vfs.forget(self.ino(ino), lookups)) {
             log("forget", &error);
         }
@@ -283,6 +296,10 @@ impl Filesystem for Adapter {
         _rdev: u32,
         reply: ReplyEntry,
     ) {
+        let made = (parent, name, Kind::File);
+        let Some(reply) = self.helper_makes(request, made, reply) else {
+            return;
+        };
         self.meta("mknod", reply, |vfs| match mode & libc::S_IFMT {
             libc::S_IFREG => vfs.mknod(self.ino(parent), name, perm(mode), caller(request)),
             _ => refuse(ErrorKind::NotPermitted),
@@ -298,12 +315,19 @@ impl Filesystem for Adapter {
         _umask: u32,
         reply: ReplyEntry,
     ) {
+        let made = (parent, name, Kind::Dir);
+        let Some(reply) = self.helper_makes(request, made, reply) else {
+            return;
+        };
         self.meta("mkdir", reply, |vfs| {
             vfs.mkdir(self.ino(parent), name, perm(mode), caller(request))
         });
     }
 
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let Some(reply) = self.helper_removes(request, parent, name, reply) else {
+            return;
+        };
         self.meta("unlink", reply, |vfs| {
             vfs.unlink(self.ino(parent), name, caller(request))
         });
@@ -323,6 +347,10 @@ impl Filesystem for Adapter {
         target: &Path,
         reply: ReplyEntry,
     ) {
+        let made = (parent, name, Kind::Symlink);
+        let Some(reply) = self.helper_makes(request, made, reply) else {
+            return;
+        };
         self.meta("symlink", reply, |vfs| {
             vfs.symlink(self.ino(parent), name, target.as_os_str(), caller(request))
         });

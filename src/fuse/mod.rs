@@ -10,7 +10,8 @@
 //! 2. [`Mount::new`] mounts: directly, or through fusermount3.
 //! 3. [`Session::start`] serves it; [`Session::ended`] tells when it is over,
 //!    also when the unmounting came from outside.
-//! 4. [`Notifier::tell`] takes news for the kernel from anywhere, at any time.
+//! 4. [`Notifier::tell`] takes news for the kernel from anywhere, at any time; who watches a folder
+//!    hears of it, too (`waking`).
 //!
 //! Its invariant: every request is answered once and within its deadline
 //! (`reply`), and nothing here waits for the kernel while the kernel may be
@@ -34,6 +35,7 @@ mod shape;
 mod through;
 mod translate;
 mod unmount;
+mod waking;
 
 pub use error::MountError;
 pub use mount::{Mount, MountOptions};
@@ -43,3 +45,4 @@ pub use notifier::{Change, NewsQueue, Notifier, notifier};
 pub use options::{Deadlines, FuseOptions, Ttl};
 pub use session::{End, News, Session};
 pub use unmount::Unmount;
+pub use waking::{HELPER, help};

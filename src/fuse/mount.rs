@@ -111,6 +111,11 @@ impl Mount {
         Ok((mount, channel))
     }
 
+    /// What is mounted.
+    pub(super) fn device(&self) -> MountedDevice {
+        self.device
+    }
+
     /// Where it is mounted.
     pub fn point(&self) -> &Path {
         &self.point

@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 use super::options::Ttl;
 use super::passing::Which;
 use super::shape::Shape;
+use super::waking::Waker;
 use crate::ids::Ino;
 
 /// News that may wait; several full folders.
@@ -172,16 +173,24 @@ impl NewsQueue {
         self,
         kernel: impl Kernel,
         shape: Shape,
+        waker: Option<Waker>,
     ) -> io::Result<thread::JoinHandle<()>> {
         thread::Builder::new()
             .name("fuse-notify".to_owned())
-            .spawn(move || self.run(&kernel, &shape))
+            .spawn(move || self.run(&kernel, &shape, waker.as_ref()))
     }
 
-    fn run(&self, kernel: &impl Kernel, shape: &Shape) {
+    fn run(&self, kernel: &impl Kernel, shape: &Shape, waker: Option<&Waker>) {
         while let Ok(message) = self.queue.recv() {
             if self.closed.load(Ordering::Relaxed) {
                 break;
+            }
+            let name = match &message {
+                Message::News(news) => name_of(&news.change),
+                Message::Told(_) | Message::Wake => None,
+            };
+            if let (Some(waker), Some((folder, name))) = (waker, &name) {
+                waker.expect(*folder, name);
             }
             let (fresh, done) = match message {
                 Message::News(news) if !is_stale(&news.change, news.at.elapsed(), shape.ttl) => {
@@ -199,12 +208,26 @@ impl NewsQueue {
             {
                 break;
             }
+            // Whoever hears of it looks.
+            if let (Some(waker), Some((folder, name))) = (waker, name) {
+                waker.tell(folder, name);
+            }
             if let Some(done) = done {
                 // Who asked may have gone away.
                 let _ = done.send(());
             }
         }
         self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Which name a change is about.
+fn name_of(change: &Change) -> Option<(Ino, OsString)> {
+    match change {
+        Change::Entry { parent, name } | Change::Gone { parent, name, .. } => {
+            Some((*parent, name.clone()))
+        }
+        Change::Attributes(_) | Change::Content(_) => None,
     }
 }
 
@@ -353,7 +376,7 @@ mod tests {
         }
         drop(notifier);
         let (tell, hear) = mpsc::channel();
-        let thread = queue.start(Listener(tell), shape()).unwrap();
+        let thread = queue.start(Listener(tell), shape(), None).unwrap();
         thread.join().unwrap();
         hear.iter().collect()
     }
@@ -409,7 +432,7 @@ mod tests {
         notifier.when_told(done);
         // The listener has room for nothing: the thread stays with it until it is heard.
         let (tell, hear) = mpsc::sync_channel(0);
-        let thread = queue.start(Slow(tell), shape()).unwrap();
+        let thread = queue.start(Slow(tell), shape(), None).unwrap();
         assert_eq!(told.try_recv(), Err(oneshot::error::TryRecvError::Empty));
         hear.recv().unwrap();
         assert_eq!(told.blocking_recv(), Ok(()));
@@ -428,7 +451,7 @@ mod tests {
         notifier.close();
         notifier.tell(Change::Content(Ino(6)));
         let (tell, hear) = mpsc::channel();
-        let thread = queue.start(Listener(tell), shape()).unwrap();
+        let thread = queue.start(Listener(tell), shape(), None).unwrap();
         thread.join().unwrap();
         assert_eq!(hear.iter().count(), 0);
     }

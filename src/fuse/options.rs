@@ -1,5 +1,6 @@
 //! What can be tuned between the kernel and us, in one place.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use fuser::Version;
@@ -22,7 +23,7 @@ pub(super) const THREADS: usize = 4;
 pub(super) const DROPS_PAGES_WRITTEN_AROUND: Version = Version(7, 45);
 
 /// How the mount speaks to the kernel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FuseOptions {
     /// The folder that the mountpoint shows.
     pub root: Ino,
@@ -32,6 +33,9 @@ pub struct FuseOptions {
     pub deadlines: Deadlines,
     /// Whether the kernel is to read by itself what is whole in the cache.
     pub passthrough: bool,
+    /// What to start, by the name [`HELPER`](super::HELPER), to have programs that watch folders hear
+    /// of changes made elsewhere.
+    pub helper: Option<PathBuf>,
 }
 
 /// How long the kernel may answer from memory. Changes that we learn of are

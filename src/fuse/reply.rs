@@ -256,8 +256,17 @@ fn folder_flags(reading: Reading) -> FopenFlags {
     }
 }
 
+/// Whether the kernel may keep that a name is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// As long as is usual.
+    Kept,
+    /// It asks again.
+    Forgotten,
+}
+
 /// The reply to a look-up: here alone "not found" is an answer that the kernel may keep.
-pub(super) struct LookupReply(pub(super) ReplyEntry);
+pub(super) struct LookupReply(pub(super) ReplyEntry, pub(super) Absence);
 
 impl Reply<Entry> for LookupReply {
     fn value(self, entry: Entry, shape: Shape) {
@@ -265,7 +274,8 @@ impl Reply<Entry> for LookupReply {
     }
 
     fn error(self, errno: Errno, shape: Shape) {
-        if i32::from(errno) == libc::ENOENT && !shape.ttl.negative.is_zero() {
+        let kept = self.1 == Absence::Kept && !shape.ttl.negative.is_zero();
+        if i32::from(errno) == libc::ENOENT && kept {
             let ttl = shape.ttl.negative;
             self.0
                 .entry_with_ttls(&Duration::ZERO, &ttl, &no_attr(), Generation(0));

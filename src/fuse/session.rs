@@ -18,6 +18,7 @@ use super::notifier::{NewsQueue, Notifier};
 use super::options::{FuseOptions, THREADS};
 use super::shape::Shape;
 use super::unmount::Unmount;
+use super::waking::{Desk, Ground, Waker};
 use crate::vfs::Vfs;
 
 /// How a session ended.
@@ -44,6 +45,7 @@ pub struct News {
 pub struct Session {
     mount: Arc<Mount>,
     notifier: Notifier,
+    desk: Option<Arc<Desk>>,
     ended: watch::Receiver<Option<End>>,
 }
 
@@ -61,9 +63,26 @@ impl Session {
         news: News,
         runtime: Handle,
     ) -> Result<Session, MountError> {
-        let adapter = Adapter::new(vfs, options, news.notifier.clone(), runtime);
+        let adapter = Adapter::new(vfs.clone(), options, news.notifier.clone(), runtime);
         let shape = adapter.shape();
-        Session::serve_shaped(adapter, (mount, device), shape, news)
+        let desk = adapter.desk.clone();
+        let waker = match (&desk, &options.helper) {
+            (Some(desk), Some(program)) => {
+                let ground = Ground {
+                    vfs,
+                    root: shape.root,
+                    desk: desk.clone(),
+                    program: program.clone(),
+                    point: mount.point().to_owned(),
+                    device: mount.device(),
+                };
+                Some(Waker::start(ground).map_err(MountError::Session)?)
+            }
+            _ => None,
+        };
+        let mut session = Session::serve_shaped(adapter, (mount, device), (shape, waker), news)?;
+        session.desk = desk;
+        Ok(session)
     }
 
     /// The same for any file system of fuser's.
@@ -76,13 +95,13 @@ impl Session {
         options: &FuseOptions,
         news: News,
     ) -> Result<Session, MountError> {
-        Session::serve_shaped(filesystem, made, Shape::new(options), news)
+        Session::serve_shaped(filesystem, made, (Shape::new(options), None), news)
     }
 
     fn serve_shaped(
         filesystem: impl Filesystem,
         (mount, device): (Mount, OwnedFd),
-        shape: Shape,
+        (shape, waker): (Shape, Option<Waker>),
         news: News,
     ) -> Result<Session, MountError> {
         let mut config = Config::default();
@@ -92,7 +111,7 @@ impl Session {
         let session = fuser::Session::from_fd(filesystem, device, acl, config)
             .map_err(MountError::Session)?;
         news.queue
-            .start(session.notifier(), shape)
+            .start(session.notifier(), shape, waker)
             .map_err(MountError::Session)?;
 
         let mount = Arc::new(mount);
@@ -109,6 +128,7 @@ impl Session {
             Ok(_) => Ok(Session {
                 mount,
                 notifier: news.notifier,
+                desk: None,
                 ended,
             }),
             Err(error) => {
@@ -143,6 +163,7 @@ impl Session {
         if how == Unmount::Detach {
             self.notifier.close();
         }
+        let _hush = self.desk.as_ref().map(|desk| desk.hush());
         self.mount.unmount(how)?;
         self.notifier.close();
         Ok(())

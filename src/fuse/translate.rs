@@ -12,6 +12,9 @@ use crate::vfs::{AllocateMode, Attr, Kind, OpenAccess, OpenFlags, RenameMode, Se
 /// and never come so far.
 const SECOND: u64 = 1 << 62;
 
+/// What stands in for a file that is gone ([`super::waking`]).
+pub(super) const PHANTOM: INodeNo = INodeNo(1 << 61);
+
 /// Which inode the mountpoint shows. The kernel calls the root of a mount 1;
 /// where the root is another folder, its number and 1 change places, so that
 /// both directions stay one to one.

@@ -16,6 +16,7 @@
 //! - [`save`]: how a closed version gets into the database.
 //! - [`flush`]: versions that go to the service while their file is open.
 //! - [`folders`], [`links`], [`xattrs`], [`statfs`]: the rest of the calls.
+//! - [`known`]: what is known of names, without asking anybody.
 //! - [`inodes`], [`handles`]: the two tables.
 //! - [`wait`]: what to do where the tree says "not known".
 //!
@@ -36,6 +37,7 @@ mod flush;
 mod folders;
 mod handles;
 mod inodes;
+mod known;
 mod links;
 mod pressure;
 mod quota;
@@ -68,6 +70,7 @@ use inodes::{Inodes, Left};
 pub use crate::content::Lent;
 pub use error::{Error, ErrorKind};
 pub use flush::Reach;
+pub use known::Sight;
 pub use statfs::AccountFigures;
 pub use types::{
     AllocateMode, Answer, Attr, Caller, DirEntry, DirFh, Entry, Fh, Fill, Kind, OpenAccess,

@@ -34,6 +34,13 @@ fichierfs status > status
 grep -q "$HOME/1fichier" status
 fichierfs doctor > doctor || :
 grep -q 'ok       fuse .*fusermount3' doctor
+
+gio monitor -d ~/1fichier > heard & hears=$!
+until grep -qs '^inotify' /proc/$hears/fdinfo/*; do sleep 0.1; done
+python3 -c "$CHANGED_ELSEWHERE"
+fichierfs refresh ~/1fichier
+until grep -q 'theirs.txt: created' heard; do sleep 0.1; done
+kill $hears
 fichierfs unmount ~/1fichier
 ! fichierfs status 2> none
 grep -q 'fichierfs mount' none
@@ -42,6 +49,13 @@ fichierfs service install ~/1fichier > next
 grep -q "systemctl --user enable --now" next
 systemd-analyze --user verify --man=no .config/systemd/user/fichierfs@x.service
 echo all of it
+"#;
+
+/// As by another machine of the same account.
+const CHANGED_ELSEWHERE: &str = r#"
+import os, urllib.request
+change = b'{"op": "create", "path": "theirs.txt", "text": "of another machine"}'
+urllib.request.urlopen(os.environ["FICHIERFS_API_URL"].replace("/v1", "/_sim/change"), change)
 "#;
 
 #[test]
@@ -77,6 +91,7 @@ fn the_first_day_of_a_user_who_is_not_root() {
     bash.env("PATH", path)
         .env("KEY", user.simulator.key())
         .env("SCRIPT", FIRST_DAY)
+        .env("CHANGED_ELSEWHERE", CHANGED_ELSEWHERE)
         // systemd's tools look there.
         .env("XDG_RUNTIME_DIR", user.path("run"));
     let ran = ran(bash.output().unwrap());

@@ -18,5 +18,6 @@ mod secrets;
 mod semantics;
 mod shares;
 mod sharing;
+mod watching;
 mod workflows;
 mod writing;

@@ -55,6 +55,11 @@ impl<'w> Mounted<'w> {
         &self.point
     }
 
+    /// Where it is.
+    pub fn world(&self) -> &'w World {
+        self.world
+    }
+
     /// A path in the mount.
     pub fn join(&self, path: impl AsRef<Path>) -> PathBuf {
         self.point.join(path)
