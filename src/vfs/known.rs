@@ -64,3 +64,60 @@ impl Vfs {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::VfsOptions;
+    use super::super::testing::House;
+    use super::*;
+    use crate::tree::ROOT;
+
+    #[test]
+    fn what_is_known_is_told_and_what_is_not_is_neither_waited_for_nor_said_to_be_gone() {
+        let house = House::new();
+        let folder = house.remote_folder("folder").ino;
+        let sight = |folder, name: &str| house.vfs.sight(folder, name.as_ref()).unwrap();
+        assert_eq!(sight(ROOT, "folder"), Sight::There(Kind::Dir));
+        assert_eq!(sight(ROOT, "file"), Sight::Gone);
+        assert_eq!(sight(folder, "file"), Sight::Unknown);
+
+        let now = |folder, name: &str, wanted| {
+            let answer = house.vfs.lookup_known(folder, name.as_ref(), wanted);
+            let Answer::Now(found) = answer else {
+                panic!("it waits")
+            };
+            found.map(|entry| entry.attr.ino).map_err(|e| e.kind())
+        };
+        assert_eq!(now(ROOT, "folder", None), Ok(folder));
+        assert_eq!(now(ROOT, "folder", Some(Kind::Dir)), Ok(folder));
+        let other = now(ROOT, "folder", Some(Kind::File));
+        assert_eq!(other, Err(ErrorKind::Exists));
+        assert_eq!(now(ROOT, "file", None), Err(ErrorKind::NotFound));
+        assert_eq!(now(folder, "file", None), Err(ErrorKind::Busy));
+    }
+
+    #[test]
+    fn a_folder_has_a_path_below_the_mountpoint_where_it_is_below_what_is_shown() {
+        let house = House::new();
+        let shown = house.mkdir(ROOT, "shown");
+        let inner = house.mkdir(shown, "inner");
+        let vfs = &house.vfs;
+        let path = |folder| vfs.path_shown(folder).unwrap();
+        assert_eq!(path(ROOT).as_deref(), Some(Path::new("")));
+        assert_eq!(path(inner).as_deref(), Some(Path::new("shown/inner")));
+
+        let house = House::with(VfsOptions {
+            root: shown,
+            ..VfsOptions::default()
+        });
+        let (shown, beside) = (house.mkdir(ROOT, "shown"), house.mkdir(ROOT, "beside"));
+        let inner = house.mkdir(shown, "inner");
+        assert_eq!(shown, house.vfs.root());
+        let path = |folder| house.vfs.path_shown(folder).unwrap();
+        assert_eq!(path(shown).as_deref(), Some(Path::new("")));
+        assert_eq!(path(inner).as_deref(), Some(Path::new("inner")));
+        assert_eq!(path(beside), None);
+    }
+}

@@ -242,8 +242,7 @@ fn whoever_looks_meanwhile_never_sees_an_answer_that_is_meant_for_the_helper() {
         all.iter().for_each(change);
         let ended = Ended::default();
         std::thread::scope(|scope| {
-            let lookers: [fn(&Path, &[String]) -> BTreeSet<String>; 3] =
-                [by_stat, by_opening, by_listing];
+            let lookers: [Look; 3] = [by_stat, by_opening, by_listing];
             for look in lookers {
                 let (folder, all, ended) = (&folder, &all, &ended);
                 scope.spawn(move || {
@@ -295,6 +294,9 @@ impl Drop for End<'_> {
         self.0.0.store(true, Ordering::Relaxed);
     }
 }
+
+/// Which of these names are there.
+type Look = fn(&Path, &[String]) -> BTreeSet<String>;
 
 /// A name is there or not; nothing else is an answer.
 fn is_there<T>(result: std::io::Result<T>) -> bool {

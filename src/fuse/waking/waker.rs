@@ -24,7 +24,7 @@ use crate::vfs::{Error, Sight, Vfs};
 const QUEUE: usize = 1 << 14;
 
 /// The least time between two looks for who watches.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// How long an errand may take. The helper asks nobody but us, who answer from memory.
 const PATIENCE: Duration = Duration::from_secs(5);
