@@ -9,7 +9,7 @@ use crate::user::{SPEED, User};
 /// Something that an option takes and that is not its default.
 fn example(option: &OptionSpec) -> String {
     match option.kind {
-        Kind::Flag => "true".to_owned(),
+        Kind::Flag => (option.default == "false").to_string(),
         Kind::Duration | Kind::Wait => "17s".to_owned(),
         Kind::Size => "17MiB".to_owned(),
         Kind::Count | Kind::Between(..) => "17".to_owned(),
