@@ -74,7 +74,7 @@ impl House {
             },
             mountpoint: self.at(mountpoint),
             kernel_options: Vec::new(),
-            helper: None,
+            messenger: None,
             reread: None,
         }
     }

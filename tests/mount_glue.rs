@@ -146,7 +146,7 @@ fn options() -> FuseOptions {
         ttl: Ttl::default(),
         deadlines: Deadlines::default(),
         passthrough: false,
-        helper: None,
+        messenger: None,
     }
 }
 

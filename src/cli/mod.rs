@@ -54,9 +54,10 @@ type Outcome = Result<Exit, Failure>;
 pub fn run() -> ExitCode {
     // A key given by mistake, or in the environment, is in memory from the first line on.
     crate::config::harden_process();
+    crate::config::keep_children();
     panics::tell();
     let words: Vec<OsString> = std::env::args_os().collect();
-    if words.first().is_some_and(|name| name == fuse::HELPER) {
+    if words.first().is_some_and(|name| name == fuse::MESSENGER) {
         return fuse::help();
     }
     let (words, caller) = match helper::translate(&words) {
@@ -77,7 +78,7 @@ pub fn run() -> ExitCode {
 }
 
 /// This program, whatever became of its file since it was started.
-fn helper_program() -> PathBuf {
+fn messenger_program() -> PathBuf {
     PathBuf::from("/proc/self/exe")
 }
 

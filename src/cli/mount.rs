@@ -62,7 +62,7 @@ fn serve(
         settings: loaded.settings,
         paths: loaded.paths,
         kernel_options: loaded.kernel_options,
-        helper: Some(super::helper_program()),
+        messenger: Some(super::messenger_program()),
         reread: Some(reread),
     };
     // A shell's directory may be needed by nobody else; the mountpoint's must not be held.

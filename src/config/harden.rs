@@ -2,6 +2,7 @@
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 /// Keeps other processes of the user from reading this one's memory, and the
 /// memory out of core dumps. To be called before the key is read.
@@ -12,6 +13,15 @@ pub fn harden_process() {
     }
     if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
         tracing::debug!(%error, "core dumps stay possible");
+    }
+}
+
+/// Keeps the numbers of ended children ours until they were waited for. Who starts the program may
+/// have it otherwise, by having SIGCHLD ignored. To be called before anything else handles that signal.
+pub fn keep_children() {
+    // SAFETY: no handler is installed.
+    if let Err(error) = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) } {
+        tracing::debug!(%error, "SIGCHLD stays as it was");
     }
 }
 

@@ -31,7 +31,7 @@ pub use error::ConfigError;
 pub use file::{OtherSources, read_config, write_key, write_source};
 pub use flags::{arguments as flag_arguments, given as given_flags};
 pub use guard::private_folder;
-pub use harden::harden_process;
+pub use harden::{harden_process, keep_children};
 pub use key::{ApiKey, BadKey, KeyStore};
 pub use key_sources::find_key;
 pub use keyring::store as store_in_keyring;

@@ -207,7 +207,8 @@ options! {
     /// the pace that the service allows, two folders a second.
     refresh_at_start: bool = "false", Mount;
     /// Have programs that watch a folder, as file managers do, hear of changes made elsewhere once they
-    /// are found. Not in a mount that refuses all changes.
+    /// are found. Indexers, thumbnailers and programs that synchronise hear of them, too, and may read what
+    /// is new, which downloads it. Not in a mount that refuses all changes.
     inotify: bool = "true", Mount;
     /// How long an operation on names may take before it fails.
     metadata_deadline: Wait = "10s", Mount;

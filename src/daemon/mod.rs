@@ -80,8 +80,8 @@ pub struct Setup {
     pub mountpoint: PathBuf,
     /// Options of mount(8) that are the kernel's.
     pub kernel_options: Vec<String>,
-    /// The program itself, where it may be started as [`fuse::HELPER`].
-    pub helper: Option<PathBuf>,
+    /// The program itself, where it may be started as [`fuse::MESSENGER`].
+    pub messenger: Option<PathBuf>,
     /// Reads the configuration anew; `None` where there is none to read.
     pub reread: Option<Reread>,
 }
@@ -213,7 +213,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         }
     });
     // Through a mount that takes no changes none can be made, not even in appearance.
-    let wants_helper = setup.settings.inotify && !setup.settings.is_read_only();
+    let wants_messenger = setup.settings.inotify && !setup.settings.is_read_only();
     let options = mount_options(&setup.settings, &setup.kernel_options);
     let fuse_options = FuseOptions {
         root,
@@ -223,7 +223,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             data: setup.settings.data_deadline.0,
         },
         passthrough: setup.settings.passthrough,
-        helper: wants_helper.then_some(setup.helper).flatten(),
+        messenger: wants_messenger.then_some(setup.messenger).flatten(),
     };
     let (vfs, here) = (parts.vfs.clone(), runtime.clone());
     let session = blocking(move || {

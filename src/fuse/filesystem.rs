@@ -29,7 +29,7 @@ use super::reply::{
 use super::shape::Shape;
 use super::through::{Changed, OpenReply, wish};
 use super::translate::{
-    PHANTOM, RootMap, allocate_mode, file_type, open_flags, perm, rename_mode, set_time, xattr_mode,
+    RootMap, allocate_mode, file_type, open_flags, perm, rename_mode, set_time, xattr_mode,
 };
 use super::waking::Desk;
 use crate::ids::Ino;
@@ -75,7 +75,7 @@ impl Adapter {
             root: RootMap::new(options.root),
             news,
             bridge: Bridge::new(Shape::new(options), options.deadlines, runtime),
-            desk: options.helper.is_some().then(Arc::default),
+            desk: options.messenger.is_some().then(Arc::default),
         }
     }
 
@@ -204,7 +204,7 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let Some(reply) = self.helper_looks(request, parent, name, reply) else {
+        let Some(reply) = self.messenger_looks(request, parent, name, reply) else {
             return;
         };
         // Nothing lies above the mountpoint, whatever folder it shows.
@@ -221,9 +221,6 @@ impl Filesystem for Adapter {
     }
 
     fn forget(&self, _: &Request, ino: INodeNo, lookups: u64) {
-        if ino == PHANTOM {
-            return;
-        }
         if let Err(error) = guarded("forget", || self.vfs.forget(self.ino(ino), lookups)) {
             log("forget", &error);
         }
@@ -297,7 +294,7 @@ impl Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let made = (parent, name, Kind::File);
-        let Some(reply) = self.helper_makes(request, made, reply) else {
+        let Some(reply) = self.messenger_makes(request, made, reply) else {
             return;
         };
         self.meta("mknod", reply, |vfs| match mode & libc::S_IFMT {
@@ -316,7 +313,7 @@ impl Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let made = (parent, name, Kind::Dir);
-        let Some(reply) = self.helper_makes(request, made, reply) else {
+        let Some(reply) = self.messenger_makes(request, made, reply) else {
             return;
         };
         self.meta("mkdir", reply, |vfs| {
@@ -325,7 +322,7 @@ impl Filesystem for Adapter {
     }
 
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let Some(reply) = self.helper_removes(request, parent, name, reply) else {
+        let Some(reply) = self.messenger_removes(request, parent, name, reply) else {
             return;
         };
         self.meta("unlink", reply, |vfs| {
@@ -348,7 +345,7 @@ impl Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let made = (parent, name, Kind::Symlink);
-        let Some(reply) = self.helper_makes(request, made, reply) else {
+        let Some(reply) = self.messenger_makes(request, made, reply) else {
             return;
         };
         self.meta("symlink", reply, |vfs| {

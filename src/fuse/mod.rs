@@ -45,4 +45,4 @@ pub use notifier::{Change, NewsQueue, Notifier, notifier};
 pub use options::{Deadlines, FuseOptions, Ttl};
 pub use session::{End, News, Session};
 pub use unmount::Unmount;
-pub use waking::{HELPER, help};
+pub use waking::{MESSENGER, help};

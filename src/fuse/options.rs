@@ -33,9 +33,9 @@ pub struct FuseOptions {
     pub deadlines: Deadlines,
     /// Whether the kernel is to read by itself what is whole in the cache.
     pub passthrough: bool,
-    /// What to start, by the name [`HELPER`](super::HELPER), to have programs that watch folders hear
+    /// What to start, by the name [`MESSENGER`](super::MESSENGER), to have programs that watch folders hear
     /// of changes made elsewhere.
-    pub helper: Option<PathBuf>,
+    pub messenger: Option<PathBuf>,
 }
 
 /// How long the kernel may answer from memory. Changes that we learn of are

@@ -285,6 +285,22 @@ impl Reply<Entry> for LookupReply {
     }
 }
 
+/// The reply to making what was there before: its attributes are older than what the kernel may have.
+pub(super) struct MadeReply(pub(super) ReplyEntry);
+
+impl Reply<Entry> for MadeReply {
+    fn value(self, entry: Entry, shape: Shape) {
+        let (attr, _) = shape.named(&entry.attr);
+        let generation = Generation(entry.generation);
+        self.0
+            .entry_with_ttls(&Duration::ZERO, &shape.ttl.entry, &attr, generation);
+    }
+
+    fn error(self, errno: Errno, _: Shape) {
+        self.0.error(errno);
+    }
+}
+
 /// The reply to reading an attribute into a buffer of `size` bytes; 0 asks for the size.
 pub(super) struct XattrReply {
     pub(super) reply: ReplyXattr,

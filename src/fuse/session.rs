@@ -66,7 +66,7 @@ impl Session {
         let adapter = Adapter::new(vfs.clone(), options, news.notifier.clone(), runtime);
         let shape = adapter.shape();
         let desk = adapter.desk.clone();
-        let waker = match (&desk, &options.helper) {
+        let waker = match (&desk, &options.messenger) {
             (Some(desk), Some(program)) => {
                 let ground = Ground {
                     vfs,
@@ -80,9 +80,7 @@ impl Session {
             }
             _ => None,
         };
-        let mut session = Session::serve_shaped(adapter, (mount, device), (shape, waker), news)?;
-        session.desk = desk;
-        Ok(session)
+        Session::serve_shaped(adapter, (mount, device), (shape, waker, desk), news)
     }
 
     /// The same for any file system of fuser's.
@@ -95,13 +93,13 @@ impl Session {
         options: &FuseOptions,
         news: News,
     ) -> Result<Session, MountError> {
-        Session::serve_shaped(filesystem, made, (Shape::new(options), None), news)
+        Session::serve_shaped(filesystem, made, (Shape::new(options), None, None), news)
     }
 
     fn serve_shaped(
         filesystem: impl Filesystem,
         (mount, device): (Mount, OwnedFd),
-        (shape, waker): (Shape, Option<Waker>),
+        (shape, waker, desk): (Shape, Option<Waker>, Option<Arc<Desk>>),
         news: News,
     ) -> Result<Session, MountError> {
         let mut config = Config::default();
@@ -119,6 +117,7 @@ impl Session {
         let over = Over {
             mount: mount.clone(),
             notifier: news.notifier.clone(),
+            desk: desk.clone(),
             tell,
         };
         let started = thread::Builder::new()
@@ -128,7 +127,7 @@ impl Session {
             Ok(_) => Ok(Session {
                 mount,
                 notifier: news.notifier,
-                desk: None,
+                desk,
                 ended,
             }),
             Err(error) => {
@@ -163,8 +162,12 @@ impl Session {
         if how == Unmount::Detach {
             self.notifier.close();
         }
-        let _hush = self.desk.as_ref().map(|desk| desk.hush());
+        let hush = self.desk.as_ref().map(|desk| desk.hush());
         self.mount.unmount(how)?;
+        // Whatever is in that place from now on is another's.
+        if let Some(hush) = hush {
+            hush.keep();
+        }
         self.notifier.close();
         Ok(())
     }
@@ -186,6 +189,7 @@ impl Drop for Session {
 struct Over {
     mount: Arc<Mount>,
     notifier: Notifier,
+    desk: Option<Arc<Desk>>,
     tell: watch::Sender<Option<End>>,
 }
 
@@ -193,6 +197,9 @@ impl Over {
     fn run<F: Filesystem>(self, session: fuser::Session<F>) {
         let result: io::Result<()> = session.run();
         self.notifier.close();
+        if let Some(desk) = &self.desk {
+            desk.hush().keep();
+        }
         let (end, unmounted) = match result {
             Ok(()) => (End::Unmounted, Ok(())),
             // A thread that is just taking a request when the connection ends;

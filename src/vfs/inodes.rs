@@ -124,6 +124,11 @@ impl Inodes {
         }
     }
 
+    /// Whether the kernel was, and has not given all of it back.
+    pub(super) fn is_looked_up(&self, ino: Ino) -> bool {
+        self.table.lock().lookups.contains_key(&ino)
+    }
+
     /// The kernel gave `count` look-ups back.
     pub(super) fn forget(&self, ino: Ino, count: u64) -> Left {
         self.change(ino, |table| table.forget(ino, count))

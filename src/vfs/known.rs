@@ -52,6 +52,22 @@ impl Vfs {
         found().into()
     }
 
+    /// That a name stands for this: an error where it does not, or it is not known.
+    pub fn is_still(&self, folder: Ino, name: &OsStr, expected: Sight) -> Answer<()> {
+        let is_so = self.sight(folder, name).map(|sight| sight == expected);
+        match is_so {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ErrorKind::Busy.into()),
+            Err(error) => Err(error),
+        }
+        .into()
+    }
+
+    /// Whether the kernel has a folder, as it does where somebody watches it.
+    pub fn is_held(&self, folder: Ino) -> bool {
+        folder == self.root() || self.inner.inodes.is_looked_up(folder)
+    }
+
     /// Where a folder is below the mountpoint; `None` where it is not.
     ///
     /// # Errors
@@ -96,6 +112,28 @@ mod tests {
         assert_eq!(other, Err(ErrorKind::Exists));
         assert_eq!(now(ROOT, "file", None), Err(ErrorKind::NotFound));
         assert_eq!(now(folder, "file", None), Err(ErrorKind::Busy));
+
+        let still = |folder, name: &str, sight| {
+            let answer = house.vfs.is_still(folder, name.as_ref(), sight);
+            matches!(answer, Answer::Now(Ok(())))
+        };
+        assert!(still(ROOT, "folder", Sight::There(Kind::Dir)));
+        assert!(!still(ROOT, "folder", Sight::There(Kind::File)));
+        assert!(still(ROOT, "file", Sight::Gone));
+        assert!(!still(folder, "file", Sight::Gone));
+    }
+
+    #[test]
+    fn a_folder_is_held_from_its_look_up_until_it_is_forgotten_and_the_root_always() {
+        let house = House::new();
+        let folder = house.remote_folder("folder").ino;
+        assert!(house.vfs.is_held(ROOT) && !house.vfs.is_held(folder));
+        let Answer::Now(Ok(_)) = house.vfs.lookup(ROOT, "folder".as_ref()) else {
+            panic!("it is known")
+        };
+        assert!(house.vfs.is_held(folder));
+        house.vfs.forget(folder, 1);
+        assert!(!house.vfs.is_held(folder));
     }
 
     #[test]

@@ -7,10 +7,12 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,8 +40,12 @@ struct Watcher {
 
 impl Watcher {
     fn of(folder: &Path) -> Watcher {
+        Watcher::of_some(folder, CHANGES)
+    }
+
+    fn of_some(folder: &Path, events: WatchFlags) -> Watcher {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
-        inotify::add_watch(&inotify, folder, CHANGES).unwrap();
+        inotify::add_watch(&inotify, folder, events).unwrap();
         Watcher {
             inotify,
             heard: BTreeSet::new(),
@@ -64,6 +70,7 @@ impl Watcher {
         }
     }
 
+    /// Exactly this, and nothing before the last of it.
     fn hears(&mut self, expected: &[(&str, Event)]) {
         let expected = expected
             .iter()
@@ -145,6 +152,11 @@ fn who_watches_a_folder_hears_of_what_others_changed_and_nothing_is_done_for_it(
     assert_eq!(fs::metadata(mounted.join("d/e/folder")).unwrap().nlink(), 2);
     mounted.drain();
     assert_eq!(account(&world), before);
+    // What comes late came before this.
+    theirs.add_file("d/e/last", b"last").unwrap();
+    watcher.heard.clear();
+    refresh(&mounted, "d/e");
+    watcher.hears(&[("last", Event::CREATE)]);
     mounted.unmount();
     let report = world.report();
     assert_eq!(report.uploads, 0);
@@ -199,18 +211,132 @@ fn where_it_is_not_wanted_or_not_possible_nobody_is_sent() {
     for (place, flag) in [("off", "--inotify=false"), ("ro", "--ro")] {
         let mounted = world.mount_with(place, &[flag]);
         assert!(!has_thread(&mounted), "{place}");
-        assert_eq!(names(mounted.join("d")), ["there"]);
+        assert!(names(mounted.join("d")).contains(&"there".to_owned()));
+        let mut watcher = Watcher::of(&mounted.join("d"));
+        let new = format!("new, {place}");
+        world.account().add_file(&format!("d/{new}"), b"x").unwrap();
+        refresh(&mounted, "d");
+        assert!(names(mounted.join("d")).contains(&new));
+        assert!(watcher.heard().is_empty(), "{place}");
         mounted.unmount();
         world.forget_calls();
     }
     assert!(has_thread(&world.mount()));
 }
 
+/// What the kernel knows of a file that is being written is newer than what an event for its new name tells.
+#[test]
+fn a_file_that_grows_while_others_rename_it_loses_nothing_of_what_is_written() {
+    const ROUNDS: usize = 6;
+    let world = World::with(without_lag());
+    let theirs = world.account();
+    theirs.add_file("d/name 0", b"").unwrap();
+    theirs.add_file("d/stays", b"x").unwrap();
+    let mounted = world.mount();
+    assert_eq!(names(mounted.join("d")), ["name 0", "stays"]);
+    // Writes would fill the queue of events.
+    let mut watcher = Watcher::of_some(&mounted.join("d"), WatchFlags::CREATE);
+
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .read(true)
+        .append(true)
+        .open(mounted.join("d/name 0"))
+        .unwrap();
+    let ino = file.metadata().unwrap().ino();
+    let ended = Ended::default();
+    let written = std::thread::scope(|scope| {
+        let mut writer = &file;
+        let ended = &ended;
+        let written = scope.spawn(move || {
+            let mut written = 0_u64;
+            while !ended.0.load(Ordering::Relaxed) {
+                writer.write_all(&written.to_le_bytes()).unwrap();
+                written += 1;
+            }
+            written
+        });
+        let end = End(ended);
+        for round in 1..=ROUNDS {
+            let (old, new) = (format!("name {}", round - 1), format!("name {round}"));
+            theirs.rename(&format!("d/{old}"), &new).unwrap();
+            refresh(&mounted, "d");
+            let event = (new.clone(), Event::CREATE.bits());
+            eventually(&new, || watcher.heard().contains(&event));
+            // It is the same file, or nothing is tried here.
+            assert_eq!(
+                fs::metadata(mounted.join("d").join(&new)).unwrap().ino(),
+                ino
+            );
+        }
+        drop(end);
+        written.join().unwrap()
+    });
+    let mut bytes = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    let expected = (0..written).flat_map(u64::to_le_bytes);
+    assert_eq!(bytes.len() as u64, 8 * written);
+    assert!(expected.eq(bytes.iter().copied()));
+    drop(file);
+    let last = mounted.join(format!("d/name {ROUNDS}"));
+    assert!(fs::read(last).unwrap() == bytes);
+    mounted.drain();
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+/// A messenger that nobody sent: its word is a name like any other to the daemon, as that of one that was sent
+/// is where the kernel does not tell who asks.
+#[test]
+fn a_messenger_that_is_not_known_does_nothing() {
+    let world = World::with(without_lag());
+    world.account().add_file("d/theirs", b"theirs").unwrap();
+    let mounted = world.mount();
+    let folder = mounted.join("d");
+    assert_eq!(names(&folder), ["theirs"]);
+    let mut watcher = Watcher::of(&folder);
+    let calls = world.report();
+    let stat = fs::metadata(&folder).unwrap();
+    for (act, name) in [
+        ("gone", "theirs"),
+        ("file", "new"),
+        ("folder", "new"),
+        ("link", "new"),
+    ] {
+        let (mut line, other) = UnixStream::pair().unwrap();
+        let mut messenger = world
+            .fichierfs()
+            .arg0("fichierfs-inotify")
+            .stdin(OwnedFd::from(other))
+            .spawn()
+            .unwrap();
+        let (major, minor) = (libc::major(stat.dev()), libc::minor(stat.dev()));
+        let (ino, point) = (stat.ino(), mounted.path().display());
+        let told = format!("a word\0{act}\0{major}\0{minor}\0{ino}\0{point}\0d\0{name}\0");
+        line.write_all(told.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        // It ends by itself.
+        line.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, (-1_i32).to_ne_bytes(), "{act}");
+        messenger.wait().unwrap();
+    }
+    assert_eq!(names(&folder), ["theirs"]);
+    assert!(watcher.heard().is_empty());
+    mounted.drain();
+    let report = world.report();
+    for call in ["file/rm", "folder/mkdir"] {
+        assert_eq!(report.calls_of(call), calls.calls_of(call), "{call}");
+    }
+    assert_eq!(report.uploads, calls.uploads);
+    mounted.unmount();
+}
+
 /// Names that many look at all the time, while they come, are replaced and go. Where one was once
 /// seen it stays until it goes, and then it stays away: no answer that was meant for the
-/// helper reaches anybody else.
+/// messenger reaches anybody else.
 #[test]
-fn whoever_looks_meanwhile_never_sees_an_answer_that_is_meant_for_the_helper() {
+fn whoever_looks_meanwhile_never_sees_an_answer_that_is_meant_for_the_messenger() {
     const NAMES: usize = 150;
     let world = World::with(without_lag());
     let theirs = world.account();
@@ -313,7 +439,7 @@ fn by_stat(folder: &Path, all: &[String]) -> BTreeSet<String> {
     let there = all.iter().filter(|name| {
         let found = fs::symlink_metadata(folder.join(name));
         if let Ok(found) = &found {
-            assert_ne!(found.len(), 0, "of the file that the helper removes");
+            assert_ne!(found.len(), 0, "of the file that the messenger removes");
         }
         is_there(found)
     });

@@ -97,7 +97,7 @@ fn setup(simulator: &Simulator, scratch: &Path, mountpoint: &Path) -> Result<Set
         mountpoint: mountpoint.to_owned(),
         settings,
         kernel_options: Vec::new(),
-        helper: Some(super::helper_program()),
+        messenger: Some(super::messenger_program()),
         reread: None,
     })
 }

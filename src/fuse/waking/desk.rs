@@ -1,7 +1,8 @@
-//! Who is the helper, what it is on, and what it may be sent for.
+//! Who is the messenger, what it is on, and what it may be sent for.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fuser::INodeNo;
@@ -9,10 +10,10 @@ use parking_lot::Mutex;
 
 use super::errand::{Act, Errand};
 
-/// Known to the thread that sends the helper, and asked at each request that it may make.
+/// Known to the thread that sends the messenger, and asked at each request that it may make.
 #[derive(Default)]
 pub struct Desk {
-    helper: Mutex<Option<Sent>>,
+    messenger: Mutex<Option<Sent>>,
     /// Names of which an event is due, and how often.
     due: Mutex<BTreeMap<(INodeNo, OsString), usize>>,
     hushed: AtomicUsize,
@@ -20,6 +21,7 @@ pub struct Desk {
 
 struct Sent {
     pid: u32,
+    word: String,
     errand: Option<(INodeNo, OsString, Act)>,
 }
 
@@ -28,15 +30,17 @@ struct Sent {
 pub enum Asker {
     /// Anybody else.
     Other,
-    /// The helper, about the name that it was sent for.
+    /// The messenger, about the name that it was sent for.
     Errand(Act),
-    /// The helper, about another name: on its way.
+    /// The messenger, about another name: on its way.
     OnTheWay,
+    /// The messenger, whether it is known here.
+    Doubt,
 }
 
 impl Desk {
     /// An event for this name is due from now, before the kernel is told of the change: what the
-    /// kernel then remembers of the name would keep the helper's call from coming to us.
+    /// kernel then remembers of the name would keep the messenger's call from coming to us.
     pub fn expect(&self, parent: INodeNo, name: &OsStr) {
         *self
             .due
@@ -63,34 +67,39 @@ impl Desk {
         !all.is_empty() && all.contains_key(&(parent, name.to_owned()))
     }
 
-    /// There is a helper.
-    pub fn hire(&self, pid: u32) {
-        *self.helper.lock() = Some(Sent { pid, errand: None });
+    /// There is a messenger, with its word.
+    pub fn hire(&self, pid: u32, word: &str) {
+        *self.messenger.lock() = Some(Sent {
+            pid,
+            word: word.to_owned(),
+            errand: None,
+        });
     }
 
     /// It is sent for this.
     pub fn send(&self, errand: &Errand) {
-        if let Some(helper) = &mut *self.helper.lock() {
-            helper.errand = Some((INodeNo(errand.ino), errand.name.clone(), errand.act));
+        if let Some(messenger) = &mut *self.messenger.lock() {
+            messenger.errand = Some((INodeNo(errand.ino), errand.name.clone(), errand.act));
         }
     }
 
     /// It is back.
     pub fn back(&self) {
-        if let Some(helper) = &mut *self.helper.lock() {
-            helper.errand = None;
+        if let Some(messenger) = &mut *self.messenger.lock() {
+            messenger.errand = None;
         }
     }
 
-    /// It was waited for, so that its number may be another's from now.
+    /// It has ended, and its number is to become another's.
     pub fn dismiss(&self) {
-        *self.helper.lock() = None;
+        *self.messenger.lock() = None;
     }
 
     /// Who a request comes from.
     pub fn asker(&self, pid: u32, parent: INodeNo, name: &OsStr) -> Asker {
-        match &*self.helper.lock() {
-            Some(helper) if helper.pid == pid => match &helper.errand {
+        match &*self.messenger.lock() {
+            Some(messenger) if messenger.pid == pid => match &messenger.errand {
+                _ if *name == *messenger.word => Asker::Doubt,
                 Some((folder, named, act)) if *folder == parent && named == name => {
                     Asker::Errand(*act)
                 }
@@ -101,6 +110,7 @@ impl Desk {
     }
 
     /// Nobody is sent as long as this is held: the mount is being taken away, and is not to be in use.
+    /// Where it is gone this is kept.
     pub fn hush(&self) -> Hush<'_> {
         self.hushed.fetch_add(1, Ordering::Relaxed);
         Hush(self)
@@ -115,6 +125,13 @@ impl Desk {
 /// See [`Desk::hush`].
 pub struct Hush<'d>(&'d Desk);
 
+impl Hush<'_> {
+    /// Nobody is sent any more.
+    pub fn keep(self) {
+        mem::forget(self);
+    }
+}
+
 impl Drop for Hush<'_> {
     fn drop(&mut self) {
         self.0.hushed.fetch_sub(1, Ordering::Relaxed);
@@ -128,11 +145,11 @@ mod tests {
     use crate::vfs::Kind;
 
     #[test]
-    fn the_helper_is_known_by_its_number_and_its_errand_by_folder_and_name() {
+    fn the_messenger_is_known_by_its_number_and_its_errand_by_folder_and_name() {
         let desk = Desk::default();
         let asker = |pid, parent, name: &str| desk.asker(pid, INodeNo(parent), name.as_ref());
         assert_eq!(asker(7, 3, "a"), Asker::Other);
-        desk.hire(7);
+        desk.hire(7, "a word");
         assert_eq!(asker(7, 3, "a"), Asker::OnTheWay);
         let act = Act::Make(Kind::File);
         desk.send(&Errand {
@@ -147,6 +164,8 @@ mod tests {
         assert_eq!(asker(7, 3, "b"), Asker::OnTheWay);
         assert_eq!(asker(7, 4, "a"), Asker::OnTheWay);
         assert_eq!(asker(8, 3, "a"), Asker::Other);
+        assert_eq!(asker(7, 1, "a word"), Asker::Doubt);
+        assert_eq!(asker(8, 1, "a word"), Asker::Other);
         desk.back();
         assert_eq!(asker(7, 3, "a"), Asker::OnTheWay);
         desk.dismiss();
@@ -174,5 +193,7 @@ mod tests {
         assert!(desk.is_hushed());
         drop(two);
         assert!(!desk.is_hushed());
+        desk.hush().keep();
+        assert!(desk.is_hushed());
     }
 }

@@ -1,4 +1,4 @@
-//! What the helper is to do, and how it is written to it. Pure.
+//! What the messenger is to do, and how it is written to it. Pure.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead};
@@ -72,14 +72,7 @@ impl Errand {
         if from.fill_buf()?.is_empty() {
             return Ok(None);
         }
-        let mut field = || -> io::Result<Vec<u8>> {
-            let mut field = Vec::new();
-            from.read_until(0, &mut field)?;
-            match field.pop() {
-                Some(0) => Ok(field),
-                _ => Err(io::ErrorKind::UnexpectedEof.into()),
-            }
-        };
+        let mut field = || field(from);
         let act = field()?;
         let act = ACTS.iter().find(|(_, word)| *word == act);
         let (act, _) = act.ok_or(io::ErrorKind::InvalidData)?;
@@ -94,6 +87,19 @@ impl Errand {
             folder: OsString::from_vec(field()?).into(),
             name: OsString::from_vec(field()?),
         }))
+    }
+}
+
+/// A field as it is written.
+///
+/// # Errors
+/// Those of reading, and where it has no end.
+pub fn field(from: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut field = Vec::new();
+    from.read_until(0, &mut field)?;
+    match field.pop() {
+        Some(0) => Ok(field),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 

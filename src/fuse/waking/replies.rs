@@ -1,4 +1,4 @@
-//! What the helper is answered. Each function answers it, and gives the reply back where somebody
+//! What the messenger is answered. Each function answers it, and gives the reply back where somebody
 //! else asks.
 
 use std::ffi::OsStr;
@@ -8,8 +8,10 @@ use fuser::{Errno, FileAttr, FileType, Generation, INodeNo, ReplyEmpty, ReplyEnt
 
 use super::desk::Asker;
 use super::errand::Act;
+use super::messenger::KNOWN;
 use crate::fuse::filesystem::Adapter;
-use crate::fuse::reply::{Absence, LookupReply};
+use crate::fuse::reply::{Absence, LookupReply, MadeReply, Reply};
+use crate::fuse::shape::Shape;
 use crate::fuse::translate::PHANTOM;
 use crate::vfs::{Kind, Sight};
 
@@ -19,7 +21,7 @@ impl Adapter {
         desk.map_or(Asker::Other, |desk| desk.asker(request.pid(), parent, name))
     }
 
-    /// Whether the kernel may remember that a name is gone: not while the helper may be sent for that.
+    /// Whether the kernel may remember that a name is gone: not while the messenger may be sent for that.
     pub(in crate::fuse) fn absence(&self, parent: INodeNo, name: &OsStr) -> Absence {
         match &self.desk {
             Some(desk) if desk.is_due(parent, name) => Absence::Forgotten,
@@ -27,13 +29,14 @@ impl Adapter {
         }
     }
 
-    /// Whether the name is known to be gone now.
-    fn is_gone(&self, parent: INodeNo, name: &OsStr) -> bool {
-        let sight = self.vfs.sight(self.ino(parent), name);
-        matches!(sight, Ok(Sight::Gone))
+    /// A call that is answered without that anything is done, if the name is still what it was to be.
+    fn appear(&self, reply: impl Reply<()>, (parent, name): (INodeNo, &OsStr), expected: Sight) {
+        self.meta("event", reply, |vfs| {
+            vfs.is_still(self.ino(parent), name, expected)
+        });
     }
 
-    pub(in crate::fuse) fn helper_looks(
+    pub(in crate::fuse) fn messenger_looks(
         &self,
         request: &Request,
         parent: INodeNo,
@@ -47,16 +50,16 @@ impl Adapter {
             }),
             // An error, and not inode 0: it is remembered for no time.
             Asker::Errand(Act::Make(_)) => reply.error(Errno::ENOENT),
-            Asker::Errand(Act::Remove) if self.is_gone(parent, name) => {
-                let nothing = Duration::ZERO;
-                reply.entry_with_ttls(&nothing, &nothing, &phantom(request), Generation(0));
+            Asker::Errand(Act::Remove) => {
+                let phantom = PhantomReply::new(reply, request);
+                self.appear(phantom, (parent, name), Sight::Gone);
             }
-            Asker::Errand(Act::Remove) => reply.error(Errno::EBUSY),
+            Asker::Doubt => reply.error(Errno::from_i32(KNOWN)),
         }
         None
     }
 
-    pub(in crate::fuse) fn helper_makes(
+    pub(in crate::fuse) fn messenger_makes(
         &self,
         request: &Request,
         (parent, name, kind): (INodeNo, &OsStr, Kind),
@@ -64,17 +67,23 @@ impl Adapter {
     ) -> Option<ReplyEntry> {
         match self.asker(request, parent, name) {
             Asker::Other => return Some(reply),
+            // The kernel takes the attributes of what was made for the newest: where it has the file, it
+            // would set back the size that writes gave that meanwhile.
+            Asker::Errand(Act::Make(Kind::File)) if kind == Kind::File => {
+                let phantom = PhantomReply::new(reply, request);
+                self.appear(phantom, (parent, name), Sight::There(Kind::File));
+            }
             Asker::Errand(Act::Make(wanted)) if wanted == kind => {
-                self.meta("event", reply, |vfs| {
+                self.meta("event", MadeReply(reply), |vfs| {
                     vfs.lookup_known(self.ino(parent), name, Some(kind))
                 });
             }
-            Asker::Errand(_) | Asker::OnTheWay => reply.error(Errno::EPERM),
+            Asker::Errand(_) | Asker::OnTheWay | Asker::Doubt => reply.error(Errno::EPERM),
         }
         None
     }
 
-    pub(in crate::fuse) fn helper_removes(
+    pub(in crate::fuse) fn messenger_removes(
         &self,
         request: &Request,
         parent: INodeNo,
@@ -83,16 +92,35 @@ impl Adapter {
     ) -> Option<ReplyEmpty> {
         match self.asker(request, parent, name) {
             Asker::Other => return Some(reply),
-            Asker::Errand(Act::Remove) if self.is_gone(parent, name) => reply.ok(),
-            Asker::Errand(Act::Remove) => reply.error(Errno::EBUSY),
-            Asker::Errand(_) | Asker::OnTheWay => reply.error(Errno::EPERM),
+            Asker::Errand(Act::Remove) => self.appear(reply, (parent, name), Sight::Gone),
+            Asker::Errand(_) | Asker::OnTheWay | Asker::Doubt => reply.error(Errno::EPERM),
         }
         None
     }
 }
 
-/// A file that is there for the helper to remove. It is the helper's own, since a folder may let its
-/// entries be removed by their owners alone.
+/// The reply that tells of a phantom, for no time.
+struct PhantomReply(ReplyEntry, FileAttr);
+
+impl PhantomReply {
+    fn new(reply: ReplyEntry, request: &Request) -> PhantomReply {
+        PhantomReply(reply, phantom(request))
+    }
+}
+
+impl Reply<()> for PhantomReply {
+    fn value(self, (): (), _: Shape) {
+        let PhantomReply(reply, attr) = self;
+        reply.entry_with_ttls(&Duration::ZERO, &Duration::ZERO, &attr, Generation(0));
+    }
+
+    fn error(self, errno: Errno, _: Shape) {
+        self.0.error(errno);
+    }
+}
+
+/// A file that stands for one that is made or removed in appearance. It is the messenger's own, since a
+/// folder may let its entries be removed by their owners alone.
 fn phantom(request: &Request) -> FileAttr {
     FileAttr {
         ino: PHANTOM,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::desk::Desk;
 use super::errand::{Act, Errand};
-use super::helper::Helper;
+use super::messenger::{Fault, Messenger};
 use super::watched;
 use crate::fuse::mountinfo::MountedDevice;
 use crate::fuse::translate::RootMap;
@@ -26,7 +27,10 @@ const QUEUE: usize = 1 << 14;
 /// The least time between two looks for who watches.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// How long an errand may take. The helper asks nobody but us, who answer from memory.
+/// So much longer is the time to the next look than what the last one took.
+const REST: u32 = 20;
+
+/// How long an errand may take. The messenger asks nobody but us, who answer from memory.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A folder and a name in it.
@@ -48,9 +52,9 @@ pub struct Ground {
     pub vfs: Vfs,
     /// The kernel's numbers.
     pub root: RootMap,
-    /// Where the helper is known.
+    /// Where the messenger is known.
     pub desk: Arc<Desk>,
-    /// What is started as the helper.
+    /// What is started as the messenger.
     pub program: PathBuf,
     /// Where the mount is.
     pub point: PathBuf,
@@ -93,25 +97,44 @@ impl Waker {
 impl Ground {
     fn run(&self, queue: &Receiver<Name>) {
         let mut not_before = Instant::now();
+        let mut is_known = true;
         while let Some(names) = gather(queue, not_before) {
-            let woken = self.wake(&names);
+            let began = Instant::now();
+            let watched = match is_known {
+                true => self.watched(&names),
+                false => Vec::new(),
+            };
+            let took = began.elapsed();
+            let woken = self.wake(&watched);
             for ((folder, name), times) in names {
                 let folder = self.root.to_kernel(folder);
                 self.desk.settle(folder, &name, times);
             }
-            if let Err(error) = woken {
-                tracing::warn!(%error, "programs that watch folders of the mount do not hear of changes made elsewhere");
-                return;
+            if woken.is_break() {
+                is_known = false;
+                tracing::warn!(
+                    "the kernel does not tell who asks here, so that programs that watch folders of the mount do not hear of changes made elsewhere (F5 shows them)"
+                );
             }
-            not_before = Instant::now() + PAUSE;
+            not_before = Instant::now() + PAUSE.max(took * REST);
         }
     }
 
-    /// Has events raised for those names that lie in watched folders.
-    fn wake(&self, names: &Names) -> io::Result<()> {
-        let watched = watched::on(self.device);
-        let is_watched = |(folder, _): &&Name| watched.contains(&self.root.to_kernel(*folder).0);
-        let errands = names.keys().filter(is_watched).filter_map(|name| {
+    /// The names that lie in watched folders.
+    fn watched<'n>(&self, names: &'n Names) -> Vec<&'n Name> {
+        // The kernel keeps what is watched; and a look costs the more the more is open on the machine.
+        let is_held = |(folder, _): &&Name| self.vfs.is_held(*folder);
+        let mut names = names.keys().filter(is_held).collect::<Vec<_>>();
+        if !names.is_empty() {
+            let watched = watched::on(self.device);
+            names.retain(|(folder, _)| watched.contains(&self.root.to_kernel(*folder).0));
+        }
+        names
+    }
+
+    /// Has events raised for names. After a break it is of no use to go on.
+    fn wake(&self, names: &[&Name]) -> ControlFlow<()> {
+        let errands = names.iter().filter_map(|name| {
             self.errand(name).unwrap_or_else(|error| {
                 tracing::debug!(%error, "no event for a name");
                 None
@@ -119,33 +142,45 @@ impl Ground {
         });
         let mut errands = errands.peekable();
         if errands.peek().is_none() {
-            return Ok(());
+            return ControlFlow::Continue(());
         }
-        let helper = Helper::start(&self.program, PATIENCE)?;
-        self.desk.hire(helper.pid());
-        self.send(helper, errands);
-        self.desk.dismiss();
-        Ok(())
+        match Messenger::start(&self.program, PATIENCE) {
+            Ok(messenger) => self.send(&mut Hired::new(&self.desk, messenger), errands),
+            Err(error) => {
+                tracing::debug!(%error, "no messenger, and no events this time");
+                ControlFlow::Continue(())
+            }
+        }
     }
 
-    /// Has the helper run errands, and waits for its end.
-    fn send(&self, mut helper: Helper, errands: impl Iterator<Item = Errand>) {
+    /// Has the messenger run errands. Breaks where it is not known.
+    fn send(
+        &self,
+        hired: &mut Hired<'_>,
+        errands: impl Iterator<Item = Errand>,
+    ) -> ControlFlow<()> {
         for errand in errands {
             if self.desk.is_hushed() {
-                return;
+                break;
             }
             self.desk.send(&errand);
-            let ran = helper.run(&errand);
+            let ran = hired.messenger.run(&errand);
             // One that did not answer may still be on its way.
-            let Ok(done) = ran.inspect_err(|error| tracing::debug!(%error, "the helper is ended"))
+            let Ok(done) =
+                ran.inspect_err(|error| tracing::debug!(%error, "the messenger is ended"))
             else {
-                return;
+                break;
             };
             self.desk.back();
-            if let Err(error) = done {
-                tracing::debug!(folder = %errand.folder.display(), name = %errand.name.display(), %error, "no event for a name");
+            match done {
+                Ok(()) => {}
+                Err(Fault::Stranger) => return ControlFlow::Break(()),
+                Err(Fault::Call(error)) => {
+                    tracing::debug!(folder = %errand.folder.display(), name = %errand.name.display(), %error, "no event for a name");
+                }
             }
         }
+        ControlFlow::Continue(())
     }
 
     /// What is to be done for a name as it is now; `None` where that is not known, or the folder is
@@ -165,6 +200,26 @@ impl Ground {
             name: name.clone(),
             act,
         }))
+    }
+}
+
+/// A messenger that is known at the desk, from before its first errand until its number is free.
+struct Hired<'d> {
+    desk: &'d Desk,
+    messenger: Messenger,
+}
+
+impl Hired<'_> {
+    fn new(desk: &Desk, messenger: Messenger) -> Hired<'_> {
+        desk.hire(messenger.pid(), messenger.word());
+        Hired { desk, messenger }
+    }
+}
+
+impl Drop for Hired<'_> {
+    fn drop(&mut self) {
+        self.messenger.end();
+        self.desk.dismiss();
     }
 }
 
