@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -315,8 +316,8 @@ fn a_messenger_that_is_not_known_does_nothing() {
         let (ino, point) = (stat.ino(), mounted.path().display());
         let told = format!("a word\0{act}\0{major}\0{minor}\0{ino}\0{point}\0d\0{name}\0");
         line.write_all(told.as_bytes()).unwrap();
+        line.shutdown(Shutdown::Write).unwrap();
         let mut answer = Vec::new();
-        // It ends by itself.
         line.read_to_end(&mut answer).unwrap();
         assert_eq!(answer, (-1_i32).to_ne_bytes(), "{act}");
         messenger.wait().unwrap();

@@ -65,20 +65,19 @@ impl Adapter {
         (parent, name, kind): (INodeNo, &OsStr, Kind),
         reply: ReplyEntry,
     ) -> Option<ReplyEntry> {
-        match self.asker(request, parent, name) {
-            Asker::Other => return Some(reply),
-            // The kernel takes the attributes of what was made for the newest: where it has the file, it
-            // would set back the size that writes gave that meanwhile.
-            Asker::Errand(Act::Make(Kind::File)) if kind == Kind::File => {
+        let asker = self.asker(request, parent, name);
+        if asker == Asker::Other {
+            return Some(reply);
+        }
+        match told_of(asker, kind) {
+            Some(Told::Nothing) => {
                 let phantom = PhantomReply::new(reply, request);
-                self.appear(phantom, (parent, name), Sight::There(Kind::File));
+                self.appear(phantom, (parent, name), Sight::There(kind));
             }
-            Asker::Errand(Act::Make(wanted)) if wanted == kind => {
-                self.meta("event", MadeReply(reply), |vfs| {
-                    vfs.lookup_known(self.ino(parent), name, Some(kind))
-                });
-            }
-            Asker::Errand(_) | Asker::OnTheWay | Asker::Doubt => reply.error(Errno::EPERM),
+            Some(Told::WhatIsThere) => self.meta("event", MadeReply(reply), |vfs| {
+                vfs.lookup_known(self.ino(parent), name, Some(kind))
+            }),
+            None => reply.error(Errno::EPERM),
         }
         None
     }
@@ -96,6 +95,27 @@ impl Adapter {
             Asker::Errand(_) | Asker::OnTheWay | Asker::Doubt => reply.error(Errno::EPERM),
         }
         None
+    }
+}
+
+/// What the messenger is told of what it makes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    /// That it is done, by a phantom. The kernel takes the attributes of what was made for the newest:
+    /// where it has a file, it would set back the size that writes gave that meanwhile.
+    Nothing,
+    /// What the name stands for.
+    WhatIsThere,
+}
+
+/// What the messenger is told; `None` where it was not sent for that.
+fn told_of(asker: Asker, made: Kind) -> Option<Told> {
+    match asker {
+        Asker::Errand(Act::Make(wanted)) if wanted == made => Some(match made {
+            Kind::File => Told::Nothing,
+            Kind::Dir | Kind::Symlink => Told::WhatIsThere,
+        }),
+        Asker::Errand(_) | Asker::OnTheWay | Asker::Doubt | Asker::Other => None,
     }
 }
 
@@ -138,5 +158,22 @@ fn phantom(request: &Request) -> FileAttr {
         rdev: 0,
         blksize: 512,
         flags: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_file_that_it_makes_the_messenger_is_told_nothing_that_the_kernel_might_believe() {
+        let told = |wanted, made| told_of(Asker::Errand(Act::Make(wanted)), made);
+        assert_eq!(told(Kind::File, Kind::File), Some(Told::Nothing));
+        assert_eq!(told(Kind::Dir, Kind::Dir), Some(Told::WhatIsThere));
+        assert_eq!(told(Kind::Symlink, Kind::Symlink), Some(Told::WhatIsThere));
+        assert_eq!(told(Kind::Dir, Kind::File), None);
+        for asker in [Asker::Errand(Act::Remove), Asker::OnTheWay, Asker::Doubt] {
+            assert_eq!(told_of(asker, Kind::File), None);
+        }
     }
 }
