@@ -283,20 +283,23 @@ proptest! {
 
 #[test]
 fn where_longer_runs_are_worth_no_more_the_window_is_as_many_short_ones() {
+    let window = Window {
+        run: 32 * MIB,
+        ahead: 320 * MIB,
+        ..LIMITS
+    };
     let reads = 1000 * MIB / BLOCK_SIZE;
     let lengths = |worthwhile| {
-        let mut cursors = Cursors::new(10_000 * MIB, LIMITS);
+        let mut cursors = Cursors::new(10_000 * MIB, window);
         let terms = Terms { worthwhile, ..FREE };
         let runs = read_on_terms(&mut cursors, 0, reads, Met::Waited, terms);
         let longest = runs.iter().map(|run| run.end - run.start).max().unwrap();
-        let asked = runs.last().unwrap().end - reads;
-        (longest * BLOCK_SIZE / MIB, asked * BLOCK_SIZE / MIB)
+        let ahead = runs.last().unwrap().end - reads;
+        (longest * BLOCK_SIZE / MIB, ahead * BLOCK_SIZE / MIB)
     };
-    let (longest, ahead) = lengths(u64::MAX);
-    assert_eq!(longest, 6);
-    assert!((57..=64).contains(&ahead), "{ahead}");
-    assert_eq!(lengths(7 * MIB + 1), (6, ahead));
-    let (shortest, less) = lengths(0);
-    assert_eq!(shortest, 6);
-    assert!((41..=48).contains(&less), "{less}");
+    for (worthwhile, run) in [(u64::MAX, 32), (16 * MIB + 1, 16), (0, 6)] {
+        let (longest, ahead) = lengths(worthwhile);
+        assert_eq!(longest, run);
+        assert!((9 * run..=10 * run).contains(&ahead), "{ahead} of {run}");
+    }
 }
