@@ -44,6 +44,7 @@ impl Core {
             price: self.price(),
             lines: self.lines_each(),
             idle: self.idle(),
+            worthwhile: self.toll.worthwhile(),
         };
         for flight in cached.note_read(range, met, terms) {
             fetch::launch(self, cached, flight);

@@ -89,6 +89,7 @@ impl Cursor {
         if self.window == 0 && (bytes.end <= self.stretch || bytes.end < self.asked) {
             return Vec::new();
         }
+        let limits = limits.on(terms);
         self.adapt(met, terms, limits.ahead);
         let run = limits.run_of(self.window, terms);
         // A large window is kept full run by run, or connections would stand idle

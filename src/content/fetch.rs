@@ -253,6 +253,8 @@ impl Pilot {
         (link, nth): (&Issued, u32),
         line: &mut Line,
     ) -> Result<(), Stop> {
+        let core = Arc::clone(&self.core);
+        let mut trip = core.toll.begin();
         while !self.left().is_empty() {
             let next = chunks.next(self.core.options.hedge_after, || self.second_request(link));
             let Some(chunk) = self.unless_given_up(next).await? else {
@@ -271,6 +273,7 @@ impl Pilot {
                 );
                 return Err(Fault::Again(reason).into());
             }
+            trip.came(chunk.len() as u64);
             self.core.counters.fetched_bytes.add(chunk.len() as u64);
             self.has_come(chunk.len() as u64);
             if !self.core.options.throttle.is_off() {

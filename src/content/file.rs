@@ -260,6 +260,7 @@ impl CacheFile {
             price: Price::Free,
             lines: 1,
             idle: 0,
+            worthwhile: u64::MAX,
         };
         let now = Instant::now();
         let mut runs = self.state.lock().lifts.on_read(range, met, terms, now);

@@ -50,6 +50,7 @@ mod sums;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod toll;
 mod verify;
 mod window;
 
@@ -89,6 +90,7 @@ use parts::Parts;
 use pins::Pins;
 use shelf::{Keep, Shelf};
 use stats::Counters;
+use toll::Toll;
 use verify::Checks;
 use window::{Met, Window};
 
@@ -195,6 +197,7 @@ struct Core {
     buffers: Buffers,
     links: Links,
     lines: Lines,
+    toll: Toll,
     /// A permit for each batch that waits for the disk.
     behind: Arc<Semaphore>,
     pins: Pins,
@@ -262,6 +265,7 @@ impl Content {
             buffers: Buffers::default(),
             links: Links::new(life, origin, remembered, Arc::clone(&counters)),
             lines: Lines::new(options.connections.min(MOST_CONNECTIONS)),
+            toll: Toll::default(),
             behind: Arc::new(Semaphore::new(fetch::BATCHES_BEHIND)),
             pins: Pins::default(),
             vain: Vain::default(),

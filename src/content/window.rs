@@ -42,6 +42,22 @@ pub(super) const FROM_DISK: Window = Window {
 };
 
 impl Window {
+    /// The bounds where longer runs are worth no more: so many runs as before, of that length.
+    pub(super) fn on(self, terms: Terms) -> Window {
+        let run = match terms.price {
+            Price::Free => {
+                let worthwhile = terms.worthwhile / BLOCK_SIZE * BLOCK_SIZE;
+                self.run.min(worthwhile.max(SHORTEST_RUN))
+            }
+            Price::Link => self.run,
+        };
+        Window {
+            run,
+            ahead: self.ahead * run / self.run,
+            ..self
+        }
+    }
+
     /// How long the runs are that a window of so many bytes is split into.
     pub(super) fn run_of(self, window: u64, terms: Terms) -> u64 {
         match terms.price {
@@ -123,6 +139,8 @@ pub(super) struct Terms {
     pub(super) lines: u64,
     /// Those of them that nobody uses now.
     pub(super) idle: u64,
+    /// Bytes of a run from which on a longer one is hardly better.
+    pub(super) worthwhile: u64,
 }
 
 /// Whether a read found its bytes at hand.

@@ -375,6 +375,9 @@ fn readers_and_writers_that_open_a_file_in_any_order_meet_no_error_and_no_other_
     };
     for nth in 0..FILES {
         let path = mounted.join(nth.to_string());
+        // Half of them while it is passed through for sure; of the others whoever comes first
+        // decides.
+        let held = (nth % 2 == 0).then(|| pass(&mounted, nth.to_string()));
         let start = Barrier::new(THREADS);
         std::thread::scope(|scope| {
             for thread in 0..THREADS as u8 {
@@ -389,6 +392,7 @@ fn readers_and_writers_that_open_a_file_in_any_order_meet_no_error_and_no_other_
             }
         });
         check(&fs::read(&path).unwrap(), &known);
+        drop(held);
         // Whoever opens it after a writer has closed it reads what that wrote.
         fs::write(&path, vec![b'A'; BLOCK]).unwrap();
         assert!(fs::read(&path).unwrap() == vec![b'A'; BLOCK]);
@@ -400,7 +404,6 @@ fn readers_and_writers_that_open_a_file_in_any_order_meet_no_error_and_no_other_
             "the clean cache was written"
         );
     }
-    assert!(passed(&mounted) > FILES as u64);
     assert!(!mounted.log().contains("failed"), "{}", mounted.log());
     mounted.drain();
     for nth in 0..FILES {

@@ -13,6 +13,7 @@ const FREE: Terms = Terms {
     price: Price::Free,
     lines: 8,
     idle: 0,
+    worthwhile: u64::MAX,
 };
 const LIMITS: Window = Window {
     run: 8 * MIB,
@@ -277,5 +278,28 @@ proptest! {
                 prop_assert!(run.end * BLOCK_SIZE <= range.end + LIMITS.ahead + 2 * BLOCK_SIZE);
             }
         }
+    }
+}
+
+#[test]
+fn where_longer_runs_are_worth_no_more_the_window_is_as_many_short_ones() {
+    let window = Window {
+        run: 32 * MIB,
+        ahead: 320 * MIB,
+        ..LIMITS
+    };
+    let reads = 1000 * MIB / BLOCK_SIZE;
+    let lengths = |worthwhile| {
+        let mut cursors = Cursors::new(10_000 * MIB, window);
+        let terms = Terms { worthwhile, ..FREE };
+        let runs = read_on_terms(&mut cursors, 0, reads, Met::Waited, terms);
+        let longest = runs.iter().map(|run| run.end - run.start).max().unwrap();
+        let ahead = runs.last().unwrap().end - reads;
+        (longest * BLOCK_SIZE / MIB, ahead * BLOCK_SIZE / MIB)
+    };
+    for (worthwhile, run) in [(u64::MAX, 32), (16 * MIB + 1, 16), (0, 6)] {
+        let (longest, ahead) = lengths(worthwhile);
+        assert_eq!(longest, run);
+        assert!((9 * run..=10 * run).contains(&ahead), "{ahead} of {run}");
     }
 }

@@ -133,6 +133,7 @@ fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
             price: Price::Free,
             lines: 8,
             idle: 0,
+            worthwhile: u64::MAX,
         });
     let dropped = f.file.punch(2 * BLOCK_SIZE, &[], &f.store).unwrap();
     assert_eq!(dropped, 2 * BLOCK_SIZE);
