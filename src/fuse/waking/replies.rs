@@ -2,9 +2,9 @@
 //! else asks.
 
 use std::ffi::OsStr;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use fuser::{Errno, FileAttr, FileType, Generation, INodeNo, ReplyEmpty, ReplyEntry, Request};
+use fuser::{Errno, FileAttr, Generation, INodeNo, ReplyEmpty, ReplyEntry, Request};
 
 use super::desk::Asker;
 use super::errand::Act;
@@ -12,7 +12,7 @@ use super::messenger::KNOWN;
 use crate::fuse::filesystem::Adapter;
 use crate::fuse::reply::{Absence, LookupReply, MadeReply, Reply};
 use crate::fuse::shape::Shape;
-use crate::fuse::translate::PHANTOM;
+use crate::fuse::translate::{PHANTOM, no_attr};
 use crate::vfs::{Kind, Sight};
 
 impl Adapter {
@@ -144,20 +144,12 @@ impl Reply<()> for PhantomReply {
 fn phantom(request: &Request) -> FileAttr {
     FileAttr {
         ino: PHANTOM,
-        size: 0,
-        blocks: 0,
-        atime: UNIX_EPOCH,
-        mtime: UNIX_EPOCH,
-        ctime: UNIX_EPOCH,
-        crtime: UNIX_EPOCH,
-        kind: FileType::RegularFile,
         perm: 0o600,
         nlink: 1,
         uid: request.uid(),
         gid: request.gid(),
-        rdev: 0,
         blksize: 512,
-        flags: 0,
+        ..no_attr()
     }
 }
 
