@@ -77,7 +77,7 @@ async fn child(
     match below.tree.lookup(parent.ino, name)? {
         Lookup::Exists(node) => Ok(*node),
         Lookup::Gone => Err(gone()),
-        Lookup::Unknown => Err(NoPlace::Unknown {
+        Lookup::Unknown | Lookup::New => Err(NoPlace::Unknown {
             path: path.to_owned(),
             why: "the service does not list its folder completely".to_owned(),
         }),

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fuser::{
-    Errno, FileHandle, FopenFlags, Generation, ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty,
-    ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
+    FileHandle, FopenFlags, Generation, ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty, ReplyEntry,
+    ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
 };
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
 use super::errno::errno;
-use super::options::Deadlines;
+use super::options::{Deadlines, Ttl};
 use super::passing::Which;
 use super::shape::Shape;
 use super::translate::no_attr;
@@ -38,7 +38,7 @@ pub(super) enum Class {
 /// A reply of fuser's that can carry a `T`.
 pub(super) trait Reply<T>: Send + 'static {
     fn value(self, value: T, shape: Shape);
-    fn error(self, errno: Errno, shape: Shape);
+    fn error(self, kind: ErrorKind, shape: Shape);
 }
 
 /// Answers requests: inline, or from the runtime.
@@ -131,7 +131,7 @@ fn finish<T>(name: &'static str, reply: impl Reply<T>, shape: Shape, result: Res
         Ok(value) => reply.value(value, shape),
         Err(error) => {
             log(name, &error);
-            reply.error(errno(error.kind()), shape);
+            reply.error(error.kind(), shape);
         }
     }
 }
@@ -158,8 +158,8 @@ macro_rules! reply {
                 $give
             }
 
-            fn error(self, errno: Errno, _: Shape) {
-                self.error(errno);
+            fn error(self, kind: ErrorKind, _: Shape) {
+                self.error(errno(kind));
             }
         }
     };
@@ -233,8 +233,8 @@ impl Reply<Attr> for AttrReply {
         self.reply.attr(&shape.ttl.attr, &shape.root.attr(&attr));
     }
 
-    fn error(self, errno: Errno, _: Shape) {
-        self.reply.error(errno);
+    fn error(self, kind: ErrorKind, _: Shape) {
+        self.reply.error(errno(kind));
     }
 }
 
@@ -268,19 +268,24 @@ pub(super) enum Absence {
 /// The reply to a look-up: here alone "not found" is an answer that the kernel may keep.
 pub(super) struct LookupReply(pub(super) ReplyEntry, pub(super) Absence);
 
+/// For how long the kernel may keep that a name is not there; `None` where it may not.
+fn absent_for(kind: ErrorKind, absence: Absence, ttl: Ttl) -> Option<Duration> {
+    let kept = kind == ErrorKind::NotFound && absence == Absence::Kept;
+    Some(ttl.negative).filter(|ttl| kept && !ttl.is_zero())
+}
+
 impl Reply<Entry> for LookupReply {
     fn value(self, entry: Entry, shape: Shape) {
         give_entry(self.0, &entry, &shape);
     }
 
-    fn error(self, errno: Errno, shape: Shape) {
-        let kept = self.1 == Absence::Kept && !shape.ttl.negative.is_zero();
-        if i32::from(errno) == libc::ENOENT && kept {
-            let ttl = shape.ttl.negative;
-            self.0
-                .entry_with_ttls(&Duration::ZERO, &ttl, &no_attr(), Generation(0));
-        } else {
-            self.0.error(errno);
+    fn error(self, kind: ErrorKind, shape: Shape) {
+        match absent_for(kind, self.1, shape.ttl) {
+            Some(ttl) => {
+                self.0
+                    .entry_with_ttls(&Duration::ZERO, &ttl, &no_attr(), Generation(0));
+            }
+            None => self.0.error(errno(kind)),
         }
     }
 }
@@ -296,8 +301,8 @@ impl Reply<Entry> for MadeReply {
             .entry_with_ttls(&Duration::ZERO, &shape.ttl.entry, &attr, generation);
     }
 
-    fn error(self, errno: Errno, _: Shape) {
-        self.0.error(errno);
+    fn error(self, kind: ErrorKind, _: Shape) {
+        self.0.error(errno(kind));
     }
 }
 
@@ -332,8 +337,8 @@ impl Reply<Bytes> for XattrReply {
         }
     }
 
-    fn error(self, errno: Errno, _: Shape) {
-        self.reply.error(errno);
+    fn error(self, kind: ErrorKind, _: Shape) {
+        self.reply.error(errno(kind));
     }
 }
 
@@ -346,8 +351,8 @@ impl Reply<u64> for CopyReply {
         self.0.written(u32::try_from(copied).unwrap_or(u32::MAX));
     }
 
-    fn error(self, errno: Errno, _: Shape) {
-        self.0.error(errno);
+    fn error(self, kind: ErrorKind, _: Shape) {
+        self.0.error(errno(kind));
     }
 }
 
@@ -356,7 +361,6 @@ mod tests {
     use std::future;
     use std::sync::mpsc;
 
-    use super::super::options::Ttl;
     use super::super::translate::RootMap;
     use super::*;
     use crate::ids::Ino;
@@ -370,8 +374,8 @@ mod tests {
             self.0.send(Ok(value)).unwrap();
         }
 
-        fn error(self, errno: Errno, _: Shape) {
-            self.0.send(Err(errno.into())).unwrap();
+        fn error(self, kind: ErrorKind, _: Shape) {
+            self.0.send(Err(errno(kind).into())).unwrap();
         }
     }
 
@@ -462,6 +466,20 @@ mod tests {
         let call = || Answer::later(async { panic!("a test's panic") });
         let later = heard(deadlines, Class::Data, call).await;
         assert_eq!((now, later), (Err(libc::EIO), Err(libc::EIO)));
+    }
+
+    #[test]
+    fn that_a_name_is_gone_is_kept_and_never_that_it_was_not_seen() {
+        let ttl = Ttl::default();
+        let kept = |kind| absent_for(kind, Absence::Kept, ttl);
+        assert_eq!(kept(ErrorKind::NotFound), Some(ttl.negative));
+        assert_eq!(kept(ErrorKind::NotSeen), None);
+        assert_eq!(kept(ErrorKind::Io), None);
+        let forgotten = absent_for(ErrorKind::NotFound, Absence::Forgotten, ttl);
+        assert_eq!(forgotten, None);
+        let negative = Duration::ZERO;
+        let none = absent_for(ErrorKind::NotFound, Absence::Kept, Ttl { negative, ..ttl });
+        assert_eq!(none, None);
     }
 
     #[test]

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use fuser::{Errno, FileHandle, FopenFlags, ReplyOpen};
+use fuser::{FileHandle, FopenFlags, ReplyOpen};
 use tokio::runtime::Handle;
 
 use super::backed::{Backed, Pass, Passing};
+use super::errno::errno;
 use super::notifier::{Change, Notifier};
 use super::passing::Wish;
 use super::reply::{AttrReply, Reply, open_plainly};
 use super::shape::Shape;
 use crate::ids::Ino;
-use crate::vfs::{Attr, OpenAccess, OpenFlags, Opened, Vfs};
+use crate::vfs::{Attr, ErrorKind, OpenAccess, OpenFlags, Opened, Vfs};
 
 /// What is wanted by an open with `flags`, of which `raw` is what the kernel sent.
 ///
@@ -57,8 +58,8 @@ impl Reply<Opened> for OpenReply {
         }
     }
 
-    fn error(self, errno: Errno, _: Shape) {
-        self.reply.error(errno);
+    fn error(self, kind: ErrorKind, _: Shape) {
+        self.reply.error(errno(kind));
     }
 }
 
@@ -109,8 +110,8 @@ impl Reply<Attr> for Changed {
         }
     }
 
-    fn error(self, errno: Errno, shape: Shape) {
-        self.told.error(errno, shape);
+    fn error(self, kind: ErrorKind, shape: Shape) {
+        self.told.error(kind, shape);
     }
 }
 

@@ -297,7 +297,7 @@ fn own_entry(c: &Connection, parent: Ino, name: &OsStr) -> Result<Node> {
 }
 
 /// The folder `ino`, whose entries may be changed.
-fn open_folder(c: &Connection, ino: Ino) -> Result<Node> {
+pub(super) fn open_folder(c: &Connection, ino: Ino) -> Result<Node> {
     let folder = live_folder(c, ino)?;
     match folder.access {
         Access::Reading => Err(TreeError::ReadOnly),

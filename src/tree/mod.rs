@@ -21,10 +21,11 @@
 //! - [`source`]: where listings come from.
 //! - [`walk`]: lists all below a folder anew.
 //! - `working_set`: nodes that are in use, in memory.
-//! - `complete`, `completing`, `slices`: folders of more files than a listing holds.
+//! - `complete`, `completing`, `slices`: folders of more files than a listing holds;
+//!   `new_names`: those of them in which names that were not seen count as new.
 //!
 //! Look-ups have three answers ([`Lookup`]); what is not known is never said to
-//! be gone.
+//! be gone, but where the user said so.
 //!
 //! Reading and changing is synchronous and takes tens of microseconds; only
 //! [`refresh`] waits for the service. `vfs` and `upload` call it; it calls `api`
@@ -47,6 +48,7 @@ mod merge;
 #[cfg(test)]
 mod name_tests;
 pub mod names;
+mod new_names;
 pub mod node;
 mod pins;
 pub mod refresh;
@@ -185,10 +187,7 @@ impl Tree {
             if names::encode(name).is_err() {
                 return Err(TreeError::NameTooLong);
             }
-            let lookup = match folder.known.is_complete() {
-                true => Lookup::Gone,
-                false => Lookup::Unknown,
-            };
+            let lookup = new_names::absent(c, &folder)?;
             Ok((folder, lookup))
         })
     }

@@ -324,7 +324,8 @@ pub enum Access {
     Reading,
 }
 
-/// The three answers of a look-up. `Unknown` is never shown as "no such file".
+/// The three answers of a look-up, and what the user makes of the third in some folders. `Unknown`
+/// is never shown as "no such file".
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Lookup {
     /// Here it is.
@@ -333,4 +334,7 @@ pub enum Lookup {
     Gone,
     /// The folder has not been seen whole.
     Unknown,
+    /// Nor has this one, where the user said that such a name counts as new
+    /// ([`Tree::allow_new`](super::Tree::allow_new)). It may be on the service all the same.
+    New,
 }

@@ -38,6 +38,7 @@ impl Vfs {
         match lookup {
             Lookup::Exists(node) => Ok(*node),
             Lookup::Gone => Err(ErrorKind::NotFound.into()),
+            Lookup::New => Err(ErrorKind::NotSeen.into()),
             Lookup::Unknown => Err(Fault::Unlisted(parent)),
         }
     }
@@ -227,7 +228,8 @@ impl Vfs {
         // What is not known may be there.
         let replaces = match self.tree().lookup(to.0, to.1) {
             Ok(Lookup::Exists(old)) => old.ino != node.ino && old.has_content(),
-            Ok(Lookup::Gone) => false,
+            // Should it turn up, both are there.
+            Ok(Lookup::Gone | Lookup::New) => false,
             Ok(Lookup::Unknown) | Err(_) => true,
         };
         // Of what the service has as it is seen here nothing is on our disk alone; a file that
@@ -320,8 +322,9 @@ fn ownership(
 mod tests {
     use super::*;
     use crate::tree::ROOT;
+    use crate::tree::listing::{Extent, Listing};
     use crate::vfs::testing::{ANN, BOTH, House, READ, WRITE};
-    use crate::vfs::{Access, SetAttr, VfsOptions};
+    use crate::vfs::{Access, SetAttr, Sight, VfsOptions};
 
     fn name(name: &str) -> &OsStr {
         OsStr::new(name)
@@ -349,6 +352,52 @@ mod tests {
             house.error(removed),
             ErrorKind::Io | ErrorKind::TimedOut
         ));
+    }
+
+    #[test]
+    fn a_name_not_seen_can_be_made_where_the_user_says_that_such_names_are_new() {
+        let house = House::new();
+        let far = house.remote_folder("far").ino;
+        let part = Listing {
+            extent: Extent::FilesCut,
+            ..Listing::default()
+        };
+        house.list(far, part);
+        house.file("f", b"bytes");
+        let vfs = &house.vfs;
+        let lookup = |n| house.error(vfs.lookup(far, name(n)));
+        assert_eq!(lookup("x"), ErrorKind::Io);
+        house.tree.allow_new(far).unwrap();
+        // Nobody waits for what may turn up, nor remembers that it did not.
+        let Answer::Now(Err(now)) = vfs.lookup(far, name("x")) else {
+            panic!("it waits")
+        };
+        assert_eq!(now.kind(), ErrorKind::NotSeen);
+        // That is no proof that it is gone, for who tells others or removes it.
+        assert_eq!(vfs.sight(far, name("x")).unwrap(), Sight::Unknown);
+        let known = house.error(vfs.lookup_known(far, name("x"), None));
+        assert_eq!(known, ErrorKind::Busy);
+        assert_eq!(house.error(vfs.unlink(far, name("x"), ANN)), ErrorKind::Io);
+        assert_eq!(
+            house.error(vfs.rmdir(ROOT, name("far"), ANN)),
+            ErrorKind::Io
+        );
+
+        house.ok(vfs.mkdir(far, name("d"), 0o755, ANN));
+        house.ok(vfs.symlink(far, name("l"), name("target"), ANN));
+        let exclusive = OpenFlags {
+            exclusive: true,
+            ..WRITE
+        };
+        house.ok(vfs.create(far, name("x"), 0o644, exclusive, ANN));
+        let mode = RenameMode::Replace;
+        house.ok(vfs.rename(ROOT, name("f"), far, name("f"), mode, ANN));
+        for made in ["d", "l", "x", "f"] {
+            house.ok(vfs.lookup(far, name(made)));
+        }
+        house.tree.disallow_new(far).unwrap();
+        assert_eq!(lookup("y"), ErrorKind::Io);
+        house.ok(vfs.lookup(far, name("x")));
     }
 
     #[test]

@@ -6,11 +6,13 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What went wrong, one kind per errno that the mount can give.
+/// What went wrong, one kind per errno that the mount can give, and a second one for ENOENT.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ErrorKind {
     /// The name or inode certainly does not exist (ENOENT). Never for "we do not know".
     NotFound,
+    /// The name was not seen where such names count as new (ENOENT). That is not to be remembered.
+    NotSeen,
     /// The name is taken (EEXIST).
     Exists,
     /// A folder was needed (ENOTDIR).
@@ -66,8 +68,9 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// Every kind, so that tests can walk them.
     #[cfg(test)]
-    pub(crate) const ALL: [ErrorKind; 26] = [
+    pub(crate) const ALL: [ErrorKind; 27] = [
         ErrorKind::NotFound,
+        ErrorKind::NotSeen,
         ErrorKind::Exists,
         ErrorKind::NotDir,
         ErrorKind::IsDir,
@@ -98,6 +101,7 @@ impl ErrorKind {
     fn text(self) -> &'static str {
         match self {
             ErrorKind::NotFound => "no such file or folder",
+            ErrorKind::NotSeen => "not seen, and so taken for new",
             ErrorKind::Exists => "the name is taken",
             ErrorKind::NotDir => "not a folder",
             ErrorKind::IsDir => "is a folder",

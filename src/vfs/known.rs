@@ -31,7 +31,7 @@ impl Vfs {
         Ok(match self.tree().lookup(folder, name)? {
             Lookup::Exists(node) => Sight::There(kind(node.kind)),
             Lookup::Gone => Sight::Gone,
-            Lookup::Unknown => Sight::Unknown,
+            Lookup::Unknown | Lookup::New => Sight::Unknown,
         })
     }
 
@@ -42,7 +42,7 @@ impl Vfs {
             let node: Node = match self.tree().lookup(folder, name)? {
                 Lookup::Exists(node) => *node,
                 Lookup::Gone => return Err(ErrorKind::NotFound.into()),
-                Lookup::Unknown => return Err(ErrorKind::Busy.into()),
+                Lookup::Unknown | Lookup::New => return Err(ErrorKind::Busy.into()),
             };
             if wanted.is_some_and(|wanted| wanted != kind(node.kind)) {
                 return Err(ErrorKind::Exists.into());

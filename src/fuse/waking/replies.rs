@@ -9,11 +9,12 @@ use fuser::{Errno, FileAttr, Generation, INodeNo, ReplyEmpty, ReplyEntry, Reques
 use super::desk::Asker;
 use super::errand::Act;
 use super::messenger::KNOWN;
+use crate::fuse::errno::errno;
 use crate::fuse::filesystem::Adapter;
 use crate::fuse::reply::{Absence, LookupReply, MadeReply, Reply};
 use crate::fuse::shape::Shape;
 use crate::fuse::translate::{PHANTOM, no_attr};
-use crate::vfs::{Kind, Sight};
+use crate::vfs::{ErrorKind, Kind, Sight};
 
 impl Adapter {
     fn asker(&self, request: &Request, parent: INodeNo, name: &OsStr) -> Asker {
@@ -134,8 +135,8 @@ impl Reply<()> for PhantomReply {
         reply.entry_with_ttls(&Duration::ZERO, &Duration::ZERO, &attr, Generation(0));
     }
 
-    fn error(self, errno: Errno, _: Shape) {
-        self.0.error(errno);
+    fn error(self, kind: ErrorKind, _: Shape) {
+        self.0.error(errno(kind));
     }
 }
 

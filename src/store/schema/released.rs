@@ -43,6 +43,9 @@ fn rows(version: usize) -> String {
     if version >= 15 {
         sql.push_str("UPDATE removal SET asked_at = 2, made_at = 1;");
     }
+    if version >= 16 {
+        sql.push_str("INSERT INTO new_names VALUES (2);");
+    }
     sql
 }
 

@@ -3,6 +3,7 @@
 
 mod listings;
 mod moving;
+mod new_names;
 mod removing;
 mod replacing;
 mod sending;
