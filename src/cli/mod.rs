@@ -6,6 +6,7 @@
 //! ([`exit`]). [`args`] is the grammar; `main` calls [`run`] and nothing else.
 
 mod account;
+mod allow_new;
 mod args;
 mod background;
 mod cache;
@@ -100,6 +101,7 @@ fn dispatch(verb: Verb, words: Vec<OsString>) -> Outcome {
         Verb::Pin(args) => brief(pin::pin(&args)),
         Verb::Verify { json, paths } => brief(verify::run(&paths, json)),
         Verb::Unpin { paths } => brief(pin::unpin(&paths)),
+        Verb::AllowNew(args) => brief(allow_new::run(&args)),
         Verb::Link { paths } => brief(link::run(&paths)),
         Verb::Cache { verb } => brief(cache::run(verb)),
         Verb::Account { json, mount } => brief(account::run(json, mount.mountpoint.as_deref())),

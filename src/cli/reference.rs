@@ -9,7 +9,7 @@ use super::restore::RestoreReport;
 
 use crate::config::reference::assert_document;
 use crate::control::protocol::{
-    Account, Alone, Cache, Cancelled, Pins, Queue, SCHEMA, Status, Verification,
+    Account, Alone, Cache, Cancelled, NewNames, Pins, Queue, SCHEMA, Status, Verification,
 };
 use crate::doctor::Report;
 
@@ -22,6 +22,7 @@ fn reference() -> String {
     table::<Queue>(&mut text, "queue list --json");
     table::<Pins>(&mut text, "pin --list --json");
     table::<Verification>(&mut text, "verify --json");
+    table::<NewNames>(&mut text, "allow-new --json");
     table::<Cancelled>(&mut text, "queue cancel --json");
     table::<Alone<Account>>(&mut text, "account --json");
     table::<Alone<Cache>>(&mut text, "cache stats --json");

@@ -80,6 +80,16 @@ pub fn plain(text: &str) -> String {
     out
 }
 
+/// A path as a word of a command that a shell reads; what cannot be shown in one is as in [`plain`].
+pub fn word(path: &str) -> String {
+    let is_safe = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    let shown = plain(path);
+    match shown.chars().all(is_safe) && !shown.is_empty() {
+        true => shown,
+        false => format!("'{}'", shown.replace('\'', r"'\''")),
+    }
+}
+
 /// How loud a piece of text is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tone {
@@ -179,6 +189,19 @@ impl Drop for Countdown {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_one_word_to_a_shell() {
+        let table = [
+            ("/m/a.txt", "/m/a.txt"),
+            ("/m/été", "/m/été"),
+            ("/m/it's $HOME", r"'/m/it'\''s $HOME'"),
+            ("", "''"),
+        ];
+        for (path, shown) in table {
+            assert_eq!(word(path), shown);
+        }
+    }
 
     #[test]
     fn spans_show_their_two_largest_units() {

@@ -14,9 +14,9 @@ use tokio::net::UnixStream;
 
 use super::error::{ControlError, Refusal};
 use super::protocol::{
-    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, Parting, PathRequest, Pin,
-    Pins, Queue, ReloadRequest, Reloaded, Status, StopRequest, Stopping, Verification,
-    VerifyRequest, WaitRequest, WalkProgress, WalkRequest,
+    Account, Backlog, CancelRequest, Cancelled, Count, Hello, Link, NewNames, NewNamesRequest,
+    Parting, PathRequest, Pin, Pins, Queue, ReloadRequest, Reloaded, Status, StopRequest, Stopping,
+    Verification, VerifyRequest, WaitRequest, WalkProgress, WalkRequest,
 };
 use super::socket;
 
@@ -163,6 +163,13 @@ impl Client {
     pub async fn unpin(&self, path: PathBuf) -> Result<()> {
         let path = Some(path);
         self.post("/unpin", &PathRequest { path }).await
+    }
+
+    /// Has names that were not seen in a folder count as new, or takes that back.
+    pub async fn new_names(&self, wanted: &NewNamesRequest) -> Result<NewNames> {
+        // The folder may have to be listed first.
+        let answer = ask(&self.socket, Method::POST, "/new-names", wanted);
+        self.within(TURN, answer).await
     }
 
     /// Begins to compare files with their checksums, or asks how far that is.

@@ -30,8 +30,8 @@ pub use health::Health;
 pub use scrape::Scrape;
 
 use protocol::{
-    Account, Backlog, Cancelled, Hello, Link, Parting, Pin, Pins, Queue, ReloadRequest, Reloaded,
-    Status, Verification, VerifyRequest, WalkProgress, WalkRequest,
+    Account, Backlog, Cancelled, Hello, Link, NewNames, NewNamesRequest, Parting, Pin, Pins, Queue,
+    ReloadRequest, Reloaded, Status, Verification, VerifyRequest, WalkProgress, WalkRequest,
 };
 
 /// What can be asked of a running daemon. Paths are relative to the mount's root.
@@ -72,6 +72,11 @@ pub trait Controlled: Clone + Send + Sync + 'static {
     fn unpin(&self, path: PathBuf) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// All pins and how far they are.
     fn pins(&self) -> impl Future<Output = Result<Pins, Refusal>> + Send;
+    /// Has names that were not seen in a folder count as new, or takes that back.
+    fn new_names(
+        &self,
+        ask: NewNamesRequest,
+    ) -> impl Future<Output = Result<NewNames, Refusal>> + Send;
     /// Begins to compare files with their checksums, or tells how far that is.
     fn verify(
         &self,

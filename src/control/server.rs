@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 use super::error::{ControlError, Refusal, RefusalKind};
 use super::listener::Checked;
 use super::protocol::{
-    CancelRequest, Count, PathRequest, ReloadRequest, StopRequest, Stopping, VerifyRequest,
-    WaitRequest, WalkRequest,
+    CancelRequest, Count, NewNamesRequest, PathRequest, ReloadRequest, StopRequest, Stopping,
+    VerifyRequest, WaitRequest, WalkRequest,
 };
 use super::{Controlled, scrape, socket};
 
@@ -112,6 +112,7 @@ fn router<T: Controlled>(target: T) -> Router {
         )
         .route("/pin", post(pin::<T>))
         .route("/unpin", post(unpin::<T>))
+        .route("/new-names", post(new_names::<T>))
         .route("/verify", post(verify::<T>))
         .route("/link", post(link::<T>))
         .route(
@@ -155,6 +156,13 @@ async fn verify<T: Controlled>(State(t): State<T>, Json(ask): Json<VerifyRequest
 
 async fn unpin<T: Controlled>(State(t): State<T>, Json(ask): Json<PathRequest>) -> Response {
     answer(t.unpin(ask.path.unwrap_or_default()).await)
+}
+
+async fn new_names<T: Controlled>(
+    State(t): State<T>,
+    Json(ask): Json<NewNamesRequest>,
+) -> Response {
+    answer(t.new_names(ask).await)
 }
 
 async fn cancel<T: Controlled>(State(t): State<T>, Json(ask): Json<CancelRequest>) -> Response {

@@ -10,9 +10,9 @@ use super::places::{self, NoPlace};
 use super::{GLANCE, Shared, Wish};
 use crate::api::{Ask, Class, Limits};
 use crate::control::protocol::{
-    Account, Backlog, Cancelled, Hello, Item, ItemState, Link, Parting, Pin, Pins, Queue,
-    ReloadRequest, Reloaded, SCHEMA, Status, Verification, VerifyRequest, WalkProgress,
-    WalkRequest, Work,
+    Account, Backlog, Cancelled, Hello, Item, ItemState, Link, NewNames, NewNamesRequest, Parting,
+    Pin, Pins, Queue, ReloadRequest, Reloaded, SCHEMA, Status, Verification, VerifyRequest,
+    WalkProgress, WalkRequest, Work,
 };
 use crate::control::{Controlled, Health, Refusal, RefusalKind};
 use crate::fuse::{MountError, Unmount};
@@ -22,7 +22,7 @@ use crate::tree::refresh::RefreshError;
 use crate::tree::{FileState, Kind, Node, ROOT, TreeError};
 
 /// How long a person who asks waits for the service.
-const PATIENCE: Duration = Duration::from_secs(45);
+pub(super) const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The kernel tells of a file's end a moment after `close` returned: who flushes
 /// right then means that file, too.
@@ -106,7 +106,7 @@ impl Handle {
         });
     }
 
-    async fn find(&self, path: &Path) -> Result<Node, Refusal> {
+    pub(super) async fn find(&self, path: &Path) -> Result<Node, Refusal> {
         let parts = &self.shared.parts;
         places::find(&parts.below, parts.vfs.root(), path, PATIENCE)
             .await
@@ -356,16 +356,7 @@ impl Controlled for Handle {
             .refresher
             .refresh_since(folder, Time::now(), Class::Interactive, deadline)
             .await
-            .map_err(|error| match error {
-                RefreshError::Api(error) => {
-                    let line = format!("not listed: {error}. {}", error.advice());
-                    Refusal::new(RefusalKind::NotNow, line)
-                }
-                RefreshError::TimedOut | RefreshError::Refused(_) => {
-                    Refusal::new(RefusalKind::NotNow, error.to_string())
-                }
-                RefreshError::Tree(error) => Refusal::failed(error),
-            })?;
+            .map_err(not_listed)?;
         self.shared.relay.told().await;
         Ok(())
     }
@@ -387,6 +378,10 @@ impl Controlled for Handle {
 
     async fn unpin(&self, path: PathBuf) -> Result<(), Refusal> {
         self.unpin_node(&self.find(&path).await?)
+    }
+
+    async fn new_names(&self, ask: NewNamesRequest) -> Result<NewNames, Refusal> {
+        self.new_names_in(ask).await
     }
 
     async fn verify(&self, ask: VerifyRequest) -> Result<Verification, Refusal> {
@@ -452,6 +447,20 @@ impl Controlled for Handle {
             error => Refusal::failed(error),
         })?;
         Ok(self.shared.settings.drain_timeout)
+    }
+}
+
+/// Why a folder was not listed, for who asked for it.
+pub(super) fn not_listed(error: RefreshError) -> Refusal {
+    match error {
+        RefreshError::Api(error) => {
+            let line = format!("not listed: {error}. {}", error.advice());
+            Refusal::new(RefusalKind::NotNow, line)
+        }
+        RefreshError::TimedOut | RefreshError::Refused(_) => {
+            Refusal::new(RefusalKind::NotNow, error.to_string())
+        }
+        RefreshError::Tree(error) => Refusal::failed(error),
     }
 }
 

@@ -26,6 +26,7 @@ mod error;
 pub mod figures;
 mod life;
 mod lock;
+mod new_names;
 mod news;
 mod open_files;
 mod overview;

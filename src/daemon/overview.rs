@@ -101,6 +101,7 @@ impl Handle {
                 path: self.shown(folder)?,
                 coming: matches!(stands, CutOff::Coming(_)),
                 reason: why(stands),
+                new_names: below.tree.allows_new(folder)?,
             })
         };
         Ok(Freshness {
@@ -209,7 +210,7 @@ fn why(stands: CutOff) -> String {
         ),
         CutOff::Unseen => format!(
             "it has more than {LISTING_CAP} sub-folders, or more files of one second, and the \
-             service shows no more: a name that was not seen may be there, and cannot be used"
+             service shows no more: a name that was not seen may be there"
         ),
         CutOff::Failed(why) => format!("the files beyond {LISTING_CAP} were not listed: {why}"),
         CutOff::Lacking => "the service counts more files than it shows; it is asked again once \

@@ -139,7 +139,8 @@ pub(super) async fn run(
         tracing::warn!(
             path = %path.display(),
             "the service does not list this folder whole: too many sub-folders, or files of one \
-             second; names that were not seen stay unknown"
+             second; names that were not seen stay unknown, and none can be made unless \
+             `fichierfs allow-new` has them count as new"
         );
         return Ok(Seen::Never);
     }

@@ -149,7 +149,11 @@ impl Vfs {
 
 /// What is not seen of a folder may be there.
 pub(super) fn not_whole(folder: Ino) -> Error {
-    Error::new(ErrorKind::Io, format!("folder {folder} is not known whole"))
+    let what = format!(
+        "folder {folder} is not known whole, as `fichierfs status` says, and what was not seen of it \
+         may be there; `fichierfs allow-new PATH` lets new names be made in it"
+    );
+    Error::new(ErrorKind::Io, what)
 }
 
 /// Waits for `work`, but not longer than `limit`.

@@ -182,6 +182,50 @@ fn a_link_is_that_of_the_file_on_the_service() {
 }
 
 #[test]
+fn new_names_can_be_made_in_a_folder_that_is_known_whole_and_nothing_is_said_of_what_is_none() {
+    let user = User::settled();
+    user.mount();
+    let account = user.simulator.account();
+    account.add_file("folder/b.txt", b"new").unwrap();
+    assert_eq!(user.run(&["refresh", "mnt"]).code, 0);
+    // Never looked into: it is listed first.
+    let ran = user.run(&["allow-new", "mnt/folder"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    assert!(ran.out.starts_with("/folder: known whole"), "{ran:?}");
+    for words in [
+        &["allow-new", "--json"][..],
+        &["allow-new", "--off", "--json"],
+    ] {
+        let ran = user.run(&[words, &["mnt/folder", "mnt"]].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let told: Vec<serde_json::Value> = serde_json::Deserializer::from_str(&ran.out)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        for (told, path) in told.iter().zip(["folder", ""]) {
+            let expected = serde_json::json!({
+                "schema": 1, "path": path, "whole": true, "new_names": true
+            });
+            assert_eq!(*told, expected);
+        }
+        assert_eq!(told.len(), 2);
+    }
+    let refused = |path: &str, code, part: &str| {
+        assert_line(&user.run(&["allow-new", path]), code, part);
+        assert_line(&user.run(&["allow-new", "--off", path]), code, part);
+    };
+    refused("mnt/folder/b.txt", 1, "it is no folder");
+    refused("mnt/folder/none", 1, "there is no");
+    refused("elsewhere", 4, "elsewhere");
+    assert_eq!(user.run(&["allow-new"]).code, 2);
+    assert_eq!(user.run(&["unmount"]).code, 0);
+    let ran = user.run(&["mount", "--background", "--ro", "mnt"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    refused("mnt/folder", 1, "the mount is read-only");
+    assert_eq!(user.run(&["unmount"]).code, 0);
+}
+
+#[test]
 fn an_emptied_cache_costs_a_fetch_and_no_change() {
     let user = User::settled();
     user.mount();

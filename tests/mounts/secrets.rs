@@ -85,7 +85,7 @@ fn answer(socket: &Path, request: &str, body: &str) -> String {
 }
 
 /// What the control socket is asked beside what it is asked for status.
-const ORDERS: [(&str, &str); 11] = [
+const ORDERS: [(&str, &str); 12] = [
     ("/queue/wait", r#"{"at_most_ms": 1}"#),
     ("/queue/flush", "{}"),
     ("/queue/retry", "{}"),
@@ -94,6 +94,7 @@ const ORDERS: [(&str, &str); 11] = [
     ("/walk", r#"{"path": "other"}"#),
     ("/pin", r#"{"path": "folder/remote 0"}"#),
     ("/unpin", r#"{"path": "folder/remote 0"}"#),
+    ("/new-names", r#"{"path": "folder"}"#),
     ("/verify", r#"{"path": "folder/remote 0"}"#),
     ("/link", r#"{"path": "folder/remote 0"}"#),
     // This reads the key again.
@@ -193,6 +194,8 @@ fn neither_the_key_nor_a_download_link_is_told() {
             &["pin", "--list"],
             &["pin", "--list", "--json"],
             &["unpin"],
+            &["allow-new"],
+            &["allow-new", "--json"],
             &["verify"],
             &["verify", "--json"],
             &["refresh"],

@@ -1,6 +1,7 @@
 //! The command line as clap sees it. The options of the table are not listed
 //! here: they come from `config`, where each is defined once.
 
+mod allow_new;
 mod cache;
 mod common;
 mod init;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 
 use crate::sim::SimulateArgs;
 
+pub use allow_new::AllowNewArgs;
 pub use cache::{CacheVerb, PinArgs};
 pub use common::{ConfigArgs, MountpointArg, OptionFlags};
 pub use init::{InitArgs, Storage};
@@ -102,6 +104,12 @@ pub enum Verb {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Have names that were not seen in a folder count as new, so that they can be made
+    #[command(
+        after_help = "Example:\n  fichierfs allow-new ~/1fichier/Scans\n  fichierfs allow-new --off ~/1fichier/Scans",
+        long_about = allow_new::ABOUT
+    )]
+    AllowNew(AllowNewArgs),
     /// Print the address under which the service shows a file, for sharing
     #[command(after_help = "Example:\n  fichierfs link ~/1fichier/Videos/film.mkv")]
     Link {

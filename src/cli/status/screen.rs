@@ -1,11 +1,13 @@
 //! The screen of `status`: a paragraph for each mount, a line or two for each part.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 
 use super::super::queue::percent;
 use super::super::show::{self, Paint, Tone};
 use crate::control::protocol::{
-    Account, Api, Cache, Freshness, Hello, Phase, Reads, Status, Totals, Transfer,
+    Account, Api, Cache, Freshness, Hello, NotWhole, Phase, Reads, Status, Totals, Transfer,
 };
 
 /// All mounts, one below the other.
@@ -39,7 +41,9 @@ fn screen(status: &Status, paint: Paint, now: Timestamp) -> String {
     lines.push(tree(&status.tree, &status.freshness, now));
     for folder in &status.freshness.not_whole {
         let path = show::plain(&folder.path.to_string_lossy());
-        let line = format!("  not whole: /{path}: {}", show::plain(&folder.reason));
+        let reason = show::plain(&folder.reason);
+        let makes = new_names(folder, &status.daemon.mountpoint);
+        let line = format!("  not whole: /{path}: {reason}; {makes}");
         lines.push(match folder.coming {
             true => line,
             false => paint.tone(Tone::Bad, &line),
@@ -200,6 +204,16 @@ fn tree(known: &Totals, fresh: &Freshness, now: Timestamp) -> String {
     line
 }
 
+/// Whether new names can be made in a folder that is not known whole, and if not, what allows it.
+fn new_names(folder: &NotWhole, mountpoint: &Path) -> String {
+    if folder.new_names {
+        return "new names can be made in it".to_owned();
+    }
+    let path = mountpoint.join(&folder.path);
+    let path = show::word(&path.to_string_lossy());
+    format!("`fichierfs allow-new {path}` lets new names be made in it")
+}
+
 fn api(api: &Api) -> String {
     let calls: u64 = api.calls.values().sum();
     format!(
@@ -238,7 +252,7 @@ fn seconds_between(earlier: Timestamp, later: Timestamp) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::protocol::{Backlog, Failed, NotWhole, SCHEMA};
+    use crate::control::protocol::{Backlog, Failed, SCHEMA};
 
     #[test]
     fn the_screen_shows_every_part_and_what_is_wrong() {
@@ -292,12 +306,21 @@ mod tests {
             freshness: Freshness {
                 folders: 3,
                 unlisted: 1,
-                cut_off: 1,
-                not_whole: vec![NotWhole {
-                    path: "scans".into(),
-                    reason: "more than can be listed".into(),
-                    coming: false,
-                }],
+                cut_off: 2,
+                not_whole: vec![
+                    NotWhole {
+                        path: "the scans".into(),
+                        reason: "more than can be listed".into(),
+                        coming: false,
+                        new_names: false,
+                    },
+                    NotWhole {
+                        path: "films".into(),
+                        reason: "one question left".into(),
+                        coming: true,
+                        new_names: true,
+                    },
+                ],
                 oldest: Some("2026-01-01T11:00:00Z".into()),
                 newest: Some("2026-01-01T11:59:00Z".into()),
             },
@@ -318,7 +341,9 @@ mod tests {
             "checks   2 files sound; 2 s of the processor  1 file damaged",
             "\n  damaged: /films/c\n",
             "1 file known, 0 B in 3 folders; listed 1m to 1h ago; 1 not looked into yet",
-            "1 not looked into yet; 1 not listed whole\n  not whole: /scans: more than can be listed\n",
+            "1 not looked into yet; 2 not listed whole\n  not whole: /the scans: more than can be listed; \
+             `fichierfs allow-new '/m/the scans'` lets new names be made in it\n",
+            "\n  not whole: /films: one question left; new names can be made in it\n",
             "queue    2 uploads (100 B); 1 failed; 6 B/s, done in 10s\n",
             " 40%  6 B/s  10s  /a  (try 2)\n",
             "failed: /b: quota exceeded\n",

@@ -105,6 +105,14 @@ impl Controlled for Fake {
         self.note(format!("unpin {path:?}"));
         Ok(())
     }
+    async fn new_names(&self, ask: NewNamesRequest) -> std::result::Result<NewNames, Refusal> {
+        Ok(NewNames {
+            schema: SCHEMA,
+            path: ask.path,
+            whole: false,
+            new_names: !ask.off,
+        })
+    }
     async fn verify(&self, _ask: VerifyRequest) -> std::result::Result<Verification, Refusal> {
         Err(Refusal::failed("no network"))
     }
@@ -157,6 +165,14 @@ async fn questions_arrive_and_answers_come_back() {
         (cancelled.count, &cancelled.left[..]),
         (1, &["a/b".into()][..])
     );
+    for off in [false, true] {
+        let ask = NewNamesRequest {
+            path: "a/b".into(),
+            off,
+        };
+        let told = client.new_names(&ask).await.unwrap();
+        assert_eq!((told.path, told.new_names), ("a/b".into(), !off));
+    }
     assert_eq!(
         client.stop(Parting::Leave).await.unwrap(),
         Duration::from_secs(7)

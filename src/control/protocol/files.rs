@@ -29,6 +29,31 @@ pub struct Link {
     pub url: String,
 }
 
+/// Whether names that were not seen in a folder are to count as new.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub struct NewNamesRequest {
+    /// The folder, from the mount's root.
+    pub path: PathBuf,
+    /// They are not any more.
+    #[serde(default)]
+    pub off: bool,
+}
+
+/// Whether new names can be made in a folder.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct NewNames {
+    /// [`SCHEMA`](super::SCHEMA).
+    pub schema: u32,
+    /// The folder, from the mount's root.
+    pub path: PathBuf,
+    /// Whether it is known whole.
+    pub whole: bool,
+    /// Whether new files and folders can be made in it now: where it is not known whole, since names
+    /// that were not seen count as new.
+    pub new_names: bool,
+}
+
 /// What is pinned.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

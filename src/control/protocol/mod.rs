@@ -12,7 +12,8 @@ mod status;
 
 pub use daemon::{Hello, Parting, Phase, ReloadRequest, Reloaded, StopRequest, Stopping};
 pub use files::{
-    Count, Link, PathRequest, Pin, Pins, Verification, VerifyRequest, WalkProgress, WalkRequest,
+    Count, Link, NewNames, NewNamesRequest, PathRequest, Pin, Pins, Verification, VerifyRequest,
+    WalkProgress, WalkRequest,
 };
 pub use queue::{
     Backlog, Becomes, CancelRequest, Cancelled, Failed, Item, ItemState, Loss, Queue, Transfer,

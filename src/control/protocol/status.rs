@@ -148,6 +148,10 @@ pub struct NotWhole {
     pub reason: String,
     /// Whether it will be known whole without somebody looking into it.
     pub coming: bool,
+    /// Whether new files and folders can be made in it meanwhile: `fichierfs allow-new` has names
+    /// that were not seen count as new.
+    #[serde(default)]
+    pub new_names: bool,
 }
 
 /// What is known of the account's files.
