@@ -4,3 +4,4 @@ mod attributes;
 mod content;
 mod locks;
 mod names;
+mod new_names;
