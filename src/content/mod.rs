@@ -34,6 +34,7 @@ mod fetch;
 mod file;
 mod fill;
 mod flight;
+mod flights;
 mod hedge;
 mod lending;
 mod lines;

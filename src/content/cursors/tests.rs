@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::super::blocks::BLOCK_SIZE;
 use super::super::cursor::{AMPLE_WINDOW, EASY_WINDOW};
-use super::super::flight::{Flight, Flights, Length};
+use super::super::flight::{Flight, Length};
+use super::super::flights::Flights;
 use super::super::window::{Price, Room};
 use super::*;
 
