@@ -39,15 +39,21 @@ impl Core {
         range: &Range<u64>,
         met: Met,
     ) {
-        let terms = || Terms {
+        for flight in cached.note_read(range, met, || self.terms()) {
+            fetch::launch(self, cached, flight);
+        }
+    }
+
+    /// On which terms may be read ahead now.
+    pub(super) fn terms(&self) -> Terms {
+        Terms {
             room: self.room_ahead(),
             price: self.price(),
             lines: self.lines_each(),
             idle: self.idle(),
             worthwhile: self.toll.worthwhile(),
-        };
-        for flight in cached.note_read(range, met, terms) {
-            fetch::launch(self, cached, flight);
+            asked: self.counters.ahead_bytes.get(),
+            all_lines: self.lines.total() as u64,
         }
     }
 

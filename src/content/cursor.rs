@@ -70,24 +70,28 @@ impl Cursor {
     }
 
     /// Notes a read of `bytes` of a file of `size` bytes that goes on here, and returns the
-    /// runs to fetch ahead, in order.
+    /// blocks to fetch ahead.
     pub(super) fn on_read(
         &mut self,
         bytes: &Range<u64>,
         met: Met,
         (terms, now): (Terms, Instant),
         (size, limits): (u64, Window),
-    ) -> Vec<Range<Block>> {
+    ) -> Option<Range<Block>> {
         self.used = now;
         self.from = bytes.start;
         if bytes.end <= self.next {
-            return Vec::new();
+            return None;
         }
         self.next = bytes.end;
-        self.asked = self.asked.max(bytes.end);
+        self.asked = match met {
+            // What was asked for was given up meanwhile.
+            Met::Absent => bytes.end,
+            _ => self.asked.max(bytes.end),
+        };
         // It reads what was expected of it, or what came with that, so far.
         if self.window == 0 && (bytes.end <= self.stretch || bytes.end < self.asked) {
-            return Vec::new();
+            return None;
         }
         let limits = limits.on(terms);
         self.adapt(met, terms, limits.ahead);
@@ -95,11 +99,11 @@ impl Cursor {
         // A large window is kept full run by run, or connections would stand idle
         // while the reader uses up what came at once.
         if self.asked - self.next > self.window - run.min(self.window / 2) {
-            return Vec::new();
+            return None;
         }
         let until = (self.next + self.window).min(size);
         if until <= self.asked {
-            return Vec::new();
+            return None;
         }
         // Whole runs where there is one: what is left over comes with the next.
         let until = match (until - self.asked) / run {
@@ -110,7 +114,7 @@ impl Cursor {
         // flights know; the last is taken whole.
         let wanted = blocks::covering(&(self.asked..until));
         self.asked = blocks::bytes_of(&wanted, size).end;
-        limits.cut(wanted, run, terms, size)
+        Some(wanted)
     }
 
     /// When it last read.
@@ -162,7 +166,7 @@ impl Cursor {
                     Met::AtHand => self.window *= 2,
                     // It was not slower than the line so far: several connections bring what
                     // is further ahead before what it waits for.
-                    Met::Waited => {
+                    Met::Waited | Met::Absent => {
                         let first = (2 * progress).min(EASY_WINDOW);
                         self.window = (self.window * 2).max(first);
                         self.settled = self.asked;

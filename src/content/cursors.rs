@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use tokio::time::Instant;
 
-use super::blocks::{self, Block};
+use super::blocks::{self, BLOCK_SIZE, Block};
 use super::cursor::Cursor;
 use super::window::{Met, Terms, Window};
 
@@ -55,23 +55,34 @@ impl Cursors {
         bytes.start..(bytes.start + stretch).min(self.size).max(bytes.end)
     }
 
-    /// Notes a read of `bytes` and returns the runs to fetch ahead, in order,
-    /// none longer than a range request may be.
+    /// Notes a read of `bytes` and returns the blocks to fetch ahead.
     pub(super) fn on_read(
         &mut self,
         bytes: &Range<u64>,
         met: Met,
         terms: Terms,
         now: Instant,
-    ) -> Vec<Range<Block>> {
+    ) -> Option<Range<Block>> {
         let (size, limits) = (self.size, self.window);
         match self.find(bytes) {
             Some(cursor) => cursor.on_read(bytes, met, (terms, now), (size, limits)),
             None => {
                 self.begin(bytes, now);
-                Vec::new()
+                None
             }
         }
+    }
+
+    /// How many blocks a run has that begins at a time when so many are asked for, and these are
+    /// the last ones or not.
+    pub(super) fn run_of(&self, asked: Block, last: bool, terms: Terms) -> Block {
+        let limits = self.window.on(terms);
+        let bytes = asked * BLOCK_SIZE;
+        let run = match last {
+            true => limits.last_run_of(bytes, terms),
+            false => limits.run_of(bytes, terms),
+        };
+        (run / BLOCK_SIZE).max(1)
     }
 
     /// Whether some reader still counts on `run`.

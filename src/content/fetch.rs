@@ -56,6 +56,11 @@ const SAVE_EVERY: u64 = 256 * 1024 * 1024;
 
 /// Starts a flight that is on the table of `file`.
 pub(super) fn launch(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight>) {
+    launch_on(core, file, flight, None);
+}
+
+/// The same, over a connection that there is already.
+fn launch_on(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight>, line: Option<Line>) {
     let pilot = Pilot {
         waiters: flight.waiters(),
         assembler: Assembler::new(flight.run().start, file.size, core.buffers.clone()),
@@ -63,13 +68,12 @@ pub(super) fn launch(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight
         writing: VecDeque::new(),
         core: Arc::clone(core),
         file: Arc::clone(file),
-        outstanding: blocks::len_of(&flight.run(), file.size),
         flight,
+        line,
         kept: None,
         over: None,
     };
     core.counters.flights.add(1);
-    core.counters.ahead_bytes.add(pilot.outstanding);
     core.runtime.spawn(pilot.fly());
 }
 
@@ -99,8 +103,8 @@ struct Pilot {
     unwritten: Vec<Arrived>,
     /// The writes under way, in order.
     writing: VecDeque<oneshot::Receiver<()>>,
-    /// Bytes of the run as it was launched that have not come.
-    outstanding: u64,
+    /// A connection for the first request.
+    line: Option<Line>,
     /// A link that was refused though it does not seem to be its fault: it is used again.
     kept: Option<Arc<Issued>>,
     over: Option<Progress>,
@@ -167,22 +171,34 @@ impl Pilot {
 
     /// Requests what is left of the run and takes it in.
     async fn attempt(&mut self) -> Result<(), Stop> {
-        let range = self.left();
-        if range.is_empty() {
+        let core = Arc::clone(&self.core);
+        let start = self.assembler.position();
+        if core.price() == Price::Link {
+            self.depart();
+        }
+        if self.left().is_empty() {
             return Ok(());
         }
-        let core = Arc::clone(&self.core);
         // The link first: it may have to wait for its turn among the calls of
         // the API, and a connection must not be held meanwhile.
         let link = self.link().await?;
         let mut waiters = self.waiters.clone();
         let wish = Wish {
             file: self.file.number,
-            at: blocks::of(range.start),
+            at: blocks::of(start),
         };
-        let mut line = self
-            .unless_given_up(core.lines.acquire(wish, &mut waiters))
-            .await?;
+        let mut line = match self.line.take() {
+            Some(line) => line,
+            None => {
+                let line = core.lines.acquire(wish, &mut waiters);
+                self.unless_given_up(line).await?
+            }
+        };
+        self.depart();
+        let range = self.left();
+        if range.is_empty() {
+            return Ok(());
+        }
         let nth = link.open();
         let chunks = Hedged::new(self.request(&link, range.clone()));
         let streamed = self.take_in(range, chunks, (&link, nth), &mut line).await;
@@ -196,6 +212,13 @@ impl Pilot {
                 Err(Fault::BadLink(reason).into())
             }
             other => other,
+        }
+    }
+
+    /// Says how much of what waits comes by the connection that there is now.
+    fn depart(&mut self) {
+        if let Some(rest) = self.file.depart(&self.flight, self.core.terms()) {
+            launch(&self.core, &self.file, rest);
         }
     }
 
@@ -275,7 +298,6 @@ impl Pilot {
             }
             trip.came(chunk.len() as u64);
             self.core.counters.fetched_bytes.add(chunk.len() as u64);
-            self.has_come(chunk.len() as u64);
             if !self.core.options.throttle.is_off() {
                 let throttle = &self.core.options.throttle;
                 let turn = throttle.take_in_turn(chunk.len() as u64, || self.turn());
@@ -292,14 +314,6 @@ impl Pilot {
         Ok(())
     }
 
-    /// So much is not to come any more: that it still has to be written, however slow the
-    /// disk is, says nothing about the line.
-    fn has_come(&mut self, bytes: u64) {
-        let come = bytes.min(self.outstanding);
-        self.outstanding -= come;
-        self.core.counters.ahead_bytes.sub(come);
-    }
-
     /// Readers' bytes go before those that are read ahead.
     fn turn(&self) -> Turn {
         match *self.waiters.borrow() {
@@ -311,10 +325,12 @@ impl Pilot {
     /// A connection that stands idle while a reader waits takes over a half of what is left: at
     /// the end of a file, and where others have come to theirs.
     fn share(&self) {
+        // The connection first, or all who come to see it would make halves for it.
         if self.core.idle() > 0
+            && let Some(line) = self.core.lines.try_acquire(self.file.number)
             && let Some(rest) = self.file.halve(&self.flight)
         {
-            launch(&self.core, &self.file, rest);
+            launch_on(&self.core, &self.file, rest, Some(line));
         }
     }
 
@@ -444,7 +460,6 @@ impl Drop for Pilot {
         let how = self.over.take().unwrap_or(Progress::Ended);
         self.file.end_flight(&self.flight, how);
         self.core.counters.flights.sub(1);
-        self.has_come(self.outstanding);
     }
 }
 

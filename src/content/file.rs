@@ -39,9 +39,11 @@ use super::blocks::{self, BLOCK_SIZE, Block, BlockMap};
 use super::cursors::Cursors;
 use super::disk::Disk;
 use super::error::ContentError;
-use super::flight::{Flight, Flights, Plan, Progress};
+use super::flight::{Flight, Length, Progress};
+use super::flights::{Flights, Plan};
 use super::memory::MemoryTier;
 use super::rows::{self, Row};
+use super::stats::Counters;
 use super::sums::Sums;
 use super::window::{self, FROM_DISK, Met, Price, Room, Terms, Window};
 use crate::ids::FileId;
@@ -117,11 +119,12 @@ impl CacheFile {
         disk: Option<File>,
         (map, sums): (BlockMap, Sums),
         window: Window,
+        counters: &Arc<Counters>,
     ) -> CacheFile {
         let sealed = sums.are_apart();
         CacheFile {
             state: Mutex::new(State {
-                flights: Flights::default(),
+                flights: Flights::new(counters),
                 cursors: Cursors::new(row.size, window),
                 lifts: Cursors::new(row.size, FROM_DISK),
                 retired: false,
@@ -147,9 +150,15 @@ impl CacheFile {
     }
 
     /// One that was just taken over whole.
-    pub(super) fn adopted(row: Row, path: PathBuf, disk: File, window: Window) -> CacheFile {
+    pub(super) fn adopted(
+        row: Row,
+        path: PathBuf,
+        disk: File,
+        window: Window,
+        counters: &Arc<Counters>,
+    ) -> CacheFile {
         let (map, sums) = (BlockMap::full(row.size), Sums::of_whole(row.size));
-        let file = CacheFile::new(row, path, Some(disk), (map, sums), window);
+        let file = CacheFile::new(row, path, Some(disk), (map, sums), window, counters);
         // Everything on disk is news to the database.
         file.unsaved.store(file.cached_bytes(), Ordering::Relaxed);
         file
@@ -215,7 +224,11 @@ impl CacheFile {
             if flights.len() >= most {
                 break;
             }
-            flights.extend(state.flights.plan_ahead(std::slice::from_ref(&run)));
+            flights.extend(
+                state
+                    .flights
+                    .plan_ahead(std::slice::from_ref(&run), Length::Fixed),
+            );
         }
         Ok(flights)
     }
@@ -233,13 +246,27 @@ impl CacheFile {
         }
         let terms = terms();
         let mut state = self.state.lock();
-        let runs = state.cursors.on_read(range, met, terms, Instant::now());
+        let ahead = state.cursors.on_read(range, met, terms, Instant::now());
         // What has no place on disk would push what is wanted out of memory.
-        if runs.is_empty() || self.is_spilling() || state.denied.is_some() {
-            return Vec::new();
+        match ahead {
+            Some(ahead) if !self.is_spilling() && state.denied.is_none() => {
+                let missing = self.map.missing(&ahead);
+                state.flights.plan_ahead(&missing, Length::Open)
+            }
+            _ => Vec::new(),
         }
-        let missing: Vec<_> = runs.iter().flat_map(|run| self.map.missing(run)).collect();
-        state.flights.plan_ahead(&missing)
+    }
+
+    /// Decides how long a flight is whose connection there is now, and makes one for the
+    /// rest: see [`Flights::depart`].
+    pub(super) fn depart(&self, flight: &Arc<Flight>, terms: Terms) -> Option<Arc<Flight>> {
+        let mut state = self.state.lock();
+        let State {
+            cursors, flights, ..
+        } = &mut *state;
+        flights.depart(flight, self.map.blocks(), |asked, last| {
+            cursors.run_of(asked, last, terms)
+        })
     }
 
     /// Notes a read that found all at hand, and returns the runs to be brought from the
@@ -261,9 +288,12 @@ impl CacheFile {
             lines: 1,
             idle: 0,
             worthwhile: u64::MAX,
+            asked: u64::MAX,
+            all_lines: 1,
         };
         let now = Instant::now();
-        let mut runs = self.state.lock().lifts.on_read(range, met, terms, now);
+        let ahead = self.state.lock().lifts.on_read(range, met, terms, now);
+        let mut runs = ahead.map_or_else(Vec::new, |ahead| window::split(ahead, FROM_DISK.run));
         // Of a file that is just coming over the line the next blocks are in memory, or nowhere.
         let liftable = |block| self.map.contains(block) && !memory.has(self.number, block);
         runs.retain(|run| run.clone().any(liftable));

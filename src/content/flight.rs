@@ -1,22 +1,18 @@
-//! Runs of blocks on their way: who fetches what, and who waits for it.
+//! A run of blocks on its way: how far it has come, and who waits for it.
 //!
-//! Single flight: a block belongs to one flight at most, so two readers of one
-//! block cost one request. Punching blocks out of the cache is a flight too:
-//! whoever wants them meanwhile waits for its end and fetches them anew.
+//! Punching blocks out of the cache is a flight too: whoever wants them meanwhile waits for its
+//! end and fetches them anew.
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
 use super::blocks::{BLOCK_SIZE, Block};
 use super::error::ContentError;
 use super::origin::Need;
-
-/// How far before a wanted block a flight may be for a reader to wait for it;
-/// further off, a request of its own is sooner there.
-const REACH: u64 = 2 * 1024 * 1024 / BLOCK_SIZE;
+use super::stats::Counters;
 
 /// How far a flight has come.
 #[derive(Clone)]
@@ -33,24 +29,104 @@ pub(super) enum Progress {
 pub(super) struct Flight {
     start: Block,
     end: AtomicU64,
+    /// Whether its length is still to be decided.
+    open: AtomicBool,
     progress: watch::Sender<Progress>,
     waiters: watch::Sender<usize>,
     /// How many of these are uploads.
     uploads: AtomicUsize,
+    /// What it is to bring; `None` where it punches.
+    debt: Option<Debt>,
+}
+
+/// The length of a flight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Length {
+    /// As planned.
+    Fixed,
+    /// Decided when it departs.
+    Open,
+}
+
+/// Bytes that are to come, counted among those of all files.
+pub(super) struct Debt {
+    counted: AtomicU64,
+    counters: Arc<Counters>,
+}
+
+impl Debt {
+    pub(super) fn new(counters: &Arc<Counters>) -> Debt {
+        Debt {
+            counted: AtomicU64::new(0),
+            counters: Arc::clone(counters),
+        }
+    }
+
+    fn is(&self, bytes: u64) {
+        let counted = self.counted.swap(bytes, Ordering::SeqCst);
+        self.counters.ahead_bytes.add(bytes);
+        self.counters.ahead_bytes.sub(counted);
+    }
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        self.is(0);
+    }
 }
 
 impl Flight {
-    fn new(run: &Range<Block>) -> Arc<Flight> {
-        Arc::new(Flight {
+    pub(super) fn new(run: &Range<Block>, length: Length, debt: Option<Debt>) -> Arc<Flight> {
+        let flight = Flight {
             start: run.start,
             end: AtomicU64::new(run.end),
+            open: AtomicBool::new(length == Length::Open),
             progress: watch::Sender::new(Progress::Until(run.start)),
             waiters: watch::Sender::new(0),
             uploads: AtomicUsize::new(0),
-        })
+            debt,
+        };
+        flight.count();
+        Arc::new(flight)
     }
 
-    /// The blocks it is to bring. The end may come closer, see [`Flights::plan`].
+    /// Brings what is counted as to come up to date. Where two do so at once it may stay behind until
+    /// the next time, and never for good.
+    fn count(&self) {
+        if let Some(debt) = &self.debt {
+            debt.is(len(&self.remaining()) * BLOCK_SIZE);
+        }
+    }
+
+    /// Whether its length is still to be decided.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    /// Its length is decided; says whether it was not before.
+    pub(super) fn close(&self) -> bool {
+        self.open.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether it brings something: otherwise it punches.
+    pub(super) fn brings(&self) -> bool {
+        self.debt.is_some()
+    }
+
+    /// Moves its end.
+    pub(super) fn end_at(&self, block: Block) {
+        self.end.store(block, Ordering::SeqCst);
+        self.count();
+    }
+
+    /// Tells the waiters how far it has come.
+    pub(super) fn progressed(&self, progress: Progress) {
+        self.progress.send_replace(progress);
+        self.count();
+    }
+
+    /// The blocks it is to bring. Its end moves: it becomes longer while its length is open, and
+    /// another may take the rest over.
     pub(super) fn run(&self) -> Range<Block> {
         self.start..self.end.load(Ordering::SeqCst)
     }
@@ -66,12 +142,17 @@ impl Flight {
 
     /// Tells the waiters that all blocks before `block` have landed.
     pub(super) fn landed(&self, block: Block) {
-        self.progress.send_replace(Progress::Until(block));
+        self.progressed(Progress::Until(block));
     }
 
     /// How many readers wait for it, to be watched.
     pub(super) fn waiters(&self) -> watch::Receiver<usize> {
         self.waiters.subscribe()
+    }
+
+    /// Whether a reader waits for it.
+    pub(super) fn is_awaited(&self) -> bool {
+        *self.waiters.borrow() > 0
     }
 
     /// Who needs its bytes most.
@@ -101,9 +182,10 @@ impl Flight {
     /// Ends the run where it has landed, if no reader waits for it: what came is kept,
     /// and who wants the rest asks anew.
     pub(super) fn cut_unless_awaited(&self) -> bool {
-        let unwanted = *self.waiters.borrow() == 0;
+        let unwanted = !self.is_awaited();
         if unwanted {
-            self.end.store(self.remaining().start, Ordering::SeqCst);
+            self.close();
+            self.end_at(self.remaining().start);
         }
         unwanted
     }
@@ -117,7 +199,7 @@ pub(super) struct Waiter {
 }
 
 impl Waiter {
-    fn new(flight: &Arc<Flight>) -> Waiter {
+    pub(super) fn new(flight: &Arc<Flight>) -> Waiter {
         flight.waiters.send_modify(|count| *count += 1);
         Waiter {
             flight: Arc::clone(flight),
@@ -157,250 +239,7 @@ impl Drop for Waiter {
     }
 }
 
-/// The flights of one file. Its owner keeps it under the file's lock.
-#[derive(Default)]
-pub(super) struct Flights {
-    flights: Vec<Arc<Flight>>,
-}
-
-/// What a reader's wish led to.
-pub(super) struct Plan {
-    /// Flights that must be started.
-    pub(super) start: Vec<Arc<Flight>>,
-    /// The interest in every flight that brings a wanted block, in order.
-    pub(super) wait: Vec<Waiter>,
-}
-
-impl Flights {
-    /// Finds or makes the flights for `wanted`, runs of absent blocks in order.
-    ///
-    /// A flight that would come to a wanted block only after a long way is cut
-    /// short before it, and a new one begins there.
-    pub(super) fn plan(&mut self, wanted: &[Range<Block>], longest: u64) -> Plan {
-        let mut plan = Plan {
-            start: Vec::new(),
-            wait: Vec::new(),
-        };
-        for run in wanted {
-            let mut next = run.start;
-            while next < run.end {
-                if let Some(flight) = self.covering(next) {
-                    let remaining = flight.remaining();
-                    // It may have landed since.
-                    if next.saturating_sub(remaining.start) <= REACH {
-                        plan.wait.push(Waiter::new(flight));
-                        next = remaining.end;
-                        continue;
-                    }
-                    flight.end.store(next, Ordering::SeqCst);
-                }
-                let end = self.free_until(next..run.end.min(next + longest));
-                let flight = self.begin(&(next..end));
-                plan.wait.push(Waiter::new(&flight));
-                plan.start.push(flight);
-                next = end;
-            }
-        }
-        plan
-    }
-
-    /// Makes flights for those of `wanted` that nobody brings yet, without
-    /// anybody waiting for them.
-    pub(super) fn plan_ahead(&mut self, wanted: &[Range<Block>]) -> Vec<Arc<Flight>> {
-        let mut start = Vec::new();
-        for run in wanted {
-            let mut next = run.start;
-            while next < run.end {
-                // What has landed may not be on disk yet, and needs not come again.
-                let taken = |flight: &&Arc<Flight>| flight.run().contains(&next);
-                if let Some(flight) = self.flights.iter().find(taken) {
-                    next = flight.run().end;
-                    continue;
-                }
-                let end = self.free_until(next..run.end);
-                start.push(self.begin(&(next..end)));
-                next = end;
-            }
-        }
-        start
-    }
-
-    /// Cuts `flight` short in the middle of what has not landed, and makes one for the rest, which
-    /// then comes at the same time; where a reader waits for one of these flights, and both
-    /// halves are worth a request.
-    pub(super) fn halve(&mut self, flight: &Arc<Flight>) -> Option<Arc<Flight>> {
-        let left = flight.remaining();
-        let half = (left.end - left.start) / 2;
-        let somebody_waits = |flight: &Arc<Flight>| *flight.waiters.borrow() > 0;
-        if half < REACH || !self.has(flight) || !self.flights.iter().any(somebody_waits) {
-            return None;
-        }
-        let middle = left.end - half;
-        flight.end.store(middle, Ordering::SeqCst);
-        Some(self.begin(&(middle..left.end)))
-    }
-
-    /// Registers a flight over `run`, which must not touch another's blocks.
-    pub(super) fn begin(&mut self, run: &Range<Block>) -> Arc<Flight> {
-        let flight = Flight::new(run);
-        self.flights.push(Arc::clone(&flight));
-        flight
-    }
-
-    /// Takes the flight off the table and answers its waiters.
-    pub(super) fn end(&mut self, flight: &Arc<Flight>, how: Progress) {
-        self.flights.retain(|other| !Arc::ptr_eq(other, flight));
-        flight.progress.send_replace(how);
-    }
-
-    /// Whether the flight is still on the table.
-    pub(super) fn has(&self, flight: &Arc<Flight>) -> bool {
-        self.flights.iter().any(|other| Arc::ptr_eq(other, flight))
-    }
-
-    /// Whether nothing is under way.
-    pub(super) fn is_empty(&self) -> bool {
-        self.flights.is_empty()
-    }
-
-    /// All blocks that some flight has brought or will bring.
-    pub(super) fn runs(&self) -> impl Iterator<Item = Range<Block>> {
-        self.flights.iter().map(|flight| flight.run())
-    }
-
-    fn covering(&self, block: Block) -> Option<&Arc<Flight>> {
-        self.flights
-            .iter()
-            .find(|flight| flight.remaining().contains(&block))
-    }
-
-    /// Where the free blocks from `wanted.start` on end.
-    fn free_until(&self, wanted: Range<Block>) -> Block {
-        self.flights
-            .iter()
-            .flat_map(|flight| [flight.run(), flight.remaining()])
-            .filter(|run| !run.is_empty() && run.start > wanted.start)
-            .map(|run| run.start)
-            .fold(wanted.end, Block::min)
-    }
-}
-
-#[cfg(test)]
-#[expect(
-    clippy::single_range_in_vec_init,
-    reason = "lists of runs that happen to hold one"
-)]
-mod tests {
-    use super::*;
-
-    const LONGEST: u64 = 64;
-
-    fn started(plan: &Plan) -> Vec<Range<Block>> {
-        plan.start.iter().map(|flight| flight.run()).collect()
-    }
-
-    #[tokio::test]
-    async fn two_readers_of_one_block_share_a_flight() {
-        let mut flights = Flights::default();
-        let first = flights.plan(&[0..4], LONGEST);
-        assert_eq!(started(&first), [0..4]);
-        let mut second = flights.plan(&[2..6], LONGEST);
-        assert_eq!(started(&second), [4..6]);
-        assert_eq!(second.wait.len(), 2);
-        first.start[0].landed(3);
-        second.wait[0].wait(2).await.unwrap();
-        flights.end(&first.start[0], Progress::Ended);
-        assert_eq!(flights.runs().collect::<Vec<_>>(), [4..6]);
-    }
-
-    #[tokio::test]
-    async fn a_failure_answers_all_who_wait() {
-        let mut flights = Flights::default();
-        let mut plan = flights.plan(&[0..4], LONGEST);
-        let error = ContentError::Timeout(std::time::Duration::from_secs(1));
-        flights.end(&plan.start[0], Progress::Failed(error));
-        assert!(matches!(
-            plan.wait[0].wait(3).await,
-            Err(ContentError::Timeout(_))
-        ));
-    }
-
-    #[test]
-    fn a_flight_is_needed_as_much_as_by_the_most_urgent_who_waits_for_it() {
-        let mut flights = Flights::default();
-        let flight = flights.plan_ahead(&[0..4]).remove(0);
-        assert_eq!(flight.need(), Need::Nobody);
-        let mut upload = flights.plan(&[0..1], LONGEST);
-        upload.wait[0].for_upload();
-        assert_eq!(flight.need(), Need::Upload);
-        let reader = flights.plan(&[0..1], LONGEST);
-        assert_eq!(flight.need(), Need::Reader);
-        drop(upload);
-        assert_eq!(flight.need(), Need::Reader);
-        drop(reader);
-        assert_eq!(flight.need(), Need::Nobody);
-    }
-
-    #[test]
-    fn a_block_far_down_a_flight_gets_one_of_its_own() {
-        let mut flights = Flights::default();
-        let ahead = flights.plan_ahead(&[0..64]);
-        let near = flights.plan(&[REACH..REACH + 1], LONGEST);
-        assert!(near.start.is_empty());
-        let far = flights.plan(&[40..42], LONGEST);
-        assert_eq!(started(&far), [40..42]);
-        assert_eq!(ahead[0].run(), 0..40, "cut short: nobody brings 40 twice");
-    }
-
-    #[test]
-    fn a_flight_is_halved_for_who_waits_as_long_as_both_halves_are_long() {
-        let mut flights = Flights::default();
-        let first = flights.plan_ahead(&[0..5 * REACH]).remove(0);
-        let other = flights.plan_ahead(&[100 * REACH..101 * REACH]).remove(0);
-        assert!(flights.halve(&first).is_none(), "nobody waits");
-        let plan = flights.plan(&[100 * REACH..100 * REACH + 1], LONGEST);
-        assert!(plan.start.is_empty());
-        first.landed(REACH);
-        let second = flights.halve(&first).unwrap();
-        assert_eq!(
-            (first.run(), second.run()),
-            (0..3 * REACH, 3 * REACH..5 * REACH)
-        );
-        let third = flights.halve(&second).unwrap();
-        assert_eq!(third.run(), 4 * REACH..5 * REACH);
-        first.landed(REACH + 1);
-        assert!(flights.halve(&first).is_none(), "too little is left of it");
-        assert!(flights.halve(&other).is_none());
-        flights.end(&second, Progress::Ended);
-        assert!(flights.halve(&second).is_none());
-    }
-
-    #[test]
-    fn long_wishes_are_cut_and_flights_ahead_fill_the_gaps() {
-        let mut flights = Flights::default();
-        let plan = flights.plan(&[0..100], LONGEST);
-        assert_eq!(started(&plan), [0..64, 64..100]);
-        let ahead = flights.plan_ahead(&[50..120]);
-        assert_eq!(
-            ahead.iter().map(|f| f.run()).collect::<Vec<_>>(),
-            [100..120]
-        );
-    }
-
-    #[test]
-    fn a_flight_without_waiters_is_cut_where_it_has_landed_and_one_with_is_not() {
-        let mut flights = Flights::default();
-        let plan = flights.plan(&[0..4], LONGEST);
-        let flight = Arc::clone(&plan.start[0]);
-        flight.landed(1);
-        assert!(!flight.cut_unless_awaited());
-        drop(plan);
-        assert!(flight.cut_unless_awaited());
-        assert_eq!(flight.run(), 0..1);
-        // What came is not asked for again while it goes to disk, the rest is.
-        let ahead = flights.plan_ahead(&[0..4]);
-        assert_eq!(ahead.iter().map(|f| f.run()).collect::<Vec<_>>(), [1..4]);
-        flights.end(&flight, Progress::Ended);
-        assert!(!flights.has(&flight));
-    }
+/// Blocks of a run.
+pub(super) fn len(run: &Range<Block>) -> u64 {
+    run.end.saturating_sub(run.start)
 }

@@ -34,6 +34,7 @@ mod fetch;
 mod file;
 mod fill;
 mod flight;
+mod flights;
 mod hedge;
 mod lending;
 mod lines;
@@ -507,12 +508,13 @@ impl Core {
                 plan.wait.iter_mut().for_each(Waiter::for_upload);
             }
             let others = plan.start.is_empty();
+            let met = if others { Met::Waited } else { Met::Absent };
             for flight in plan.start.drain(..) {
                 fetch::launch(self, &cached, flight);
             }
             // After the demanded flights, so that those go first.
             if !noted {
-                self.note_read(&cached, &range, Met::Waited);
+                self.note_read(&cached, &range, met);
                 noted = true;
             }
             match plan.wait.first_mut() {

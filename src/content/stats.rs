@@ -54,7 +54,7 @@ pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     pub(super) fn add(&self, n: u64) {
-        // Relaxed: figures for people, nothing is decided by them.
+        // Relaxed: each stands for itself.
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 

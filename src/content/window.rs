@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::LONGEST_RUN;
-use super::blocks::{self, BLOCK_SIZE, Block};
+use super::blocks::{BLOCK_SIZE, Block};
 
 /// A run ahead is a part of the window, so that several connections share it,
 /// but no shorter than this, or the wait for its first byte would be most of it.
@@ -58,17 +58,28 @@ impl Window {
         }
     }
 
-    /// How long the runs are that a window of so many bytes is split into.
-    pub(super) fn run_of(self, window: u64, terms: Terms) -> u64 {
+    /// How long a run is of so many bytes that are asked for, of which more may follow.
+    pub(super) fn run_of(self, asked: u64, terms: Terms) -> u64 {
         match terms.price {
             // A run for each connection, and some that wait for one that comes free.
             Price::Free => {
                 let lines = terms.lines.max(1);
-                self.share_of(window, lines + (lines / 4).max(1), terms)
+                self.share_of(asked, lines + lines / 4, terms)
             }
-            Price::Link => (window / DEAR_RUNS)
+            Price::Link => (asked / DEAR_RUNS)
                 .max(FIRST_DEAR_RUN)
-                .min(self.longest_run(terms.price)),
+                .min(self.run * DEAR_LENGTH),
+        }
+    }
+
+    /// How long one is of so many bytes that are the last of a file: all connections come to
+    /// their end together.
+    pub(super) fn last_run_of(self, asked: u64, terms: Terms) -> u64 {
+        match terms.price {
+            Price::Free => self
+                .share_of(asked, terms.lines.max(1), terms)
+                .min(self.share_of(terms.asked, terms.all_lines, terms)),
+            Price::Link => self.run_of(asked, terms),
         }
     }
 
@@ -82,33 +93,6 @@ impl Window {
             idle => part(idle).clamp(SHORTEST_SHARE, SHORTEST_RUN),
         };
         part(runs).clamp(shortest.min(self.run), self.run)
-    }
-
-    /// The runs that `wanted` of a file of `size` bytes is cut into, of `run` bytes each.
-    pub(super) fn cut(
-        self,
-        wanted: Range<Block>,
-        run: u64,
-        terms: Terms,
-        size: u64,
-    ) -> Vec<Range<Block>> {
-        match terms.price {
-            // The last runs of a file are short, so that all connections come to their end
-            // together.
-            Price::Free => split_by(wanted, |start| {
-                let left = (blocks::count(size) - start) * BLOCK_SIZE;
-                run.min(self.share_of(left, terms.lines.max(1), terms))
-            }),
-            Price::Link => split(wanted, run),
-        }
-    }
-
-    /// Most bytes of one range request.
-    fn longest_run(self, price: Price) -> u64 {
-        match price {
-            Price::Free => self.run,
-            Price::Link => self.run * DEAR_LENGTH,
-        }
     }
 }
 
@@ -141,6 +125,10 @@ pub(super) struct Terms {
     pub(super) idle: u64,
     /// Bytes of a run from which on a longer one is hardly better.
     pub(super) worthwhile: u64,
+    /// Bytes that are to come for the readers of all files.
+    pub(super) asked: u64,
+    /// Connections in all.
+    pub(super) all_lines: u64,
 }
 
 /// Whether a read found its bytes at hand.
@@ -148,8 +136,10 @@ pub(super) struct Terms {
 pub(super) enum Met {
     /// In the cache.
     AtHand,
-    /// It had to wait for the service.
+    /// It had to wait for what was on its way.
     Waited,
+    /// It had to be asked for.
+    Absent,
     /// On disk: they came so early that memory had no room for them any more.
     Late,
 }
@@ -163,16 +153,10 @@ pub(super) fn longest_of(blocks: u64, idle: u64) -> u64 {
 
 /// Cuts `blocks` into runs of at most `run` bytes.
 pub(super) fn split(blocks: Range<Block>, run: u64) -> Vec<Range<Block>> {
-    split_by(blocks, |_| run)
-}
-
-/// Cuts `blocks` into runs of at most as many bytes as `run` gives for the place where one
-/// begins.
-fn split_by(blocks: Range<Block>, run: impl Fn(Block) -> u64) -> Vec<Range<Block>> {
     let mut runs = Vec::new();
     let mut start = blocks.start;
     while start < blocks.end {
-        let end = (start + (run(start) / BLOCK_SIZE).max(1)).min(blocks.end);
+        let end = (start + (run / BLOCK_SIZE).max(1)).min(blocks.end);
         runs.push(start..end);
         start = end;
     }

@@ -104,7 +104,7 @@ impl CacheFile {
             return (Vec::new(), Vec::new(), 0);
         }
         let runs = choose(&state, &self.map);
-        let flights = runs.iter().map(|run| state.flights.begin(run)).collect();
+        let flights = runs.iter().map(|run| state.flights.punch(run)).collect();
         let removed = runs.iter().map(|run| self.map.remove(run)).sum();
         for run in &runs {
             self.sums.forget(run);

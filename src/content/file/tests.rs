@@ -45,6 +45,7 @@ fn fixture() -> Fixture {
         Some(disk),
         (BlockMap::empty(SIZE), Sums::new(SIZE)),
         WINDOW,
+        &Arc::default(),
     );
     Fixture {
         dir,
@@ -59,6 +60,11 @@ fn bytes(block: Block) -> Bytes {
     range.map(|offset| (offset % 251) as u8).collect()
 }
 
+fn begin(file: &CacheFile, run: Range<Block>) -> Arc<Flight> {
+    let flights = &mut file.state.lock().flights;
+    flights.plan_ahead(&[run], Length::Fixed).remove(0)
+}
+
 impl Fixture {
     fn read(&self, range: Range<u64>) -> (u64, Bytes) {
         let mut parts = Parts::default();
@@ -70,7 +76,7 @@ impl Fixture {
 }
 
 fn fill(fixture: &Fixture, run: Range<Block>) {
-    let flight = fixture.file.state.lock().flights.begin(&run);
+    let flight = begin(&fixture.file, run.clone());
     for block in run {
         let bytes = bytes(block);
         let stored = fixture.file.store(&flight, &[Arrived::new(block, bytes)]);
@@ -107,7 +113,7 @@ fn blocks_are_read_from_disk_and_from_memory() {
 #[test]
 fn a_flight_that_is_given_up_keeps_what_came_and_one_that_ended_adds_nothing() {
     let f = fixture();
-    let flight = f.file.state.lock().flights.begin(&(0..4));
+    let flight = begin(&f.file, 0..4);
     let arrived = |block| {
         let bytes = bytes(block);
         [Arrived::new(block, bytes)]
@@ -134,6 +140,8 @@ fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
             lines: 8,
             idle: 0,
             worthwhile: u64::MAX,
+            asked: u64::MAX,
+            all_lines: 8,
         });
     let dropped = f.file.punch(2 * BLOCK_SIZE, &[], &f.store).unwrap();
     assert_eq!(dropped, 2 * BLOCK_SIZE);
@@ -180,7 +188,7 @@ fn a_denial_is_remembered_for_a_while() {
 #[test]
 fn what_comes_beyond_a_flight_that_was_cut_short_is_not_counted_as_here() {
     let f = fixture();
-    let flight = f.file.state.lock().flights.begin(&(0..4));
+    let flight = begin(&f.file, 0..4);
     flight.landed(2);
     assert!(f.file.give_up(&flight));
     let came: Vec<Arrived> = (0..3)
@@ -197,7 +205,7 @@ fn a_sealed_file_is_never_written_again_by_whoever_still_brings_blocks() {
     fill(&f, 0..11);
     assert!(!f.file.seal(&f.store).unwrap(), "nobody has looked at it");
     assert_eq!(f.read(0..SIZE).0, SIZE);
-    let late = f.file.state.lock().flights.begin(&(2..3));
+    let late = begin(&f.file, 2..3);
     assert!(!f.file.seal(&f.store).unwrap(), "a flight is under way");
     f.file.end_flight(&late, Progress::Ended);
     assert!(f.file.seal(&f.store).unwrap());

@@ -107,7 +107,14 @@ impl Shelf {
         else {
             return Ok(None);
         };
-        let file = CacheFile::new(row.clone(), path, Some(disk), (map, sums), self.window);
+        let file = CacheFile::new(
+            row.clone(),
+            path,
+            Some(disk),
+            (map, sums),
+            self.window,
+            &self.counters,
+        );
         Ok(Some(file))
     }
 
@@ -137,7 +144,7 @@ impl Shelf {
             used: now_ns(),
         };
         let nothing = (BlockMap::empty(file.size), Sums::new(file.size));
-        CacheFile::new(row, path, disk, nothing, self.window)
+        CacheFile::new(row, path, disk, nothing, self.window, &self.counters)
     }
 
     /// Puts an opened file into the index. Gives the one that all share, or
@@ -203,7 +210,13 @@ impl Shelf {
             cached: file.size,
             used: now_ns(),
         };
-        let adopted = Arc::new(CacheFile::adopted(row, target, data, self.window));
+        let adopted = Arc::new(CacheFile::adopted(
+            row,
+            target,
+            data,
+            self.window,
+            &self.counters,
+        ));
         let entry = Entry {
             size: file.size,
             number,

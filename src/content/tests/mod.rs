@@ -9,6 +9,7 @@ mod cache;
 mod checks;
 mod faults;
 mod lending;
+mod line;
 mod random;
 mod reading;
 mod room;
@@ -235,20 +236,13 @@ impl House {
 
     /// The room as it is before it was told what to keep.
     fn started(&self, database: &str) -> Content {
-        let life = LinkLife::new(
-            Duration::from_secs(240),
-            Duration::from_secs(1500),
-            Duration::from_secs(3600),
-        );
-        Content::over(
+        content_over(
             Arc::new(self.fake.clone()),
-            life,
-            Store::open(&self.dir.path().join(database)).unwrap(),
+            &self.dir.path().join(database),
             &self.cache(),
             self.options.clone(),
-            self.runtime.handle().clone(),
+            self.runtime.handle(),
         )
-        .unwrap()
     }
 
     fn read(
@@ -302,6 +296,22 @@ impl House {
             .map(|entry| entry.unwrap().metadata().unwrap().blocks() * 512)
             .sum()
     }
+}
+
+fn content_over(
+    origin: Arc<dyn Origin>,
+    database: &Path,
+    cache: &Path,
+    options: ContentOptions,
+    runtime: &Handle,
+) -> Content {
+    let life = LinkLife::new(
+        Duration::from_secs(240),
+        Duration::from_secs(1500),
+        Duration::from_secs(3600),
+    );
+    let store = Store::open(database).unwrap();
+    Content::over(origin, life, store, cache, options, runtime.clone()).unwrap()
 }
 
 /// Gives the room a file that was just sent; returns where it was.
