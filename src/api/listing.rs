@@ -27,8 +27,8 @@ pub struct Listing {
     pub lacks_counted: bool,
     /// How many files it counts, where it shows none of them: [`Api::list_files`] may.
     pub withheld: Option<u64>,
-    /// Whether it does not speak of sub-folders, as one of a folder without any may do
-    /// (API notes 2.2).
+    /// Whether sub-folders may be missing: it does not speak of any, as one of a folder without
+    /// may do (API notes 2.2), or as many came as can come.
     pub lacks_folders: bool,
     /// What the account may do there, where it is somebody else's.
     pub grant: Option<Grant>,
@@ -356,13 +356,14 @@ fn listing(asked: &FolderAt, wire: WireListing) -> Result<Listing, ApiError> {
     let withheld = counted.filter(|counted| files.is_empty() && *counted > 0);
     let truncated = files.len() >= LISTING_CAP || withheld.is_some();
     let lacks_counted = !truncated && are_less(&files, counted);
-    let lacks_folders = wire.sub_folders.is_none();
+    let told = wire.sub_folders.is_some();
     let folders = wire
         .sub_folders
         .unwrap_or_default()
         .into_iter()
         .map(folder)
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<Vec<_>, _>>()?;
+    let lacks_folders = !told || folders.len() >= LISTING_CAP;
     Ok(Listing {
         name: wire.name.unwrap_or_default(),
         folders,
@@ -607,5 +608,17 @@ mod tests {
         };
         assert!(read(1, &list(LISTING_CAP)).unwrap().truncated);
         assert!(!read(1, &list(LISTING_CAP - 1)).unwrap().truncated);
+    }
+
+    #[test]
+    fn as_many_sub_folders_as_can_come_may_not_be_all() {
+        let lacks_folders = |n: usize| {
+            let folder = |n| format!(r#"{{"id":{n},"name":"{n}"}}"#);
+            let folders: Vec<_> = (2..n + 2).map(folder).collect();
+            let folders = folders.join(",");
+            let body = format!(r#"{{"folder_id":1,"name":"x","sub_folders":[{folders}]}}"#);
+            read(1, &body).unwrap().lacks_folders
+        };
+        assert!(lacks_folders(LISTING_CAP) && !lacks_folders(LISTING_CAP - 1));
     }
 }

@@ -88,6 +88,17 @@ impl AccountHandle {
         self.change(|account, when| Ok(ensure_folder(account, path, when)?))
     }
 
+    /// Adds very many folders to one, beside those of their names.
+    pub fn add_folders(&self, folder: &str, names: impl IntoIterator<Item = String>) -> Done<()> {
+        self.change(|account, when| {
+            let folder = ensure_folder(account, folder, when)?;
+            for name in names {
+                account.add_folder_unchecked(folder, &name, when);
+            }
+            Ok(())
+        })
+    }
+
     /// Adds a file, beside those of its name; gives its id.
     pub fn add_file(&self, path: &str, bytes: &[u8]) -> Done<String> {
         self.add_content(path, Content::from_bytes(bytes))

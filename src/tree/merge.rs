@@ -179,12 +179,13 @@ impl Merge<'_> {
             (Extent::Whole, Known::Whole(_)) if !doubted.is_empty() => Known::Doubted(self.now),
             // Not known whole by what came before, nor by an answer that is not believed.
             (Extent::Whole, _) if !doubted.is_empty() => Known::DoubtedPart(self.now),
-            (Extent::Whole, Known::Never | Known::Cut(_)) if lacks.counted => {
+            (Extent::Whole, Known::Never | Known::FilesCut(_) | Known::Cut(_)) if lacks.counted => {
                 Known::Lacking(self.now)
             }
             (Extent::Whole, _) => Known::Whole(self.now),
             // Seen whole before: that holds until the slices are in.
             (Extent::FilesCut, Known::Whole(at)) => Known::Whole(at),
+            (Extent::FilesCut, _) if !lacks.folders => Known::FilesCut(self.now),
             (Extent::FilesCut | Extent::Cut, _) => Known::Cut(self.now),
         };
         if self.folder.ino == ROOT {

@@ -165,7 +165,10 @@ pub enum Known {
     Never,
     /// Listed whole at this time.
     Whole(Time),
-    /// Listed, but cut off at the service's cap: further names may exist.
+    /// Listed, but cut off at the service's cap: further files may exist, and no further sub-folders.
+    FilesCut(Time),
+    /// Listed, but without all sub-folders, as far as is known: it was cut off there, or told of none.
+    /// Further ones may exist, and perhaps files.
     Cut(Time),
     /// Listed once, by an answer that counts more files than it shows: further names may exist, until
     /// a second answer agrees.
@@ -183,6 +186,7 @@ impl Known {
         match self {
             Known::Never => None,
             Known::Whole(t)
+            | Known::FilesCut(t)
             | Known::Cut(t)
             | Known::Lacking(t)
             | Known::Doubted(t)
@@ -193,6 +197,11 @@ impl Known {
     /// Whether a name that is not found is known not to exist.
     pub fn is_complete(self) -> bool {
         matches!(self, Known::Whole(_) | Known::Doubted(_))
+    }
+
+    /// Whether that is known of the name of a sub-folder.
+    pub fn has_all_folders(self) -> bool {
+        self.is_complete() || matches!(self, Known::FilesCut(_))
     }
 }
 

@@ -284,7 +284,7 @@ impl Refresher {
         let age = |at: Time| Time::now().since(at);
         let old = match folder.known {
             Known::Never => true,
-            Known::Whole(at) | Known::Cut(at) => age(at) > self.inner.max_age,
+            Known::Whole(at) | Known::FilesCut(at) | Known::Cut(at) => age(at) > self.inner.max_age,
             Known::Lacking(at) | Known::Doubted(at) | Known::DoubtedPart(at) => {
                 age(at) > SECOND_LOOK.min(self.inner.max_age)
             }

@@ -160,6 +160,7 @@ fn node(row: &Row<'_>) -> Result<Node> {
         (Some(t), 2) => Known::Doubted(Time(t)),
         (Some(t), 3) => Known::Lacking(Time(t)),
         (Some(t), 4) => Known::DoubtedPart(Time(t)),
+        (Some(t), 5) => Known::FilesCut(Time(t)),
         (Some(t), _) => Known::Whole(Time(t)),
     };
     Ok(Node {
@@ -266,7 +267,7 @@ pub(super) fn totals(c: &Connection) -> Result<(u64, u64)> {
 /// Folders of which a part is known.
 pub(super) fn cut_off(c: &Connection, limit: usize) -> Result<Vec<Ino>> {
     c.prepare_cached(
-        "SELECT ino FROM node WHERE kind = 1 AND listing IN (1, 3, 4) AND rid IS NOT NULL
+        "SELECT ino FROM node WHERE kind = 1 AND listing IN (1, 3, 4, 5) AND rid IS NOT NULL
              AND (parent IS NOT NULL OR ino = 1) LIMIT ?1",
     )?
     .query_map([limit as i64], |row| ino(row, 0))?
@@ -276,7 +277,7 @@ pub(super) fn cut_off(c: &Connection, limit: usize) -> Result<Vec<Ino>> {
 /// How fresh the listings of all folders of the service are.
 pub(super) fn freshness(c: &Connection) -> Result<super::Freshness> {
     c.prepare_cached(
-        "SELECT count(*), coalesce(sum(listed_at IS NULL), 0), coalesce(sum(listing IN (1, 3, 4)), 0),
+        "SELECT count(*), coalesce(sum(listed_at IS NULL), 0), coalesce(sum(listing IN (1, 3, 4, 5)), 0),
                 min(listed_at), max(listed_at)
          FROM node WHERE kind = 1 AND rid IS NOT NULL AND (parent IS NOT NULL OR ino = 1)",
     )?

@@ -33,6 +33,7 @@ mod sight;
 mod silence;
 mod transfers;
 mod uplink;
+mod whereabouts;
 mod worker;
 
 use std::collections::{HashMap, HashSet};

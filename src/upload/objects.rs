@@ -31,9 +31,9 @@ enum Unknown {
 
 /// What came of a look at the folder where objects were.
 enum Seen {
-    /// Some of them are gone.
+    /// Some of them are gone from there.
     Gone,
-    /// None of them is known to be gone.
+    /// None of them is known to be.
     NotGone,
     /// It could not be looked at, which passes.
     Later(String),
@@ -244,26 +244,33 @@ impl Context {
         Ok(())
     }
 
-    /// Asks where a file is of which no listing tells, since the folder is too large. Whether that
-    /// said what is to be done; counts the files that were `asked` about.
+    /// Asks where a file or folder is of which no listing tells, since that where it may be is too
+    /// large. Whether that said what is to be done; counts those that were `asked` about.
     async fn is_told_where(&self, ino: Ino, asked: &mut usize) -> Result<bool, UploadError> {
         let Some(node) = self.tree.node(ino)? else {
             return Ok(true);
         };
-        let Some(file) = node.remote_file() else {
-            return Ok(false);
+        let told = match &node.remote {
+            Remote::File(file) => {
+                let info = self.api.file_info(&file.id, Class::Upload).await;
+                info.map(|info| {
+                    let name = info.name;
+                    info.folder.map(|folder| RemotePlace { folder, name })
+                })
+            }
+            Remote::Folder(folder) => match self.tree.asked_place(ino)? {
+                Some(asked) => self.told_of_folder(folder, asked.folder).await,
+                None => return Ok(true),
+            },
+            Remote::None => return Ok(false),
         };
         *asked += 1;
-        match self.api.file_info(&file.id, Class::Upload).await {
-            Ok(info) => {
-                let Some(folder) = info.folder else {
-                    return Ok(false);
-                };
-                let name = info.name;
-                let there = RemotePlace { folder, name };
+        match told {
+            Ok(Some(there)) => {
                 self.tree.found_at(ino, there, Time::now())?;
                 Ok(true)
             }
+            Ok(None) => Ok(false),
             // No listing could bring it back: that is believed the second time, once any answer to
             // the first has caught up.
             Err(e @ ApiError::NotFound(_)) => {
@@ -538,6 +545,20 @@ impl Context {
                 Remote::None => continue,
             };
             if !shown && told(node.kind) && !self.tree.is_ahead(node.ino, asked)? {
+                // That folder alone does not tell where the one that it was to go to may hide it.
+                if unknown == Unknown::Perhaps
+                    && let Some((id, to)) = self.may_be_hidden(&node)?
+                {
+                    match self.told_by_itself(id, to).await {
+                        Ok(Some(there)) => {
+                            self.tree.found_at(node.ino, there, Time::now())?;
+                            seen = Seen::Gone;
+                            continue;
+                        }
+                        Err(ApiError::NotFound(_)) => {}
+                        Ok(None) | Err(_) => continue,
+                    }
+                }
                 tracing::info!(path = %self.path(node.ino), "gone from the service");
                 self.tell(self.tree.vanished(node.ino)?);
                 seen = Seen::Gone;

@@ -52,6 +52,7 @@ impl Silent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::FolderItem;
 
     #[test]
     fn that_there_is_no_folder_any_more_is_believed_the_second_time() {
@@ -67,6 +68,16 @@ mod tests {
         };
         assert!(!silence.tells_of_folders(id, &lacks));
         assert!(silence.tells_of_folders(id, &lacks));
+        let mut cut = lacks;
+        cut.folders.push(FolderItem {
+            id: FolderId(2),
+            name: "x".to_owned(),
+            created: None,
+            protected: false,
+        });
+        for _ in ["once", "again"] {
+            assert!(!silence.tells_of_folders(id, &cut), "it shows some");
+        }
     }
 
     #[test]

@@ -10,14 +10,19 @@ use fichierfs::vfs::RenameMode;
 
 use super::assert_well_behaved;
 use super::process::{ANN, Process, SCALE, wait};
+use super::removals::crowd;
 
 /// A service whose listings lag, and that makes a second folder of a name that one has.
 async fn simulator() -> Simulator {
+    simulator_of(Existing::Duplicate).await
+}
+
+async fn simulator_of(mkdir_existing: Existing) -> Simulator {
     Simulator::start(SimConfig {
         time_scale: SCALE,
         listing_lag: Duration::from_secs(60),
         quirks: Quirks {
-            mkdir_existing: Existing::Duplicate,
+            mkdir_existing,
             folders_lag: true,
             ..Quirks::default()
         },
@@ -102,6 +107,37 @@ async fn folders_end_where_they_were_put_whichever_answer_is_lost() {
         assert_eq!(process.names(ROOT).await, ["a"], "{what}");
         assert_eq!(process.names(b).await, ["a"], "{what}");
         assert_eq!(process.names(c).await, ["a", "f"], "{what}");
+        assert_well_behaved(&sim);
+        process.uploader.stop().await;
+    }
+}
+
+/// Neither does the folder that it was in show it, nor the one that it came to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_moved_without_an_answer_is_there_though_its_folder_does_not_show_all_sub_folders()
+{
+    for lost in [FaultKind::LoseAnswer, FaultKind::Reset { after_bytes: 0 }] {
+        let (sim, dir) = (
+            simulator_of(Existing::default()).await,
+            tempfile::tempdir().unwrap(),
+        );
+        sim.account().add_file("d/f", b"content").unwrap();
+        sim.account().add_folder("big").unwrap();
+        let process = Process::start(&sim, dir.path());
+        process.list(ROOT).await;
+        let [big, d] = ["big", "d"].map(|name| process.lookup(ROOT, name));
+        let (big, d) = (big.await.unwrap(), d.await.unwrap());
+        process.list(big).await;
+        process.list(d).await;
+        crowd(&sim, "big").await;
+        let made = u64::from(lost != FaultKind::LoseAnswer);
+        sim.faults().add(Fault::new("folder/mv", lost));
+        rename(&process, (ROOT, "d"), (big, "d")).await;
+        process.settled().await;
+        assert_eq!(sim.account().file_paths(), ["big/d/f"]);
+        assert_eq!(process.lookup(big, "d").await, Some(d));
+        assert_eq!(process.names(d).await, ["f"]);
+        assert_eq!(sim.report().calls_of("folder/mv"), 1 + made);
         assert_well_behaved(&sim);
         process.uploader.stop().await;
     }

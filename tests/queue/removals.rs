@@ -30,6 +30,15 @@ async fn simulator_at(scale: f64) -> Simulator {
     sim.await.unwrap()
 }
 
+/// Makes a folder of so many more sub-folders than a listing holds that it hardly ever shows a
+/// certain one.
+pub async fn crowd(sim: &Simulator, folder: &str) {
+    let names = (0..40_000).map(|n| format!("crowd-{n}"));
+    sim.account().add_folders(folder, names).unwrap();
+    // Until the listing shows them.
+    tokio::time::sleep(Duration::from_secs(60).div_f64(SCALE)).await;
+}
+
 async fn rmdir(process: &Process, parent: Ino, name: &str) {
     let removed = process.vfs.rmdir(parent, OsStr::new(name), ANN);
     wait(removed).await.unwrap();
@@ -106,6 +115,28 @@ async fn files_that_were_removed_without_an_answer_are_not_asked_for_again() {
         assert_well_behaved(&sim);
         process.uploader.stop().await;
     }
+}
+
+/// What the listing does not show is not gone then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_was_not_removed_goes_though_its_folder_does_not_show_all_sub_folders() {
+    let (sim, dir) = (simulator().await, tempfile::tempdir().unwrap());
+    sim.account().add_folder("big/d").unwrap();
+    let process = Process::start(&sim, dir.path());
+    process.list(ROOT).await;
+    let big = process.lookup(ROOT, "big").await.unwrap();
+    process.list(big).await;
+    let d = process.lookup(big, "d").await.unwrap();
+    process.list(d).await;
+    crowd(&sim, "big").await;
+    let reset = FaultKind::Reset { after_bytes: 0 };
+    sim.faults().add(Fault::new("folder/rm", reset));
+    rmdir(&process, big, "d").await;
+    process.settled().await;
+    assert_eq!(sim.account().folder_id("big/d"), None);
+    assert_eq!(sim.report().calls_of("folder/rm"), 2);
+    assert_well_behaved(&sim);
+    process.uploader.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,9 +50,14 @@ impl Account {
                 Existing::Duplicate => {}
             }
         }
+        Ok((self.add_folder_unchecked(parent, &name, when), name))
+    }
+
+    /// Adds a folder whether there is one of that name or not.
+    pub fn add_folder_unchecked(&mut self, parent: u64, name: &str, when: When<'_>) -> u64 {
         let id = self.next_folder;
         self.next_folder += self.random.random_range(1..5);
-        let mut folder = Folder::new(id, parent, name.clone(), when.date);
+        let mut folder = Folder::new(id, parent, name.to_owned(), when.date);
         if when.quirks.folders_lag {
             folder.listed_from = when.now + when.lag;
         }
@@ -60,7 +65,7 @@ impl Account {
         if let Some(parent) = self.folders.get_mut(&parent) {
             parent.folders.insert(id);
         }
-        Ok((id, name))
+        id
     }
 
     /// Moves and renames a folder as `folder/mv.cgi` does (API notes 2.11); gives the

@@ -93,6 +93,12 @@ impl Tree {
         })
     }
 
+    /// Where the call that is unsure was to put a node.
+    pub fn asked_place(&self, ino: Ino) -> Result<Option<RemotePlace>> {
+        self.store
+            .read(|c| Ok(unanswered::of(c, ino)?.map(|asked| asked.place)))
+    }
+
     /// Folders were listed, and it is told when that was asked for. `None`: it is known now where
     /// the node is. Else the time from which on the listings of [`Tree::may_be_in`] would tell.
     pub fn looked_for(&self, ino: Ino, listed: &HashMap<Ino, Time>) -> Result<Option<Time>> {
@@ -109,9 +115,9 @@ impl Tree {
             for folder in folders {
                 let told = match folder.known {
                     Known::Whole(_) => true,
-                    // What is cut off at the cap are files.
-                    Known::Cut(_) => node.kind == Kind::Folder,
+                    Known::FilesCut(_) => node.kind == Kind::Folder,
                     Known::Never
+                    | Known::Cut(_)
                     | Known::Lacking(_)
                     | Known::Doubted(_)
                     | Known::DoubtedPart(_) => false,

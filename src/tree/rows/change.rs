@@ -221,6 +221,7 @@ pub(in crate::tree) fn set_known(c: &Connection, ino: Ino, known: Known) -> Resu
         Known::Doubted(_) => 2,
         Known::Lacking(_) => 3,
         Known::DoubtedPart(_) => 4,
+        Known::FilesCut(_) => 5,
     };
     c.prepare_cached("UPDATE node SET listed_at = ?2, listing = ?3 WHERE ino = ?1")?
         .execute(params![int(ino.0), known.at().map(|t| t.0), listing])?;

@@ -363,3 +363,50 @@ fn where_no_listing_can_tell_of_a_file_the_service_is_asked_for_it() {
     bench.tree.found_at(a, in_root("b"), bench.now).unwrap();
     assert_eq!(bench.todo(), [""; 0]);
 }
+
+#[test]
+fn of_a_folder_a_listing_that_is_cut_off_tells_unless_sub_folders_are_missing() {
+    let lacks = Lacks {
+        folders: true,
+        ..Lacks::default()
+    };
+    let cases = [
+        (Extent::FilesCut, Lacks::default(), true),
+        (Extent::FilesCut, lacks, false),
+        (Extent::Cut, Lacks::default(), false),
+    ];
+    for (extent, lacks, is_told) in cases {
+        let mut bench = Bench::new();
+        bench.list(ROOT, listing(vec![folder(7, "a"), folder(8, "to")], vec![]));
+        let [a, to] = ["a", "to"].map(|name| bench.get(ROOT, name).ino);
+        bench.list(to, Listing::default());
+        bench.rename((ROOT, "a"), (to, "a")).unwrap();
+        bench.asks(a, Put::Into(FolderId(8)));
+        let asked = bench.tree.asked_place(a).unwrap().unwrap();
+        assert_eq!((asked.folder, &*asked.name), (FolderId(8), "a"));
+        // It was known whole, and its names stay so where but files were cut off.
+        bench
+            .tree
+            .store
+            .write(|tx| {
+                crate::tree::rows::set_known(tx, to, Known::Cut(bench.now)).map_err(TreeError::from)
+            })
+            .unwrap();
+        bench.pass(121);
+        let part = Listing {
+            extent,
+            lacks,
+            ..listing(vec![], vec![file(1, "other", 1)])
+        };
+        bench.list(to, part);
+        bench.list(ROOT, listing(vec![folder(8, "to")], vec![]));
+        let listed = HashMap::from([(ROOT, bench.now), (to, bench.now)]);
+        let outcome = bench.tree.looked_for(a, &listed).unwrap();
+        assert_eq!(outcome.is_none(), is_told, "{extent:?}, {lacks:?}");
+        let todo = match is_told {
+            true => "move 7 to 8",
+            false => "look for 0/a",
+        };
+        assert_eq!(bench.todo(), [todo]);
+    }
+}
