@@ -22,18 +22,31 @@ pub(super) async fn run(args: &AllowNewArgs) -> Outcome {
 
 fn line(told: &NewNames) -> String {
     let path = show::plain(&told.path.to_string_lossy());
-    let what = match (told.whole, told.new_names) {
-        (true, _) => "known whole, so that new names can be made in it as it is",
+    let mut line = format!("/{path}: ");
+    line.push_str(match (told.whole, told.new_names) {
+        (true, true) => "known whole, so that new names can be made in it as it is",
+        (true, false) => "known whole; nothing can be made in it",
         (false, true) => {
-            "names that were not seen count as new until it is known whole; should one of them turn \
-             up on the service, both are kept"
+            "names that were not seen count as new until it is known whole; should the service have \
+             one of them, both files are kept"
         }
         (false, false) => {
             "names that were not seen may be there, and can be neither found nor made until it is \
              known whole"
         }
-    };
-    format!("/{path}: {what}\n")
+    });
+    if told.new_names && !told.new_folders {
+        line.push_str(
+            ". Folders can be neither made in it nor moved into it: the service does not show all \
+             its sub-folders",
+        );
+    }
+    if let Some(reason) = &told.reason {
+        line.push_str("\n  not whole: ");
+        line.push_str(&show::plain(reason));
+    }
+    line.push('\n');
+    line
 }
 
 #[cfg(test)]
@@ -43,22 +56,48 @@ mod tests {
 
     #[test]
     fn it_says_what_becomes_of_new_names() {
-        let told = |whole, new_names| {
+        let told = |whole, new_names, new_folders, reason: Option<&str>| {
             line(&NewNames {
                 schema: SCHEMA,
                 path: "a\u{7}b".into(),
                 whole,
                 new_names,
+                new_folders,
+                reason: reason.map(str::to_owned),
             })
         };
+        let end = "\n  not whole: one question left\n";
+        let reason = Some("one question left");
         let cases = [
-            (told(true, true), "known whole"),
-            (told(false, true), "both are kept"),
-            (told(false, false), "neither found nor made"),
+            (
+                told(true, true, true, None),
+                "known whole, so",
+                "as it is\n",
+            ),
+            (
+                told(true, false, false, None),
+                "nothing can be made",
+                "in it\n",
+            ),
+            (
+                told(false, true, true, reason),
+                "both files are kept\n",
+                end,
+            ),
+            (
+                told(false, true, false, reason),
+                "Folders can be neither",
+                end,
+            ),
+            (
+                told(false, false, false, reason),
+                "neither found nor made",
+                end,
+            ),
         ];
-        for (line, part) in cases {
+        for (line, part, end) in cases {
             assert!(line.starts_with("/a\\u{7}b: "), "{line}");
-            assert!(line.contains(part) && line.ends_with('\n'), "{line}");
+            assert!(line.contains(part) && line.ends_with(end), "{line}");
         }
     }
 }

@@ -172,6 +172,14 @@ impl Handle {
         self.inner(&path)
     }
 
+    /// Whether it is in the mount, which may show a part of the account.
+    pub(super) fn is_within(&self, ino: Ino) -> Result<bool, TreeError> {
+        let parts = &self.shared.parts;
+        let root = parts.below.tree.path(parts.vfs.root())?.unwrap_or_default();
+        let path = parts.below.tree.path(ino)?;
+        Ok(path.is_some_and(|path| path.starts_with(root)))
+    }
+
     /// A path of the account, from the mount's root.
     fn inner(&self, path: &Path) -> Result<PathBuf, TreeError> {
         let parts = &self.shared.parts;

@@ -13,8 +13,8 @@ use crate::control::Controlled;
 use crate::control::protocol::{
     Api, Cache, Failed, Freshness, NotWhole, Reads, Status, Totals, Transfer,
 };
-use crate::ids::{Ino, Time};
-use crate::tree::{self, CutOff, Progress, TreeError};
+use crate::ids::Time;
+use crate::tree::{self, CutOff, Node, Progress, TreeError};
 
 /// How many failures of a kind are told with the rest.
 const FAILURES: usize = 10;
@@ -96,20 +96,24 @@ impl Handle {
             0 => Vec::new(),
             _ => below.refresher.cut_off(FAILURES)?,
         };
-        let not_whole = |(folder, stands): (Ino, CutOff)| {
-            Ok(NotWhole {
-                path: self.shown(folder)?,
-                coming: matches!(stands, CutOff::Coming(_)),
-                reason: why(stands),
-                new_names: below.tree.allows_new(folder)?,
-            })
-        };
         Ok(Freshness {
             not_whole: folders
                 .into_iter()
-                .map(not_whole)
+                .map(|(stands, folder)| self.not_whole(&folder, stands))
                 .collect::<Result<_, TreeError>>()?,
             ..freshness(known)
+        })
+    }
+
+    fn not_whole(&self, folder: &Node, stands: CutOff) -> Result<NotWhole, TreeError> {
+        let vfs = &self.shared.parts.vfs;
+        let new_names = vfs.allows_new(folder.ino)?;
+        Ok(NotWhole {
+            path: self.shown(folder.ino)?,
+            coming: matches!(stands, CutOff::Coming(_)),
+            reason: why(stands),
+            new_names,
+            allowable: !new_names && vfs.may_allow_new(folder) && self.is_within(folder.ino)?,
         })
     }
 
@@ -202,7 +206,7 @@ fn cache(stats: &ContentStats) -> Cache {
 }
 
 /// Why a folder is not known whole.
-fn why(stands: CutOff) -> String {
+pub(super) fn why(stands: CutOff) -> String {
     match stands {
         CutOff::Coming(Progress { files, left }) => format!(
             "the service lists {LISTING_CAP} at once; the others are asked for by their dates, \

@@ -58,8 +58,8 @@ impl Tree {
     ///
     /// # Errors
     /// [`TreeError::Exists`], [`TreeError::NameTooLong`], [`TreeError::NotFound`]
-    /// when there is no such folder, [`TreeError::Unlisted`] when the folder has not
-    /// been seen whole and the name may exist.
+    /// when there is no such folder, [`TreeError::Unlisted`] when nothing was seen of the folder, or
+    /// a folder of that name may exist where one is to be made.
     pub fn create<T>(
         &self,
         parent: Ino,
@@ -80,9 +80,7 @@ impl Tree {
             if rows::name_taken(tx, parent, name)? {
                 return Err(TreeError::Exists);
             }
-            if folder.known == Known::Never {
-                return Err(TreeError::Unlisted(parent));
-            }
+            check_unseen(&folder, kind)?;
             let target = match new {
                 NewNode::Symlink(target) => Some(target.clone()),
                 _ => None,
@@ -209,10 +207,7 @@ impl Tree {
                     let after = (node.kind != Kind::Folder).then_some(node.ino);
                     detach(tx, target, after, now)?;
                 }
-                None if folder.known == Known::Never => {
-                    return Err(TreeError::Unlisted(new_parent));
-                }
-                None => {}
+                None => check_unseen(&folder, node.kind)?,
             }
             let place = Place {
                 parent: new_parent,
@@ -288,6 +283,20 @@ fn check_movable(node: &Node, to: &Node) -> Result<()> {
         return Err(TreeError::OtherOwner);
     }
     check_owned(node)
+}
+
+/// Whether something of this kind may have a name that was not seen in a folder. Should a file of that
+/// name turn up, both are kept; a folder must not be made where there may be one: the service may
+/// refuse that for ever, or make a second.
+fn check_unseen(folder: &Node, kind: Kind) -> Result<()> {
+    let known = match kind {
+        Kind::Folder => folder.known.has_all_folders(),
+        Kind::File | Kind::Symlink => folder.known != Known::Never,
+    };
+    match known {
+        true => Ok(()),
+        false => Err(TreeError::Unlisted(folder.ino)),
+    }
 }
 
 /// An entry that may be taken away from where it is.

@@ -139,8 +139,7 @@ pub(super) async fn run(
         tracing::warn!(
             path = %path.display(),
             "the service does not list this folder whole: too many sub-folders, or files of one \
-             second; names that were not seen stay unknown, and none can be made unless \
-             `fichierfs allow-new` has them count as new"
+             second; names that were not seen stay unknown"
         );
         return Ok(Seen::Never);
     }

@@ -6,7 +6,7 @@
 
 use rusqlite::Connection;
 
-use super::node::{Known, Node};
+use super::node::{Access, Known, Node};
 use super::{Lookup, Tree, TreeError, changes, rows};
 use crate::ids::Ino;
 
@@ -48,12 +48,16 @@ impl Tree {
     }
 
     /// Whether names that were not seen in a folder count as new. They do not where it is known
-    /// whole: there they are gone.
+    /// whole: there they are gone; nor where others share it for reading.
     ///
     /// # Errors
     /// When the database fails.
     pub fn allows_new(&self, folder: Ino) -> Result<bool, TreeError> {
-        self.store.read(|c| Ok(is_allowed(c, folder)?))
+        self.store.read(|c| {
+            let folder = rows::by_ino(c, folder)?;
+            let name = folder.map(|folder| absent(c, &folder)).transpose()?;
+            Ok(name == Some(Lookup::New))
+        })
     }
 }
 
@@ -63,6 +67,8 @@ pub(super) fn absent(c: &Connection, folder: &Node) -> rusqlite::Result<Lookup> 
         known if known.is_complete() => Lookup::Gone,
         // What is seen first may be what is looked for.
         Known::Never => Lookup::Unknown,
+        // It may have been shared for changes when that was said.
+        _ if folder.access == Access::Reading => Lookup::Unknown,
         _ if is_allowed(c, folder.ino)? => Lookup::New,
         _ => Lookup::Unknown,
     })

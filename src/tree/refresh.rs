@@ -204,19 +204,25 @@ impl Refresher {
     ///
     /// # Errors
     /// That of the database.
-    pub fn cut_off(&self, limit: usize) -> Result<Vec<(Ino, CutOff)>, TreeError> {
+    pub fn cut_off(&self, limit: usize) -> Result<Vec<(CutOff, Node)>, TreeError> {
         let folders = self.inner.tree().cut_off(limit)?;
-        let completing = &self.inner.ground.completing;
         let stands = |folder: Ino| {
             let node = self.inner.tree().node(folder)?;
-            let stands = match node.map(|node| node.known) {
-                Some(Known::Lacking(_)) => CutOff::Lacking,
-                Some(Known::DoubtedPart(_)) => CutOff::Doubted,
-                _ => completing.stands(folder),
-            };
-            Ok((folder, stands))
+            Ok(node.map(|node| (self.stands(&node), node)))
         };
-        folders.into_iter().map(stands).collect()
+        let folders = folders
+            .into_iter()
+            .filter_map(|folder| stands(folder).transpose());
+        folders.collect()
+    }
+
+    /// Where a folder stands of which a part is known.
+    pub fn stands(&self, folder: &Node) -> CutOff {
+        match folder.known {
+            Known::Lacking(_) => CutOff::Lacking,
+            Known::DoubtedPart(_) => CutOff::Doubted,
+            _ => self.inner.ground.completing.stands(folder.ino),
+        }
     }
 
     /// Folders that are being seen whole, slice by slice.

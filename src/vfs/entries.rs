@@ -38,8 +38,8 @@ impl Vfs {
         match lookup {
             Lookup::Exists(node) => Ok(*node),
             Lookup::Gone => Err(ErrorKind::NotFound.into()),
-            Lookup::New => Err(ErrorKind::NotSeen.into()),
-            Lookup::Unknown => Err(Fault::Unlisted(parent)),
+            Lookup::New if self.takes_changes() => Err(ErrorKind::NotSeen.into()),
+            Lookup::New | Lookup::Unknown => Err(Fault::Unseen(parent)),
         }
     }
 
@@ -320,9 +320,11 @@ fn ownership(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::tree::ROOT;
     use crate::tree::listing::{Extent, Listing};
+    use crate::tree::{self, ROOT};
     use crate::vfs::testing::{ANN, BOTH, House, READ, WRITE};
     use crate::vfs::{Access, SetAttr, Sight, VfsOptions};
 
@@ -398,6 +400,61 @@ mod tests {
         house.tree.disallow_new(far).unwrap();
         assert_eq!(lookup("y"), ErrorKind::Io);
         house.ok(vfs.lookup(far, name("x")));
+    }
+
+    #[test]
+    fn where_nothing_can_be_made_names_not_seen_are_not_new_and_nobody_is_told_how() {
+        let way_out = "fichierfs allow-new";
+        for (access, shared, takes) in [
+            (Access::ReadWrite, None, true),
+            (Access::ReadOnly, None, false),
+            (Access::ReadWrite, Some(tree::Access::Reading), false),
+        ] {
+            let house = House::with(VfsOptions {
+                access,
+                metadata_deadline: Duration::from_millis(50),
+                ..VfsOptions::default()
+            });
+            let far = house.remote_folder("far").ino;
+            let part = |access| Listing {
+                extent: Extent::FilesCut,
+                access,
+                ..Listing::default()
+            };
+            house.list(far, part(None));
+            house.tree.allow_new(far).unwrap();
+            house.list(far, part(shared));
+            assert_eq!(house.vfs.allows_new(far).unwrap(), takes);
+            let expected = match takes {
+                true => ErrorKind::NotSeen,
+                false => ErrorKind::Io,
+            };
+            let error = || house.failure(house.vfs.lookup(far, name("x")));
+            assert_eq!(error().kind(), expected);
+            house.tree.disallow_new(far).unwrap();
+            assert_eq!(error().kind(), ErrorKind::Io);
+            assert_eq!(error().to_string().contains(way_out), takes);
+            // Nor is who reads the folder, or removes from it.
+            let removed = house.failure(house.vfs.unlink(far, name("x"), ANN));
+            assert!(!removed.to_string().contains(way_out), "{removed}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_not_made_where_the_service_does_not_show_all_and_that_is_said() {
+        let house = House::new();
+        let far = house.remote_folder("far").ino;
+        let part = Listing {
+            extent: Extent::Cut,
+            ..Listing::default()
+        };
+        house.list(far, part);
+        house.tree.allow_new(far).unwrap();
+        let error = house.failure(house.vfs.mkdir(far, name("d"), 0o755, ANN));
+        assert_eq!(error.kind(), ErrorKind::Io);
+        let reason = "does not show all sub-folders of this folder";
+        assert!(error.to_string().contains(reason), "{error}");
+        house.ok(house.vfs.create(far, name("f"), 0o644, WRITE, ANN));
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod handles;
 mod inodes;
 mod known;
 mod links;
+mod new_names;
 mod pressure;
 mod quota;
 mod ranges;

@@ -211,9 +211,13 @@ impl House {
     }
 
     pub fn error<T>(&self, answer: Answer<T>) -> ErrorKind {
+        self.failure(answer).kind()
+    }
+
+    pub fn failure<T>(&self, answer: Answer<T>) -> Error {
         match self.wait(answer) {
             Ok(_) => panic!("it should fail"),
-            Err(e) => e.kind(),
+            Err(e) => e,
         }
     }
 

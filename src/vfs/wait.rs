@@ -25,6 +25,8 @@ const FOLDERS: usize = 3;
 pub(super) enum Fault {
     /// This folder must be listed first.
     Unlisted(Ino),
+    /// The same, to find a name.
+    Unseen(Ino),
     /// It cannot be done.
     Failed(Error),
 }
@@ -113,7 +115,7 @@ impl Vfs {
         match op(self) {
             Ok(value) => Answer::Now(Ok(value)),
             Err(Fault::Failed(e)) => Answer::Now(Err(e)),
-            Err(Fault::Unlisted(first)) => {
+            Err(Fault::Unlisted(first) | Fault::Unseen(first)) => {
                 let vfs = self.clone();
                 Answer::later(async move { vfs.list_and_retry(first, op).await })
             }
@@ -133,26 +135,47 @@ impl Vfs {
                 Ok(value) => return Ok(value),
                 Err(Fault::Failed(e)) => return Err(e),
                 // Listed, and still not whole: cut off at the service's cap.
-                Err(Fault::Unlisted(again)) if again == folder => {
+                Err(Fault::Unlisted(again) | Fault::Unseen(again)) if again == folder => {
                     self.refresher().ensure_whole(folder, deadline).await;
-                    return op(self).map_err(|fault| match fault {
-                        Fault::Failed(error) => error,
-                        Fault::Unlisted(folder) => not_whole(folder),
-                    });
+                    return op(self).map_err(|fault| self.unknown(fault));
                 }
-                Err(Fault::Unlisted(next)) => folder = next,
+                Err(Fault::Unlisted(next) | Fault::Unseen(next)) => folder = next,
             }
         }
         Err(not_whole(folder))
+    }
+
+    /// What is said of what stays unknown though its folder was listed.
+    fn unknown(&self, fault: Fault) -> Error {
+        match fault {
+            Fault::Failed(error) => error,
+            Fault::Unlisted(folder) => match self.node(folder) {
+                Ok(node) if !node.known.has_all_folders() => lacks(
+                    folder,
+                    "the service does not show all sub-folders of this folder: a folder of that \
+                     name may be there",
+                ),
+                _ => not_whole(folder),
+            },
+            Fault::Unseen(folder) => match self.node(folder) {
+                Ok(node) if self.may_allow_new(&node) => lacks(
+                    folder,
+                    "a name that was not seen may be there; `fichierfs allow-new PATH` has such \
+                     names count as new",
+                ),
+                _ => not_whole(folder),
+            },
+        }
     }
 }
 
 /// What is not seen of a folder may be there.
 pub(super) fn not_whole(folder: Ino) -> Error {
-    let what = format!(
-        "folder {folder} is not known whole, as `fichierfs status` says, and what was not seen of it \
-         may be there; `fichierfs allow-new PATH` lets new names be made in it"
-    );
+    lacks(folder, "what was not seen of it may be there")
+}
+
+fn lacks(folder: Ino, why: &str) -> Error {
+    let what = format!("folder {folder} is not known whole, as `fichierfs status` says: {why}");
     Error::new(ErrorKind::Io, what)
 }
 

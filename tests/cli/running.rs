@@ -204,7 +204,8 @@ fn new_names_can_be_made_in_a_folder_that_is_known_whole_and_nothing_is_said_of_
             .unwrap();
         for (told, path) in told.iter().zip(["folder", ""]) {
             let expected = serde_json::json!({
-                "schema": 1, "path": path, "whole": true, "new_names": true
+                "schema": 1, "path": path, "whole": true, "new_names": true,
+                "new_folders": true, "reason": null
             });
             assert_eq!(*told, expected);
         }
@@ -221,7 +222,16 @@ fn new_names_can_be_made_in_a_folder_that_is_known_whole_and_nothing_is_said_of_
     assert_eq!(user.run(&["unmount"]).code, 0);
     let ran = user.run(&["mount", "--background", "--ro", "mnt"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    refused("mnt/folder", 1, "the mount is read-only");
+    assert_line(
+        &user.run(&["allow-new", "mnt/folder"]),
+        1,
+        "the mount is read-only",
+    );
+    // To take it back is no change of anything in it.
+    let ran = user.run(&["allow-new", "--off", "mnt/folder"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    let told = "/folder: known whole; nothing can be made in it\n";
+    assert_eq!(ran.out, told);
     assert_eq!(user.run(&["unmount"]).code, 0);
 }
 

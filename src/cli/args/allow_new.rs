@@ -14,12 +14,21 @@ second, a name that was not seen may be there: to look for it is an error
 (EIO), and so is to make it. `fichierfs status` names such folders.
 
 With this, such a name counts as one that is not there, in this folder alone,
-until that is known whole, also after a restart. So files and folders can be
-made in it, moved and copied into it. Should such a name turn up on the
-service, both files are kept, one as `name (id).ext`: nothing was replaced,
-and nothing appended to. A folder that turns out to be there is the one that
-was made; while it is not shown, it cannot be made and shows as failed.
-Reading the folder still ends in an error until all of it is seen.";
+until that is known whole, also after a restart. So files can be made in it,
+moved and copied into it. Should such a name turn up on the service, both
+files are kept, one as `name (id).ext`: nothing was replaced, and nothing
+appended to. Reading the folder still ends in an error until all of it is
+seen.
+
+Folders can be made in it too, unless the service does not show all of its
+sub-folders, as where it has more than 5,000: a folder of that name may be
+there, and stays an error.
+
+Meanwhile, run no program on it that takes a name which is missing for one
+that was deleted, such as Syncthing, Unison or `rclone bisync`: it would
+delete what is there. `rsync` sends each file that was not seen once more, so
+that there are two of it. What is said of the folder tells how far it has
+come: to wait until it is whole may be the better way.";
 
 /// `allow-new`.
 #[derive(Args, Debug)]

@@ -42,8 +42,8 @@ fn screen(status: &Status, paint: Paint, now: Timestamp) -> String {
     for folder in &status.freshness.not_whole {
         let path = show::plain(&folder.path.to_string_lossy());
         let reason = show::plain(&folder.reason);
-        let makes = new_names(folder, &status.daemon.mountpoint);
-        let line = format!("  not whole: /{path}: {reason}; {makes}");
+        let names = new_names(folder, &status.daemon.mountpoint);
+        let line = format!("  not whole: /{path}: {reason}{names}");
         lines.push(match folder.coming {
             true => line,
             false => paint.tone(Tone::Bad, &line),
@@ -204,14 +204,17 @@ fn tree(known: &Totals, fresh: &Freshness, now: Timestamp) -> String {
     line
 }
 
-/// Whether new names can be made in a folder that is not known whole, and if not, what allows it.
+/// Whether names that were not seen in a folder count as new, and if not, what has them so.
 fn new_names(folder: &NotWhole, mountpoint: &Path) -> String {
-    if folder.new_names {
-        return "new names can be made in it".to_owned();
+    match (folder.new_names, folder.allowable) {
+        (true, _) => "; names that were not seen count as new".to_owned(),
+        (false, true) => {
+            let path = mountpoint.join(&folder.path);
+            let path = show::word(&path.to_string_lossy());
+            format!("; `fichierfs allow-new {path}` has names that were not seen count as new")
+        }
+        (false, false) => String::new(),
     }
-    let path = mountpoint.join(&folder.path);
-    let path = show::word(&path.to_string_lossy());
-    format!("`fichierfs allow-new {path}` lets new names be made in it")
 }
 
 fn api(api: &Api) -> String {
@@ -306,19 +309,28 @@ mod tests {
             freshness: Freshness {
                 folders: 3,
                 unlisted: 1,
-                cut_off: 2,
+                cut_off: 3,
                 not_whole: vec![
                     NotWhole {
                         path: "the scans".into(),
                         reason: "more than can be listed".into(),
                         coming: false,
                         new_names: false,
+                        allowable: true,
                     },
                     NotWhole {
                         path: "films".into(),
                         reason: "one question left".into(),
                         coming: true,
                         new_names: true,
+                        allowable: false,
+                    },
+                    NotWhole {
+                        path: "shared".into(),
+                        reason: "no word of some".into(),
+                        coming: false,
+                        new_names: false,
+                        allowable: false,
                     },
                 ],
                 oldest: Some("2026-01-01T11:00:00Z".into()),
@@ -341,9 +353,10 @@ mod tests {
             "checks   2 files sound; 2 s of the processor  1 file damaged",
             "\n  damaged: /films/c\n",
             "1 file known, 0 B in 3 folders; listed 1m to 1h ago; 1 not looked into yet",
-            "1 not looked into yet; 2 not listed whole\n  not whole: /the scans: more than can be listed; \
-             `fichierfs allow-new '/m/the scans'` lets new names be made in it\n",
-            "\n  not whole: /films: one question left; new names can be made in it\n",
+            "1 not looked into yet; 3 not listed whole\n  not whole: /the scans: more than can be listed; \
+             `fichierfs allow-new '/m/the scans'` has names that were not seen count as new\n",
+            "\n  not whole: /films: one question left; names that were not seen count as new\n",
+            "\n  not whole: /shared: no word of some\n",
             "queue    2 uploads (100 B); 1 failed; 6 B/s, done in 10s\n",
             " 40%  6 B/s  10s  /a  (try 2)\n",
             "failed: /b: quota exceeded\n",

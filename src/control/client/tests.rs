@@ -111,6 +111,8 @@ impl Controlled for Fake {
             path: ask.path,
             whole: false,
             new_names: !ask.off,
+            new_folders: false,
+            reason: None,
         })
     }
     async fn verify(&self, _ask: VerifyRequest) -> std::result::Result<Verification, Refusal> {

@@ -49,9 +49,13 @@ pub struct NewNames {
     pub path: PathBuf,
     /// Whether it is known whole.
     pub whole: bool,
-    /// Whether new files and folders can be made in it now: where it is not known whole, since names
-    /// that were not seen count as new.
+    /// Whether new files can be made in it now: where it is not known whole, since names that were
+    /// not seen count as new.
     pub new_names: bool,
+    /// Whether new folders can: not where the service does not show all its sub-folders.
+    pub new_folders: bool,
+    /// Why it is not known whole, or how far it has come; null where it is.
+    pub reason: Option<String>,
 }
 
 /// What is pinned.

@@ -148,10 +148,13 @@ pub struct NotWhole {
     pub reason: String,
     /// Whether it will be known whole without somebody looking into it.
     pub coming: bool,
-    /// Whether new files and folders can be made in it meanwhile: `fichierfs allow-new` has names
-    /// that were not seen count as new.
+    /// Whether names that were not seen count as new meanwhile, as `fichierfs allow-new` has them.
     #[serde(default)]
     pub new_names: bool,
+    /// Whether they do not, and `fichierfs allow-new` would be taken for it: it is in the mount, and
+    /// something can be made in it.
+    #[serde(default)]
+    pub allowable: bool,
 }
 
 /// What is known of the account's files.

@@ -115,17 +115,14 @@ impl Bench {
     }
 
     fn create(&self, parent: Ino, name: &str, new: &NewNode) -> Node {
-        self.tree
-            .create(
-                parent,
-                OsStr::new(name),
-                new,
-                |_| Ownership::default(),
-                self.now,
-                |_| (),
-            )
-            .unwrap()
-            .0
+        self.try_create(parent, name, new).unwrap()
+    }
+
+    fn try_create(&self, parent: Ino, name: &str, new: &NewNode) -> Result<Node, TreeError> {
+        let owner = |_: &Node| Ownership::default();
+        let name = OsStr::new(name);
+        let made = self.tree.create(parent, name, new, owner, self.now, |_| ());
+        made.map(|(node, ())| node)
     }
 
     /// Creates a file and closes a version of `size` bytes.

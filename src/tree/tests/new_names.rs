@@ -84,16 +84,21 @@ fn whatever_a_folder_lacks_it_is_forgotten_once_the_second_answer_agrees() {
         ..listing(vec![], files)
     };
     let a = || vec![file(1, "a", 1)];
-    let cases = [(lacking(a()), lacking(a())), (cut(a()), Listing::default())];
-    for (first, next) in cases {
+    // The second of one that is known by a part is asked for once more.
+    let cases = [
+        (lacking(a()), lacking(a()), false),
+        (cut(a()), Listing::default(), true),
+    ];
+    for (first, next, once_more) in cases {
         let mut bench = Bench::new();
         bench.list(ROOT, listing(vec![folder(7, "d")], vec![]));
         let d = bench.get(ROOT, "d").ino;
         bench.list(d, first);
         bench.tree.allow_new(d).unwrap();
+        assert_eq!(look_up(&bench, d, "x"), Lookup::New);
         bench.pass(600);
         bench.list(d, next.clone());
-        if !bench.tree.node(d).unwrap().unwrap().known.is_complete() {
+        if once_more {
             assert_eq!(look_up(&bench, d, "x"), Lookup::New);
             bench.pass(60);
             bench.list(d, next);
@@ -164,4 +169,80 @@ fn what_was_made_under_a_name_that_turns_up_is_kept_beside_it_and_a_folder_becom
     assert_eq!((sub.ino, sub.folder_id()), (made.ino, Some(FolderId(30))));
     complete(&bench, d, [1, 2, 3, 4, 20]);
     assert_eq!(bench.names(d), names);
+}
+
+#[test]
+fn a_folder_takes_a_name_not_seen_only_where_all_sub_folders_are_shown() {
+    let unsaid = Lacks {
+        folders: true,
+        ..Lacks::default()
+    };
+    let cases = [
+        (Extent::FilesCut, Lacks::default(), true),
+        (Extent::FilesCut, unsaid, false),
+        (Extent::Cut, Lacks::default(), false),
+    ];
+    for (extent, lacks, takes) in cases {
+        let (bench, d) = half_seen(vec![]);
+        let part = Listing {
+            extent,
+            lacks,
+            ..listing(vec![folder(20, "seen"), folder(21, "empty")], vec![])
+        };
+        bench.list(d, part);
+        bench.list(bench.get(d, "empty").ino, Listing::default());
+        let mine = bench.create(ROOT, "mine", &NewNode::Folder).ino;
+        for allowed in [false, true] {
+            if allowed {
+                bench.tree.allow_new(d).unwrap();
+            }
+            let holds = |outcome: Result<(), TreeError>| {
+                let unlisted = matches!(outcome, Err(TreeError::Unlisted(at)) if at == d);
+                assert!(unlisted || outcome.is_ok(), "{outcome:?}");
+                assert_eq!(outcome.is_ok(), takes, "{extent:?}, {lacks:?}, {allowed}");
+            };
+            let name = |what: &str| format!("{what} {allowed}");
+            let folder = NewNode::Folder;
+            holds(bench.try_create(d, &name("made"), &folder).map(drop));
+            holds(bench.rename((ROOT, "mine"), (d, &name("moved"))).map(drop));
+            if takes {
+                bench.rename((d, &name("moved")), (ROOT, "mine")).unwrap();
+            }
+            holds(bench.rename((d, "seen"), (d, &name("named"))).map(drop));
+            if takes {
+                bench.rename((d, &name("named")), (d, "seen")).unwrap();
+            }
+            bench.write(d, &name("file"), 1);
+            let link = NewNode::Symlink("target".into());
+            bench.create(d, &name("link"), &link);
+            let file = bench.write(ROOT, "file", 2).ino;
+            bench.rename((ROOT, "file"), (d, &name("brought"))).unwrap();
+            assert_eq!(bench.get(d, &name("brought")).ino, file);
+        }
+        // A name that is seen can be taken over.
+        bench.rename((ROOT, "mine"), (d, "empty")).unwrap();
+        assert_eq!(bench.get(d, "empty").ino, mine);
+    }
+}
+
+#[test]
+fn where_others_share_it_for_reading_since_names_stay_unknown() {
+    let (mut bench, d) = half_seen(vec![file(1, "a", 1)]);
+    bench.tree.allow_new(d).unwrap();
+    for (access, expected) in [
+        (Access::Reading, Lookup::Unknown),
+        (Access::Changes, Lookup::New),
+    ] {
+        bench.pass(600);
+        let shared = Listing {
+            access: Some(access),
+            ..cut(vec![file(1, "a", 1)])
+        };
+        bench.list(d, shared);
+        assert_eq!(bench.tree.allows_new(d).unwrap(), expected == Lookup::New);
+        assert_eq!(look_up(&bench, d, "x"), expected);
+    }
+    // It can be taken back all the same.
+    bench.tree.disallow_new(d).unwrap();
+    assert_eq!(look_up(&bench, d, "x"), Lookup::Unknown);
 }

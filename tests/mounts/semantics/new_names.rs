@@ -55,6 +55,8 @@ fn in_a_folder_that_is_not_known_whole_new_names_can_be_made_once_that_is_allowe
     let account = world.account();
     fill(&world, "big", 5_200, 1);
     fill(&world, "other", 5_050, 0);
+    // A folder without sub-folders may be listed without a word of any.
+    account.add_folder("big/there").unwrap();
     let id = account.folder_id("big").unwrap();
     // No slice comes until that is over.
     let reset = FaultKind::Reset { after_bytes: 0 };
@@ -65,7 +67,7 @@ fn in_a_folder_that_is_not_known_whole_new_names_can_be_made_once_that_is_allowe
     run(&world, &["refresh"], &big);
     run(&world, &["refresh"], &other);
     let (seen, end) = read_to_end(&big);
-    assert_eq!((seen.len(), end), (5_000, Some(libc::EIO)));
+    assert_eq!((seen.len(), end), (5_001, Some(libc::EIO)));
     let is_unseen = |name: &String| !seen.contains(name);
     let unseen = (0..5_200).map(|n| format!("file-{n:04}")).find(is_unseen);
     let unseen = unseen.unwrap();
@@ -80,7 +82,11 @@ fn in_a_folder_that_is_not_known_whole_new_names_can_be_made_once_that_is_allowe
     assert!(mounted.log().contains("fichierfs allow-new PATH"));
 
     let said = run(&world, &["allow-new"], &big);
-    assert!(said.contains("both are kept"), "{said}");
+    assert!(said.contains("both files are kept"), "{said}");
+    assert!(
+        said.contains("questions left"),
+        "how far it has come: {said}"
+    );
     assert_eq!(not_whole(&mounted), folders(true));
     assert!(!shell::show(&mounted.verb(&["status"])).contains(&way_out));
     assert_eq!(errno(fs::metadata(big.join("none"))), libc::ENOENT);
@@ -135,6 +141,7 @@ fn in_a_folder_that_is_not_known_whole_new_names_can_be_made_once_that_is_allowe
     assert!(said.contains("/big: known whole"), "{said}");
     let mut expected: Vec<String> = (0..5_200).map(|n| format!("file-{n:04}")).collect();
     expected.extend(made.map(str::to_owned));
+    expected.push("there".to_owned());
     let twin = |names: &[String]| -> Vec<String> {
         let beside = |name: &&String| name.starts_with(&format!("{unseen} ("));
         names.iter().filter(beside).cloned().collect()
@@ -172,6 +179,7 @@ fn in_a_folder_that_is_not_known_whole_new_names_can_be_made_once_that_is_allowe
 fn in_a_folder_that_is_never_whole_new_names_can_be_made_after_a_restart_too() {
     let world = World::new();
     fill(&world, "scans/big", 5_050, 0);
+    world.account().add_folder("scans/big/there").unwrap();
     let mounted = world.mount();
     let big = mounted.join("scans/big");
     // It was never listed: that comes first.
@@ -207,33 +215,74 @@ fn in_a_folder_that_is_never_whole_new_names_can_be_made_after_a_restart_too() {
 
 /// No question shows the sub-folders that a listing does not hold.
 #[test]
-fn a_folder_made_under_the_name_of_one_that_was_not_seen_becomes_that_one() {
+fn where_sub_folders_are_not_shown_files_can_be_made_and_no_folders() {
     let world = World::new();
     let account = world.account();
-    for n in 0..5_050 {
-        account.add_folder(&format!("nights/night-{n:04}")).unwrap();
-    }
+    let all = || (0..5_050).map(|n| format!("night-{n:04}"));
+    account.add_folders("nights", all()).unwrap();
     let mounted = world.mount();
     let nights = mounted.join("nights");
-    run(&world, &["allow-new"], &nights);
+    let said = run(&world, &["allow-new"], &nights);
+    assert!(said.contains("Folders can be neither made"), "{said}");
     let (seen, end) = read_to_end(&nights);
     assert_eq!((seen.len(), end), (5_000, Some(libc::EIO)));
-    let mut all = (0..5_050).map(|n| format!("night-{n:04}"));
-    let unseen = all.find(|name| !seen.contains(name)).unwrap();
-    account
-        .add_file(&format!("nights/{unseen}/old"), b"old")
-        .unwrap();
-    for name in ["new", &unseen] {
-        fs::create_dir(nights.join(name)).unwrap();
-        fs::write(nights.join(name).join("file"), name).unwrap();
-    }
+    let unseen = all().find(|name| !seen.contains(name)).unwrap();
+    fs::create_dir(mounted.join("mine")).unwrap();
+    let holds = |time: &str| {
+        for name in ["new", &unseen] {
+            assert_eq!(errno(fs::create_dir(nights.join(name))), libc::EIO);
+        }
+        for from in [mounted.join("mine"), nights.join(&seen[0])] {
+            assert_eq!(errno(fs::rename(from, nights.join("new"))), libc::EIO);
+        }
+        assert!(mounted.log().contains("does not show all sub-folders"));
+        fs::write(nights.join(time), time).unwrap();
+        fs::write(mounted.join(time), time).unwrap();
+        fs::rename(mounted.join(time), nights.join(format!("{time}, moved"))).unwrap();
+        fs::write(nights.join(&seen[0]).join(time), time).unwrap();
+    };
+    holds("first");
+    mounted.unmount();
+    let mounted = world.mount();
+    let holds = |time: &str| {
+        assert_eq!(errno(fs::create_dir(nights.join(&unseen))), libc::EIO);
+        fs::write(nights.join(time), time).unwrap();
+    };
+    holds("second");
     mounted.drain();
-    for name in ["new", &unseen] {
-        let path = format!("nights/{name}/file");
-        assert_eq!(account.content(&path).unwrap(), name.as_bytes());
+    let inner = format!("{}/first", seen[0]);
+    for name in ["first", "first, moved", &inner, "second"] {
+        let path = format!("nights/{name}");
+        let expected = name.split(", ").next().unwrap();
+        let expected = expected.rsplit('/').next().unwrap();
+        assert_eq!(account.content(&path).unwrap(), expected.as_bytes());
     }
-    assert_eq!(names(nights.join(&unseen)), ["file", "old"]);
-    assert_eq!(text(nights.join(&unseen).join("old")), "old");
+    mounted.unmount();
+    world.assert_well_behaved();
+}
+
+/// What was allowed holds only where something can be made.
+#[test]
+fn what_was_allowed_does_not_count_in_a_mount_that_takes_no_changes() {
+    let world = World::new();
+    fill(&world, "big", 5_050, 0);
+    let mounted = world.mount();
+    let big = mounted.join("big");
+    run(&world, &["allow-new"], &big);
+    assert_eq!(errno(fs::metadata(big.join("none"))), libc::ENOENT);
+    mounted.unmount();
+    let mounted = world.mount_with("a", &["--ro"]);
+    let big = mounted.join("big");
+    assert_eq!(errno(fs::metadata(big.join("none"))), libc::EIO);
+    assert_eq!(not_whole(&mounted), [("big".to_owned(), false)]);
+    let screen = shell::show(&mounted.verb(&["status"]));
+    assert!(screen.contains("not whole: /big"), "{screen}");
+    assert!(!screen.contains("allow-new") && !mounted.log().contains("allow-new PATH"));
+    let said = run(&world, &["allow-new", "--off"], &big);
+    assert!(said.contains("neither found nor made"), "{said}");
+    mounted.unmount();
+    let mounted = world.mount_with("a", &[]);
+    assert_eq!(errno(fs::metadata(mounted.join("big/none"))), libc::EIO);
     mounted.unmount();
     world.assert_well_behaved();
 }
