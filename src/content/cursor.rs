@@ -85,7 +85,7 @@ impl Cursor {
         }
         self.next = bytes.end;
         // What was asked for was given up meanwhile, which says nothing about the line.
-        let is_lost = met == Met::Absent && bytes.start < self.asked;
+        let is_lost = met == Met::Absent && bytes.end <= self.asked;
         let (asked, met) = match is_lost {
             true => (bytes.end, Met::AtHand),
             false => (self.asked.max(bytes.end), met),

@@ -224,11 +224,7 @@ impl CacheFile {
             if flights.len() >= most {
                 break;
             }
-            flights.extend(
-                state
-                    .flights
-                    .plan_ahead(std::slice::from_ref(&run), Length::Fixed),
-            );
+            flights.extend(state.flights.plan_ahead(&[run], Length::Fixed));
         }
         Ok(flights)
     }
@@ -259,10 +255,8 @@ impl CacheFile {
             }
             // Each has its link before it has a connection.
             Price::Link => {
-                let runs = missing
-                    .into_iter()
-                    .flat_map(|run| window::split(run, ahead.run));
-                let runs: Vec<_> = runs.collect();
+                let split = |run| window::split(run, ahead.run);
+                let runs: Vec<_> = missing.into_iter().flat_map(split).collect();
                 state.flights.plan_ahead(&runs, Length::Fixed)
             }
         }

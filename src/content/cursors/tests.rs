@@ -161,6 +161,13 @@ fn that_what_was_asked_for_was_given_up_makes_no_window_larger() {
         read_on(&mut cursors, at * BLOCK_SIZE, 1, Met::Absent);
     }
     assert_eq!(cursors.latest().unwrap().window(), before);
+    // What was not asked for yet says that it was too little.
+    let asked = cursors.latest().unwrap().counted_on().end / BLOCK_SIZE;
+    read_on(&mut cursors, (asked - 1) * BLOCK_SIZE, 1, Met::Waited);
+    let end = cursors.latest().unwrap().counted_on().end;
+    let across = end - BLOCK_SIZE..end + BLOCK_SIZE;
+    cursors.on_read(&across, Met::Absent, FREE, Instant::now());
+    assert!(cursors.latest().unwrap().window() > before);
 }
 
 #[test]
