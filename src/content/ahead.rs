@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::blocks::{BLOCK_SIZE, Block};
 use super::file::{CacheFile, Found};
-use super::window::{FROM_DISK, Met, Price, Room, Terms};
+use super::window::{FROM_DISK, Finish, Met, Price, Room, Terms};
 use super::{Core, LONGEST_WINDOW, MOST_AHEAD, fetch};
 
 /// Bytes brought from the disk ahead of all readers: they share the memory with what
@@ -44,16 +44,23 @@ impl Core {
         }
     }
 
+    /// By what the last bytes of a file would come now.
+    pub(super) fn finish(&self) -> Finish {
+        Finish {
+            lines: self.lines_each(),
+            all_lines: self.lines.total() as u64,
+            asked: self.counters.ahead_bytes.get(),
+        }
+    }
+
     /// On which terms may be read ahead now.
-    pub(super) fn terms(&self) -> Terms {
+    fn terms(&self) -> Terms {
         Terms {
             room: self.room_ahead(),
             price: self.price(),
             lines: self.lines_each(),
             idle: self.idle(),
             worthwhile: self.toll.worthwhile(),
-            asked: self.counters.ahead_bytes.get(),
-            all_lines: self.lines.total() as u64,
         }
     }
 

@@ -11,8 +11,8 @@ use std::ops::Range;
 
 use tokio::time::Instant;
 
-use super::blocks::{self, BLOCK_SIZE, Block};
-use super::window::{FIRST_DEAR_RUN, Met, Price, Room, Terms, Window};
+use super::blocks::{self, BLOCK_SIZE};
+use super::window::{Ahead, FIRST_DEAR_RUN, Met, Price, Room, Terms, Window};
 
 /// How far from where a reader was it may go on and still count as sequential:
 /// the kernel's read-ahead asks in pieces that overtake one another.
@@ -77,20 +77,23 @@ impl Cursor {
         met: Met,
         (terms, now): (Terms, Instant),
         (size, limits): (u64, Window),
-    ) -> Option<Range<Block>> {
+    ) -> Option<Ahead> {
         self.used = now;
         self.from = bytes.start;
         if bytes.end <= self.next {
             return None;
         }
         self.next = bytes.end;
-        self.asked = match met {
-            // What was asked for was given up meanwhile.
-            Met::Absent => bytes.end,
-            _ => self.asked.max(bytes.end),
+        // What was asked for was given up meanwhile, which says nothing about the line.
+        let is_lost = met == Met::Absent && bytes.end <= self.asked;
+        let (asked, met) = match is_lost {
+            true => (bytes.end, Met::AtHand),
+            false => (self.asked.max(bytes.end), met),
         };
+        self.asked = asked;
         // It reads what was expected of it, or what came with that, so far.
-        if self.window == 0 && (bytes.end <= self.stretch || bytes.end < self.asked) {
+        let as_expected = bytes.end <= self.stretch || bytes.end < self.asked;
+        if self.window == 0 && as_expected && !is_lost {
             return None;
         }
         let limits = limits.on(terms);
@@ -114,7 +117,10 @@ impl Cursor {
         // flights know; the last is taken whole.
         let wanted = blocks::covering(&(self.asked..until));
         self.asked = blocks::bytes_of(&wanted, size).end;
-        Some(wanted)
+        Some(Ahead {
+            blocks: wanted,
+            run: run / BLOCK_SIZE,
+        })
     }
 
     /// When it last read.
@@ -125,6 +131,11 @@ impl Cursor {
     /// Bytes that it read in sequence.
     pub(super) fn stretch(&self) -> u64 {
         self.next - self.origin
+    }
+
+    #[cfg(test)]
+    pub(super) fn window(&self) -> u64 {
+        self.window
     }
 
     /// The bytes around it and ahead of it that it counts on.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::blocks::{self, BLOCK_SIZE, Block};
 use super::cursor::Cursor;
-use super::window::{Met, Terms, Window};
+use super::window::{Ahead, Finish, Met, Terms, Window};
 
 /// Cursors kept for one file; the one unused for longest gives way.
 const MOST_CURSORS: usize = 8;
@@ -62,7 +62,7 @@ impl Cursors {
         met: Met,
         terms: Terms,
         now: Instant,
-    ) -> Option<Range<Block>> {
+    ) -> Option<Ahead> {
         let (size, limits) = (self.size, self.window);
         match self.find(bytes) {
             Some(cursor) => cursor.on_read(bytes, met, (terms, now), (size, limits)),
@@ -73,15 +73,9 @@ impl Cursors {
         }
     }
 
-    /// How many blocks a run has that begins at a time when so many are asked for, and these are
-    /// the last ones or not.
-    pub(super) fn run_of(&self, asked: Block, last: bool, terms: Terms) -> Block {
-        let limits = self.window.on(terms);
-        let bytes = asked * BLOCK_SIZE;
-        let run = match last {
-            true => limits.last_run_of(bytes, terms),
-            false => limits.run_of(bytes, terms),
-        };
+    /// How many blocks the next run has, where the file ends with so many that are asked for.
+    pub(super) fn last_run_of(&self, asked: Block, finish: Finish) -> Block {
+        let run = self.window.last_run_of(asked * BLOCK_SIZE, finish);
         (run / BLOCK_SIZE).max(1)
     }
 

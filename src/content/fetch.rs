@@ -56,11 +56,16 @@ const SAVE_EVERY: u64 = 256 * 1024 * 1024;
 
 /// Starts a flight that is on the table of `file`.
 pub(super) fn launch(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight>) {
-    launch_on(core, file, flight, None);
+    launch_with(core, file, flight, None);
 }
 
-/// The same, over a connection that there is already.
-fn launch_on(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight>, line: Option<Line>) {
+/// The same, with what it needs for its first request.
+fn launch_with(
+    core: &Arc<Core>,
+    file: &Arc<CacheFile>,
+    flight: Arc<Flight>,
+    given: Option<(Arc<Issued>, Line)>,
+) {
     let pilot = Pilot {
         waiters: flight.waiters(),
         assembler: Assembler::new(flight.run().start, file.size, core.buffers.clone()),
@@ -69,7 +74,7 @@ fn launch_on(core: &Arc<Core>, file: &Arc<CacheFile>, flight: Arc<Flight>, line:
         core: Arc::clone(core),
         file: Arc::clone(file),
         flight,
-        line,
+        given,
         kept: None,
         over: None,
     };
@@ -103,8 +108,8 @@ struct Pilot {
     unwritten: Vec<Arrived>,
     /// The writes under way, in order.
     writing: VecDeque<oneshot::Receiver<()>>,
-    /// A connection for the first request.
-    line: Option<Line>,
+    /// A link and a connection for the first request.
+    given: Option<(Arc<Issued>, Line)>,
     /// A link that was refused though it does not seem to be its fault: it is used again.
     kept: Option<Arc<Issued>>,
     over: Option<Progress>,
@@ -171,29 +176,11 @@ impl Pilot {
 
     /// Requests what is left of the run and takes it in.
     async fn attempt(&mut self) -> Result<(), Stop> {
-        let core = Arc::clone(&self.core);
-        let start = self.assembler.position();
-        if core.price() == Price::Link {
-            self.depart();
-        }
         if self.left().is_empty() {
             return Ok(());
         }
-        // The link first: it may have to wait for its turn among the calls of
-        // the API, and a connection must not be held meanwhile.
-        let link = self.link().await?;
-        let mut waiters = self.waiters.clone();
-        let wish = Wish {
-            file: self.file.number,
-            at: blocks::of(start),
-        };
-        let mut line = match self.line.take() {
-            Some(line) => line,
-            None => {
-                let line = core.lines.acquire(wish, &mut waiters);
-                self.unless_given_up(line).await?
-            }
-        };
+        let core = Arc::clone(&self.core);
+        let (link, mut line) = self.board().await?;
         self.depart();
         let range = self.left();
         if range.is_empty() {
@@ -215,9 +202,28 @@ impl Pilot {
         }
     }
 
-    /// Says how much of what waits comes by the connection that there is now.
-    fn depart(&mut self) {
-        if let Some(rest) = self.file.depart(&self.flight, self.core.terms()) {
+    /// A link and a connection.
+    async fn board(&mut self) -> Result<(Arc<Issued>, Line), Stop> {
+        let is_usable = |(link, _): &(Arc<Issued>, Line)| self.core.links.is_usable(link);
+        if let Some(given) = self.given.take().filter(is_usable) {
+            return Ok(given);
+        }
+        // The link first: it may have to wait for its turn among the calls of
+        // the API, and a connection must not be held meanwhile.
+        let link = self.link().await?;
+        let mut waiters = self.waiters.clone();
+        let wish = Wish {
+            file: self.file.number,
+            at: blocks::of(self.assembler.position()),
+        };
+        let line = self.core.lines.acquire(wish, &mut waiters);
+        let line = self.unless_given_up(line).await?;
+        Ok((link, line))
+    }
+
+    /// Decides how much of what waits comes by the connection that there is now.
+    fn depart(&self) {
+        if let Some(rest) = self.file.depart(&self.flight, self.core.finish()) {
             launch(&self.core, &self.file, rest);
         }
     }
@@ -255,7 +261,7 @@ impl Pilot {
     /// The rest of the run on another connection, where somebody waits for it, a
     /// connection is free and the link good for it.
     fn second_request(&self, link: &Issued) -> Second {
-        if *self.waiters.borrow() == 0 {
+        if !self.flight.is_awaited() {
             return Second::Unwanted;
         }
         if self.core.links.are_single() {
@@ -273,7 +279,7 @@ impl Pilot {
         &mut self,
         range: Range<u64>,
         mut chunks: Hedged,
-        (link, nth): (&Issued, u32),
+        (link, nth): (&Arc<Issued>, u32),
         line: &mut Line,
     ) -> Result<(), Stop> {
         let core = Arc::clone(&self.core);
@@ -307,7 +313,7 @@ impl Pilot {
                 if self.unwritten.len() >= BATCH {
                     self.write().await;
                 }
-                self.share();
+                self.share(link);
                 self.reconsider(line)?;
             }
         }
@@ -316,28 +322,30 @@ impl Pilot {
 
     /// Readers' bytes go before those that are read ahead.
     fn turn(&self) -> Turn {
-        match *self.waiters.borrow() {
-            0 => Turn::Later,
-            _ => Turn::First,
+        match self.flight.is_awaited() {
+            true => Turn::First,
+            false => Turn::Later,
         }
     }
 
     /// A connection that stands idle while a reader waits takes over a half of what is left: at
     /// the end of a file, and where others have come to theirs.
-    fn share(&self) {
+    fn share(&self, link: &Arc<Issued>) {
         // The connection first, or all who come to see it would make halves for it.
         if self.core.idle() > 0
+            && self.file.is_awaited()
             && let Some(line) = self.core.lines.try_acquire(self.file.number)
             && let Some(rest) = self.file.halve(&self.flight)
         {
-            launch_on(&self.core, &self.file, rest, Some(line));
+            let given = (Arc::clone(link), line);
+            launch_with(&self.core, &self.file, rest, Some(given));
         }
     }
 
     /// What nobody waits for is given up when nobody counts on it any more, and
     /// makes way for a reader who waits for a connection, or a file that has fewer.
     fn reconsider(&self, line: &mut Line) -> Result<(), Stop> {
-        if *self.waiters.borrow() > 0 {
+        if self.flight.is_awaited() {
             return Ok(());
         }
         if self.file.give_up(&self.flight) {

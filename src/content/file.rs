@@ -35,7 +35,7 @@ use tokio::time::Instant;
 
 use super::assemble::Arrived;
 use super::behind::Behind;
-use super::blocks::{self, BLOCK_SIZE, Block, BlockMap};
+use super::blocks::{self, Block, BlockMap};
 use super::cursors::Cursors;
 use super::disk::Disk;
 use super::error::ContentError;
@@ -45,7 +45,7 @@ use super::memory::MemoryTier;
 use super::rows::{self, Row};
 use super::stats::Counters;
 use super::sums::Sums;
-use super::window::{self, FROM_DISK, Met, Price, Room, Terms, Window};
+use super::window::{self, FROM_DISK, Finish, Met, Price, Room, Terms, Window};
 use crate::ids::FileId;
 use crate::store::Store;
 use sealing::Lending;
@@ -217,18 +217,14 @@ impl CacheFile {
             .map
             .missing(&(0..self.map.blocks()))
             .into_iter()
-            .flat_map(|run| window::split(run, longest * BLOCK_SIZE))
+            .flat_map(|run| window::split(run, longest))
             .collect();
         let mut flights = Vec::new();
         for run in missing {
             if flights.len() >= most {
                 break;
             }
-            flights.extend(
-                state
-                    .flights
-                    .plan_ahead(std::slice::from_ref(&run), Length::Fixed),
-            );
+            flights.extend(state.flights.plan_ahead(&[run], Length::Fixed));
         }
         Ok(flights)
     }
@@ -248,24 +244,36 @@ impl CacheFile {
         let mut state = self.state.lock();
         let ahead = state.cursors.on_read(range, met, terms, Instant::now());
         // What has no place on disk would push what is wanted out of memory.
-        match ahead {
-            Some(ahead) if !self.is_spilling() && state.denied.is_none() => {
-                let missing = self.map.missing(&ahead);
-                state.flights.plan_ahead(&missing, Length::Open)
+        let Some(ahead) = ahead.filter(|_| !self.is_spilling() && state.denied.is_none()) else {
+            return Vec::new();
+        };
+        let missing = self.map.missing(&ahead.blocks);
+        match terms.price {
+            Price::Free => {
+                let length = Length::Open(ahead.run);
+                state.flights.plan_ahead(&missing, length)
             }
-            _ => Vec::new(),
+            // Each has its link before it has a connection.
+            Price::Link => {
+                let split = |run| window::split(run, ahead.run);
+                let runs: Vec<_> = missing.into_iter().flat_map(split).collect();
+                state.flights.plan_ahead(&runs, Length::Fixed)
+            }
         }
     }
 
     /// Decides how long a flight is whose connection there is now, and makes one for the
     /// rest: see [`Flights::depart`].
-    pub(super) fn depart(&self, flight: &Arc<Flight>, terms: Terms) -> Option<Arc<Flight>> {
+    pub(super) fn depart(&self, flight: &Arc<Flight>, finish: Finish) -> Option<Arc<Flight>> {
         let mut state = self.state.lock();
         let State {
             cursors, flights, ..
         } = &mut *state;
-        flights.depart(flight, self.map.blocks(), |asked, last| {
-            cursors.run_of(asked, last, terms)
+        let all = self.map.blocks();
+        flights.depart(flight, |end, asked| {
+            // Behind it may be what is here already: the end of a film is read early.
+            let is_last = self.map.present_until(&(end..all)) == all;
+            is_last.then(|| cursors.last_run_of(asked, finish))
         })
     }
 
@@ -288,12 +296,10 @@ impl CacheFile {
             lines: 1,
             idle: 0,
             worthwhile: u64::MAX,
-            asked: u64::MAX,
-            all_lines: 1,
         };
         let now = Instant::now();
         let ahead = self.state.lock().lifts.on_read(range, met, terms, now);
-        let mut runs = ahead.map_or_else(Vec::new, |ahead| window::split(ahead, FROM_DISK.run));
+        let mut runs = ahead.map_or_else(Vec::new, |ahead| window::split(ahead.blocks, ahead.run));
         // Of a file that is just coming over the line the next blocks are in memory, or nowhere.
         let liftable = |block| self.map.contains(block) && !memory.has(self.number, block);
         runs.retain(|run| run.clone().any(liftable));
@@ -363,6 +369,11 @@ impl CacheFile {
             state.denied = Some((Instant::now(), error.clone()));
         }
         state.flights.end(flight, how);
+    }
+
+    /// Whether a reader waits for what is on its way.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.state.lock().flights.are_awaited()
     }
 
     /// A flight for the second half of what `flight` has not brought, where a reader waits: see

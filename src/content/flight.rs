@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
@@ -29,8 +29,8 @@ pub(super) enum Progress {
 pub(super) struct Flight {
     start: Block,
     end: AtomicU64,
-    /// Whether its length is still to be decided.
-    open: AtomicBool,
+    /// Blocks that it departs with at most; 0 once that is decided.
+    part: AtomicU64,
     progress: watch::Sender<Progress>,
     waiters: watch::Sender<usize>,
     /// How many of these are uploads.
@@ -44,8 +44,8 @@ pub(super) struct Flight {
 pub(super) enum Length {
     /// As planned.
     Fixed,
-    /// Decided when it departs.
-    Open,
+    /// Decided when it departs, with so many blocks at most.
+    Open(Block),
 }
 
 /// Bytes that are to come, counted among those of all files.
@@ -80,7 +80,10 @@ impl Flight {
         let flight = Flight {
             start: run.start,
             end: AtomicU64::new(run.end),
-            open: AtomicBool::new(length == Length::Open),
+            part: AtomicU64::new(match length {
+                Length::Fixed => 0,
+                Length::Open(part) => part.max(1),
+            }),
             progress: watch::Sender::new(Progress::Until(run.start)),
             waiters: watch::Sender::new(0),
             uploads: AtomicUsize::new(0),
@@ -100,12 +103,19 @@ impl Flight {
 
     /// Whether its length is still to be decided.
     pub(super) fn is_open(&self) -> bool {
-        self.open.load(Ordering::SeqCst)
+        self.part.load(Ordering::SeqCst) > 0
     }
 
-    /// Its length is decided; says whether it was not before.
-    pub(super) fn close(&self) -> bool {
-        self.open.swap(false, Ordering::SeqCst)
+    /// Its length is decided; gives the blocks that it may have if it was not before.
+    pub(super) fn close(&self) -> Option<Block> {
+        let part = self.part.swap(0, Ordering::SeqCst);
+        (part > 0).then_some(part)
+    }
+
+    /// Makes it longer, while its length is to be decided.
+    pub(super) fn grow(&self, end: Block, part: Block) {
+        self.part.store(part.max(1), Ordering::SeqCst);
+        self.end_at(end);
     }
 
     /// Whether it brings something: otherwise it punches.

@@ -43,29 +43,24 @@ impl Flights {
     /// Finds or makes the flights for `wanted`, runs of absent blocks in order.
     ///
     /// A flight that would come to a wanted block only after a long way is cut
-    /// short before it, and new ones begin there.
+    /// short before it, and a new one begins there.
     pub(super) fn plan(&mut self, wanted: &[Range<Block>], longest: u64) -> Plan {
         let mut plan = Plan {
             start: Vec::new(),
             wait: Vec::new(),
         };
-        let mut rests = Vec::new();
         for run in wanted {
             let mut next = run.start;
             while next < run.end {
                 if let Some(flight) = self.covering(next) {
                     let remaining = flight.remaining();
-                    // It may have landed since.
-                    if next.saturating_sub(remaining.start) <= REACH {
+                    // It may have landed since. Where blocks are punched out, all wait for the end.
+                    if !flight.brings() || next.saturating_sub(remaining.start) <= REACH {
                         plan.wait.push(Waiter::new(flight));
                         next = remaining.end;
                         continue;
                     }
-                    let rest = run.end..flight.run().end;
                     flight.end_at(next);
-                    if !rest.is_empty() {
-                        rests.push(self.bring(&rest, Length::Open));
-                    }
                 }
                 let end = self.free_until(next..run.end.min(next + longest));
                 let flight = self.bring(&(next..end), Length::Fixed);
@@ -74,8 +69,6 @@ impl Flights {
                 next = end;
             }
         }
-        // What somebody waits for goes first.
-        plan.start.extend(rests);
         plan
     }
 
@@ -99,8 +92,8 @@ impl Flights {
                 }
                 let end = self.free_until(next..run.end);
                 let goes_on = |flight: &&Arc<Flight>| flight.is_open() && flight.run().end == next;
-                match self.flights.iter().find(goes_on) {
-                    Some(flight) if length == Length::Open => flight.end_at(end),
+                match (length, self.flights.iter().find(goes_on)) {
+                    (Length::Open(part), Some(flight)) => flight.grow(end, part),
                     _ => start.push(self.bring(&(next..end), length)),
                 }
                 next = end;
@@ -109,29 +102,26 @@ impl Flights {
         start
     }
 
-    /// Decides how long `flight` is, whose connection there is now: `run` says so, given the
-    /// blocks that are to come in all, and whether the file ends with its own. What is left over is
-    /// a flight that has to be started.
+    /// Decides how long `flight` is, whose connection there is now: as long as it may be, and no
+    /// longer than `most` says, given its end and the blocks that are to come in all. What is left
+    /// over is a flight that has to be started.
     pub(super) fn depart(
         &mut self,
         flight: &Arc<Flight>,
-        file_end: Block,
-        run: impl FnOnce(Block, bool) -> Block,
+        most: impl FnOnce(Block, Block) -> Option<Block>,
     ) -> Option<Arc<Flight>> {
-        if !flight.close() {
-            return None;
-        }
+        let part = flight.close()?;
         let brought = self.flights.iter().filter(|flight| flight.brings());
         let asked = brought.map(|flight| len(&flight.remaining())).sum();
         let whole = flight.run();
-        let most = run(asked, whole.end == file_end);
+        let run = most(whole.end, asked).map_or(part, |most| most.min(part));
         // A rest that is not worth a request of its own comes along.
-        if len(&whole) <= most + most / 4 {
+        if len(&whole) <= run + run / 4 {
             return None;
         }
-        let rest = whole.start + most..whole.end;
+        let rest = whole.start + run..whole.end;
         flight.end_at(rest.start);
-        Some(self.bring(&rest, Length::Open))
+        Some(self.bring(&rest, Length::Open(part)))
     }
 
     /// Cuts `flight` short in the middle of what has not landed, and makes one for the rest, which
@@ -140,10 +130,7 @@ impl Flights {
     pub(super) fn halve(&mut self, flight: &Arc<Flight>) -> Option<Arc<Flight>> {
         let left = flight.remaining();
         let half = len(&left) / 2;
-        if half < REACH
-            || !self.has(flight)
-            || !self.flights.iter().any(|flight| flight.is_awaited())
-        {
+        if half < REACH || !self.has(flight) || !self.are_awaited() {
             return None;
         }
         let middle = left.end - half;
@@ -170,6 +157,11 @@ impl Flights {
     pub(super) fn end(&mut self, flight: &Arc<Flight>, how: Progress) {
         self.flights.retain(|other| !Arc::ptr_eq(other, flight));
         flight.progressed(how);
+    }
+
+    /// Whether a reader waits for one of them.
+    pub(super) fn are_awaited(&self) -> bool {
+        self.flights.iter().any(|flight| flight.is_awaited())
     }
 
     /// Whether the flight is still on the table.

@@ -24,7 +24,7 @@ const DEAR_LENGTH: u64 = 2;
 /// Bounds on reading ahead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
-    /// Most bytes of one range request.
+    /// Most bytes of one range request, besides a rest that is not worth another.
     pub(super) run: u64,
     /// Most bytes ahead of one reader.
     pub(super) ahead: u64,
@@ -58,29 +58,26 @@ impl Window {
         }
     }
 
-    /// How long a run is of so many bytes that are asked for, of which more may follow.
-    pub(super) fn run_of(self, asked: u64, terms: Terms) -> u64 {
+    /// How long the runs are that a window of so many bytes is split into.
+    pub(super) fn run_of(self, window: u64, terms: Terms) -> u64 {
         match terms.price {
-            // A run for each connection, and some that wait for one that comes free.
+            // A run for each connection, and where there are many some that wait for one.
             Price::Free => {
                 let lines = terms.lines.max(1);
-                self.share_of(asked, lines + lines / 4, terms)
+                self.share_of(window, lines + lines / 4, terms)
             }
-            Price::Link => (asked / DEAR_RUNS)
+            Price::Link => (window / DEAR_RUNS)
                 .max(FIRST_DEAR_RUN)
                 .min(self.run * DEAR_LENGTH),
         }
     }
 
-    /// How long one is of so many bytes that are the last of a file: all connections come to
-    /// their end together.
-    pub(super) fn last_run_of(self, asked: u64, terms: Terms) -> u64 {
-        match terms.price {
-            Price::Free => self
-                .share_of(asked, terms.lines.max(1), terms)
-                .min(self.share_of(terms.asked, terms.all_lines, terms)),
-            Price::Link => self.run_of(asked, terms),
-        }
+    /// How long the next run is, where the file ends with what is asked for of it: all connections
+    /// come to their end together. Where other files end as well, theirs come free for this one.
+    pub(super) fn last_run_of(self, asked: u64, finish: Finish) -> u64 {
+        let share = asked / finish.lines.max(1);
+        let share = share.min(finish.asked / finish.all_lines.max(1));
+        (share / BLOCK_SIZE * BLOCK_SIZE).clamp(SHORTEST_RUN.min(self.run), self.run)
     }
 
     /// One of so many runs that `bytes` are split into. Few long ones: each costs the wait for its
@@ -125,10 +122,25 @@ pub(super) struct Terms {
     pub(super) idle: u64,
     /// Bytes of a run from which on a longer one is hardly better.
     pub(super) worthwhile: u64,
-    /// Bytes that are to come for the readers of all files.
-    pub(super) asked: u64,
+}
+
+/// By what the last bytes of a file come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Finish {
+    /// Connections that fall to this reader.
+    pub(super) lines: u64,
     /// Connections in all.
     pub(super) all_lines: u64,
+    /// Bytes that are to come for the readers of all files.
+    pub(super) asked: u64,
+}
+
+/// What is to be asked for ahead of a reader.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Ahead {
+    pub(super) blocks: Range<Block>,
+    /// Most blocks that come by one request.
+    pub(super) run: Block,
 }
 
 /// Whether a read found its bytes at hand.
@@ -151,12 +163,12 @@ pub(super) fn longest_of(blocks: u64, idle: u64) -> u64 {
     blocks.div_ceil(shares).clamp(1, LONGEST_RUN / BLOCK_SIZE)
 }
 
-/// Cuts `blocks` into runs of at most `run` bytes.
-pub(super) fn split(blocks: Range<Block>, run: u64) -> Vec<Range<Block>> {
+/// Cuts `blocks` into runs of at most `run`.
+pub(super) fn split(blocks: Range<Block>, run: Block) -> Vec<Range<Block>> {
     let mut runs = Vec::new();
     let mut start = blocks.start;
     while start < blocks.end {
-        let end = (start + (run / BLOCK_SIZE).max(1)).min(blocks.end);
+        let end = (start + run.max(1)).min(blocks.end);
         runs.push(start..end);
         start = end;
     }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::super::blocks::BLOCK_SIZE;
 use super::super::cursor::{AMPLE_WINDOW, EASY_WINDOW};
-use super::super::flight::{Flight, Length};
+use super::super::flight::Length;
 use super::super::flights::Flights;
 use super::super::window::{Price, Room};
 use super::*;
@@ -17,8 +17,6 @@ const FREE: Terms = Terms {
     lines: 8,
     idle: 0,
     worthwhile: u64::MAX,
-    asked: u64::MAX,
-    all_lines: 8,
 };
 const LIMITS: Window = Window {
     run: 8 * MIB,
@@ -37,64 +35,33 @@ fn read_on_terms(
     met: Met,
     terms: Terms,
 ) -> Vec<Range<Block>> {
-    let mut sky = Sky::default();
     (0..reads)
         .flat_map(|i| {
             let start = from + i * BLOCK_SIZE;
-            sky.runs_after(cursors, &(start..start + BLOCK_SIZE), met, terms)
+            runs_after(cursors, &(start..start + BLOCK_SIZE), met, terms)
         })
         .collect()
 }
 
-/// What is on its way to one reader, who waits for each block.
-struct Sky {
-    flights: Flights,
-    flying: Vec<Arc<Flight>>,
-}
-
-impl Default for Sky {
-    fn default() -> Sky {
-        Sky {
-            flights: Flights::new(&Arc::default()),
-            flying: Vec::new(),
-        }
+/// The runs by which comes what is fetched ahead after a read, where each has a connection at
+/// once and what was fetched before is here.
+fn runs_after(
+    cursors: &mut Cursors,
+    read: &Range<u64>,
+    met: Met,
+    terms: Terms,
+) -> Vec<Range<Block>> {
+    let Some(ahead) = cursors.on_read(read, met, terms, Instant::now()) else {
+        return Vec::new();
+    };
+    let mut flights = Flights::new(&Arc::default());
+    let mut departing = flights.plan_ahead(&[ahead.blocks], Length::Open(ahead.run));
+    let mut runs = Vec::new();
+    while let Some(flight) = departing.pop() {
+        departing.extend(flights.depart(&flight, |_, _| None));
+        runs.push(flight.run());
     }
-}
-
-impl Sky {
-    /// The runs by which comes what is fetched ahead after a read, over connections that stand
-    /// idle.
-    fn runs_after(
-        &mut self,
-        cursors: &mut Cursors,
-        read: &Range<u64>,
-        met: Met,
-        terms: Terms,
-    ) -> Vec<Range<Block>> {
-        let Some(ahead) = cursors.on_read(read, met, terms, Instant::now()) else {
-            return Vec::new();
-        };
-        let here = blocks::of(read.end);
-        for flight in self
-            .flying
-            .iter()
-            .filter(|flight| flight.run().start <= here)
-        {
-            flight.landed(here);
-        }
-        let mut departing = self.flights.plan_ahead(&[ahead], Length::Open);
-        let mut runs = Vec::new();
-        while let Some(flight) = departing.pop() {
-            let run_of = |asked, last| cursors.run_of(asked, last, terms);
-            let rest = self
-                .flights
-                .depart(&flight, blocks::count(cursors.size), run_of);
-            departing.extend(rest);
-            runs.push(flight.run());
-            self.flying.push(flight);
-        }
-        runs
-    }
+    runs
 }
 
 #[test]
@@ -128,7 +95,7 @@ fn where_each_run_costs_a_link_there_are_few_and_long_ones() {
     );
     for at in 0..reads {
         let range = at * BLOCK_SIZE..(at + 1) * BLOCK_SIZE;
-        for run in Sky::default().runs_after(&mut cursors, &range, Met::Waited, dear) {
+        for run in runs_after(&mut cursors, &range, Met::Waited, dear) {
             assert!(run.end * BLOCK_SIZE <= range.end + 4 * MIB + BLOCK_SIZE);
         }
     }
@@ -171,6 +138,36 @@ fn who_goes_on_after_what_was_asked_for_was_given_up_has_it_asked_for_again() {
     let again = read_on(&mut cursors, 1001 * BLOCK_SIZE, 1, Met::Absent);
     assert_eq!(again[0].start, 1002);
     assert!(again.last().unwrap().end > 1100);
+
+    // So has who was expected to read on after a jump, and is as patient with that.
+    let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+    for place in [100 * MIB, 500 * MIB] {
+        read_on(&mut cursors, place, 8, Met::Absent);
+    }
+    let at = 700 * MIB / BLOCK_SIZE;
+    assert!(read_on(&mut cursors, at * BLOCK_SIZE, 1, Met::Absent).is_empty());
+    let again = read_on(&mut cursors, (at + 1) * BLOCK_SIZE, 1, Met::Absent);
+    assert_eq!(again[0], at + 2..at + 4);
+}
+
+#[test]
+fn that_what_was_asked_for_was_given_up_makes_no_window_larger() {
+    let mut cursors = Cursors::new(1000 * MIB, LIMITS);
+    read_on(&mut cursors, 0, 20, Met::Waited);
+    let before = cursors.latest().unwrap().window();
+    for at in 20..30 {
+        let asked = cursors.latest().unwrap().counted_on().end;
+        assert!(asked > (at + 1) * BLOCK_SIZE);
+        read_on(&mut cursors, at * BLOCK_SIZE, 1, Met::Absent);
+    }
+    assert_eq!(cursors.latest().unwrap().window(), before);
+    // What was not asked for yet says that it was too little.
+    let asked = cursors.latest().unwrap().counted_on().end / BLOCK_SIZE;
+    read_on(&mut cursors, (asked - 1) * BLOCK_SIZE, 1, Met::Waited);
+    let end = cursors.latest().unwrap().counted_on().end;
+    let across = end - BLOCK_SIZE..end + BLOCK_SIZE;
+    cursors.on_read(&across, Met::Absent, FREE, Instant::now());
+    assert!(cursors.latest().unwrap().window() > before);
 }
 
 #[test]
@@ -198,13 +195,13 @@ fn a_window_halves_where_others_have_much_asked_ahead() {
         let mut end = 0;
         for i in 1000..2000 {
             let start = i * BLOCK_SIZE;
-            let runs = cursors.on_read(
+            let more = cursors.on_read(
                 &(start..start + BLOCK_SIZE),
                 Met::Waited,
                 Terms { room, ..FREE },
                 Instant::now(),
             );
-            end = runs.map_or(end, |run| run.end * BLOCK_SIZE - start);
+            end = more.map_or(end, |more| more.blocks.end * BLOCK_SIZE - start);
         }
         end
     };
@@ -226,8 +223,8 @@ fn a_reader_that_is_slower_than_the_line_gets_what_memory_holds() {
             true => Met::Late,
             false => Met::Waited,
         };
-        let runs = cursors.on_read(&range, met, FREE, Instant::now());
-        asked = runs.map_or(asked, |run| run.end * BLOCK_SIZE);
+        let more = cursors.on_read(&range, met, FREE, Instant::now());
+        asked = more.map_or(asked, |more| more.blocks.end * BLOCK_SIZE);
         if i > 8_000 {
             assert!(asked <= range.end + 192 * MIB, "{}", asked - range.end);
         }
@@ -251,8 +248,8 @@ fn a_reader_that_had_to_wait_keeps_its_window_though_others_came_early() {
     for at in 1000..asked {
         let start = at * BLOCK_SIZE;
         let range = start..start + BLOCK_SIZE;
-        let runs = cursors.on_read(&range, Met::Late, FREE, Instant::now());
-        ahead = runs.map_or(ahead, |run| run.end - at);
+        let more = cursors.on_read(&range, Met::Late, FREE, Instant::now());
+        ahead = more.map_or(ahead, |more| more.blocks.end - at);
     }
     assert!(ahead > 2 * AMPLE_WINDOW / BLOCK_SIZE, "{ahead}");
     // What was asked for after that comes early as well: the line is faster.
@@ -338,7 +335,7 @@ proptest! {
             let start = if sequential { last_end } else { start }.min(size - 1);
             let range = start..(start + len).min(size);
             last_end = range.end;
-            for run in Sky::default().runs_after(&mut cursors, &range, Met::Waited, FREE) {
+            for run in runs_after(&mut cursors, &range, Met::Waited, FREE) {
                 prop_assert!(run.start < run.end && run.end <= blocks::count(size));
                 prop_assert!((run.end - run.start) * BLOCK_SIZE <= LIMITS.run * 5 / 4);
                 prop_assert!(run.end * BLOCK_SIZE <= range.end + LIMITS.ahead + 2 * BLOCK_SIZE);

@@ -140,8 +140,6 @@ fn a_punch_spares_what_a_reader_is_at_and_the_row_knows_of_it() {
             lines: 8,
             idle: 0,
             worthwhile: u64::MAX,
-            asked: u64::MAX,
-            all_lines: 8,
         });
     let dropped = f.file.punch(2 * BLOCK_SIZE, &[], &f.store).unwrap();
     assert_eq!(dropped, 2 * BLOCK_SIZE);

@@ -66,12 +66,7 @@ fn a_block_far_down_a_flight_gets_one_of_its_own() {
     let near = flights.plan(&[REACH..REACH + 1], LONGEST);
     assert!(near.start.is_empty());
     let far = flights.plan(&[40..42], LONGEST);
-    assert_eq!(
-        started(&far),
-        [40..42, 42..64],
-        "what was asked for stays so"
-    );
-    assert_eq!(far.wait.len(), 1);
+    assert_eq!(started(&far), [40..42]);
     assert_eq!(ahead[0].run(), 0..40, "cut short: nobody brings 40 twice");
 }
 
@@ -113,41 +108,49 @@ fn long_wishes_are_cut_and_flights_ahead_fill_the_gaps() {
 }
 
 #[test]
+fn who_wants_what_is_punched_out_waits_for_the_end_of_that() {
+    let mut flights = flights();
+    let punch = flights.punch(&(0..1000));
+    let plan = flights.plan(&[500..502], LONGEST);
+    assert!(plan.start.is_empty());
+    assert_eq!((plan.wait.len(), punch.run()), (1, 0..1000));
+}
+
+#[test]
 fn what_is_wanted_ahead_is_one_flight_until_each_connection_takes_its_part() {
     let mut flights = flights();
-    let first = flights.plan_ahead(&[0..10], Length::Open).remove(0);
-    assert!(flights.plan_ahead(&[10..20], Length::Open).is_empty());
-    assert!(flights.plan_ahead(&[5..24], Length::Open).is_empty());
-    assert_eq!(first.run(), 0..24);
-    let mut told = None;
-    let rest = flights.depart(&first, 100, |asked, last| {
-        told = Some((asked, last));
-        10
-    });
-    assert_eq!(told, Some((24, false)));
-    let rest = rest.unwrap();
-    assert_eq!((first.run(), rest.run()), (0..10, 10..24));
-    // It is decided once; the next takes what comes after it, too.
-    assert!(flights.depart(&first, 100, |_, _| 1).is_none());
-    assert!(flights.plan_ahead(&[24..100], Length::Open).is_empty());
+    let open = Length::Open(10);
+    let first = flights.plan_ahead(&[0..10], open).remove(0);
+    assert!(flights.plan_ahead(&[10..20], open).is_empty());
+    assert!(flights.plan_ahead(&[5..40], open).is_empty());
+    assert_eq!(first.run(), 0..40);
+    let second = flights.depart(&first, |_, _| None).unwrap();
+    assert_eq!((first.run(), second.run()), (0..10, 10..40));
+    // It is decided once; what is wanted behind it comes with the rest.
+    assert!(flights.depart(&first, |_, _| None).is_none());
+    assert!(flights.plan_ahead(&[40..100], Length::Open(20)).is_empty());
     first.landed(4);
-    let last = flights.depart(&rest, 100, |asked, last| {
-        told = Some((asked, last));
-        80
+    let mut told = None;
+    let third = flights.depart(&second, |end, asked| {
+        told = Some((end, asked));
+        Some(50)
     });
-    assert_eq!(told, Some((96, true)));
-    assert!(last.is_none(), "a small rest comes along");
-    assert_eq!(rest.run(), 10..100);
+    assert_eq!(told, Some((100, 96)));
+    let third = third.unwrap();
+    assert_eq!((second.run(), third.run()), (10..30, 30..100));
+    assert!(flights.depart(&third, |_, _| Some(15)).is_some());
+    assert_eq!(third.run(), 30..45);
+    // A small rest comes along.
+    let last = flights.plan_ahead(&[200..225], Length::Open(20)).remove(0);
+    assert!(flights.depart(&last, |_, _| None).is_none());
+    assert_eq!(last.run(), 200..225);
     // Where it is decided already, what goes on there is another's.
-    let next = flights.plan_ahead(&[100..110], Length::Open);
-    assert_eq!(next[0].run(), 100..110);
-    assert_eq!(flights.plan_ahead(&[110..120], Length::Fixed).len(), 1);
+    let next = flights.plan_ahead(&[225..230], open);
+    assert_eq!(next[0].run(), 225..230);
+    assert_eq!(flights.plan_ahead(&[230..240], Length::Fixed).len(), 1);
     // Nobody counts on it: who wants the same again gets another.
     assert!(next[0].cut_unless_awaited());
-    assert_eq!(
-        flights.plan_ahead(&[100..110], Length::Open)[0].run(),
-        100..110
-    );
+    assert_eq!(flights.plan_ahead(&[225..230], open)[0].run(), 225..230);
 }
 
 #[test]
@@ -155,13 +158,13 @@ fn what_is_to_come_is_counted_over_all_files_and_what_is_punched_is_not() {
     let counters = Arc::<Counters>::default();
     let blocks = || counters.ahead_bytes.get() / BLOCK_SIZE;
     let [mut one, mut other] = [(); 2].map(|()| Flights::new(&counters));
-    let ahead = one.plan_ahead(&[0..64], Length::Open).remove(0);
+    let ahead = one.plan_ahead(&[0..64], Length::Open(40)).remove(0);
     let plan = other.plan(&[0..4], LONGEST);
     other.punch(&(10..20));
     assert_eq!(blocks(), 68);
-    one.plan_ahead(&[64..100], Length::Open);
+    one.plan_ahead(&[64..100], Length::Open(40));
     assert_eq!(blocks(), 104);
-    let rest = one.depart(&ahead, 200, |_, _| 40).unwrap();
+    let rest = one.depart(&ahead, |_, _| None).unwrap();
     assert_eq!(blocks(), 104);
     ahead.landed(10);
     assert_eq!(blocks(), 94);

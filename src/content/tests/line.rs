@@ -68,9 +68,9 @@ impl Link for Line {
     }
 }
 
-/// What part of the line so many readers got, of a file of `size` bytes each, and by how many
-/// requests.
-fn read_side_by_side(readers: usize, size: u64) -> (f64, usize) {
+/// How files of `size` bytes each are read at the same time, for so many readers. A reader takes
+/// `pace` for each megabyte. Gives the part of the line that they got, and the requests.
+fn read_side_by_side(readers: usize, size: u64, pace: Duration) -> (f64, usize) {
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -91,7 +91,9 @@ fn read_side_by_side(readers: usize, size: u64) -> (f64, usize) {
         let content = &content;
         async move {
             let _open = content.pin(&film.id);
+            let began = Instant::now();
             for at in (0..size).step_by(2 * BLOCK_SIZE as usize) {
+                tokio::time::sleep_until(began + pace.mul_f64(at as f64 / MIB as f64)).await;
                 content.read(&film, at, 2 * BLOCK_SIZE as usize).await?;
             }
             Ok::<_, ContentError>(())
@@ -110,10 +112,21 @@ fn read_side_by_side(readers: usize, size: u64) -> (f64, usize) {
 
 #[test]
 fn readers_get_the_line_by_few_requests_and_all_connections_end_together() {
-    for (readers, size) in [(1, 1024 * MIB), (4, 256 * MIB)] {
-        let (part, requests) = read_side_by_side(readers, size);
-        // It begins with a call and small requests; the fourth reader comes a second later.
-        assert!(part >= 0.885, "{readers}: {part:.3} of the line");
-        assert!(requests <= 75, "{readers}: {requests} requests");
+    for (readers, size, least, most) in [(1, 512 * MIB, 0.815, 45), (4, 128 * MIB, 0.82, 60)] {
+        let (part, requests) = read_side_by_side(readers, size, Duration::ZERO);
+        // It begins with a call and small requests, and the fourth reader a second later.
+        assert!(part >= least, "{readers}: {part:.3} of the line");
+        assert!(requests <= most, "{readers}: {requests} requests");
+    }
+}
+
+#[test]
+fn a_reader_that_is_slower_than_the_line_costs_few_requests() {
+    for (pace, most) in [(50, 128), (10, 60)] {
+        let (_, requests) = read_side_by_side(1, 512 * MIB, Duration::from_millis(pace));
+        assert!(
+            requests <= most,
+            "{pace} ms a megabyte: {requests} requests"
+        );
     }
 }
