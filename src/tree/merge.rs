@@ -185,7 +185,8 @@ impl Merge<'_> {
             (Extent::Whole, _) => Known::Whole(self.now),
             // Seen whole before: that holds until the slices are in.
             (Extent::FilesCut, Known::Whole(at)) => Known::Whole(at),
-            (Extent::FilesCut, _) if !lacks.folders => Known::FilesCut(self.now),
+            // No word of sub-folders is believed where none were known, as of a whole folder.
+            (Extent::FilesCut, _) if doubted.is_empty() => Known::FilesCut(self.now),
             (Extent::FilesCut | Extent::Cut, _) => Known::Cut(self.now),
         };
         if self.folder.ino == ROOT {

@@ -173,23 +173,33 @@ fn what_was_made_under_a_name_that_turns_up_is_kept_beside_it_and_a_folder_becom
 
 #[test]
 fn a_folder_takes_a_name_not_seen_only_where_all_sub_folders_are_shown() {
-    let unsaid = Lacks {
-        folders: true,
-        ..Lacks::default()
+    // No word of sub-folders, as of a folder that has none.
+    let silent = || Listing {
+        lacks: Lacks {
+            folders: true,
+            ..Lacks::default()
+        },
+        ..cut(vec![])
     };
+    let (bench, d) = half_seen(vec![]);
+    bench.list(d, silent());
+    bench.create(d, "made", &NewNode::Folder);
+
     let cases = [
-        (Extent::FilesCut, Lacks::default(), true),
-        (Extent::FilesCut, unsaid, false),
-        (Extent::Cut, Lacks::default(), false),
+        (Extent::FilesCut, false, true),
+        (Extent::FilesCut, true, false),
+        (Extent::Cut, false, false),
     ];
-    for (extent, lacks, takes) in cases {
+    for (extent, then_silent, takes) in cases {
         let (bench, d) = half_seen(vec![]);
         let part = Listing {
             extent,
-            lacks,
             ..listing(vec![folder(20, "seen"), folder(21, "empty")], vec![])
         };
         bench.list(d, part);
+        if then_silent {
+            bench.list(d, silent());
+        }
         bench.list(bench.get(d, "empty").ino, Listing::default());
         let mine = bench.create(ROOT, "mine", &NewNode::Folder).ino;
         for allowed in [false, true] {
@@ -199,7 +209,11 @@ fn a_folder_takes_a_name_not_seen_only_where_all_sub_folders_are_shown() {
             let holds = |outcome: Result<(), TreeError>| {
                 let unlisted = matches!(outcome, Err(TreeError::Unlisted(at)) if at == d);
                 assert!(unlisted || outcome.is_ok(), "{outcome:?}");
-                assert_eq!(outcome.is_ok(), takes, "{extent:?}, {lacks:?}, {allowed}");
+                assert_eq!(
+                    outcome.is_ok(),
+                    takes,
+                    "{extent:?}, {then_silent}, {allowed}"
+                );
             };
             let name = |what: &str| format!("{what} {allowed}");
             let folder = NewNode::Folder;

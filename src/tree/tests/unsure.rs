@@ -366,20 +366,17 @@ fn where_no_listing_can_tell_of_a_file_the_service_is_asked_for_it() {
 
 #[test]
 fn of_a_folder_a_listing_that_is_cut_off_tells_unless_sub_folders_are_missing() {
-    let lacks = Lacks {
-        folders: true,
-        ..Lacks::default()
-    };
     let cases = [
-        (Extent::FilesCut, Lacks::default(), true),
-        (Extent::FilesCut, lacks, false),
-        (Extent::Cut, Lacks::default(), false),
+        (Extent::FilesCut, false, true),
+        (Extent::FilesCut, true, false),
+        (Extent::Cut, false, false),
     ];
-    for (extent, lacks, is_told) in cases {
+    for (extent, silent, is_told) in cases {
+        let sub = || vec![folder(9, "sub")];
         let mut bench = Bench::new();
         bench.list(ROOT, listing(vec![folder(7, "a"), folder(8, "to")], vec![]));
         let [a, to] = ["a", "to"].map(|name| bench.get(ROOT, name).ino);
-        bench.list(to, Listing::default());
+        bench.list(to, listing(sub(), vec![]));
         bench.rename((ROOT, "a"), (to, "a")).unwrap();
         bench.asks(a, Put::Into(FolderId(8)));
         let asked = bench.tree.asked_place(a).unwrap().unwrap();
@@ -395,14 +392,20 @@ fn of_a_folder_a_listing_that_is_cut_off_tells_unless_sub_folders_are_missing() 
         bench.pass(121);
         let part = Listing {
             extent,
-            lacks,
-            ..listing(vec![], vec![file(1, "other", 1)])
+            lacks: Lacks {
+                folders: silent,
+                ..Lacks::default()
+            },
+            ..listing(
+                if silent { vec![] } else { sub() },
+                vec![file(1, "other", 1)],
+            )
         };
         bench.list(to, part);
         bench.list(ROOT, listing(vec![folder(8, "to")], vec![]));
         let listed = HashMap::from([(ROOT, bench.now), (to, bench.now)]);
         let outcome = bench.tree.looked_for(a, &listed).unwrap();
-        assert_eq!(outcome.is_none(), is_told, "{extent:?}, {lacks:?}");
+        assert_eq!(outcome.is_none(), is_told, "{extent:?}, {silent}");
         let todo = match is_told {
             true => "move 7 to 8",
             false => "look for 0/a",
