@@ -356,15 +356,21 @@ mod tests {
         ));
     }
 
-    #[test]
-    fn a_name_not_seen_can_be_made_where_the_user_says_that_such_names_are_new() {
-        let house = House::new();
+    /// A folder of which a part was listed.
+    fn half_seen(house: &House, extent: Extent) -> Ino {
         let far = house.remote_folder("far").ino;
         let part = Listing {
-            extent: Extent::FilesCut,
+            extent,
             ..Listing::default()
         };
         house.list(far, part);
+        far
+    }
+
+    #[test]
+    fn a_name_not_seen_can_be_made_where_the_user_says_that_such_names_are_new() {
+        let house = House::new();
+        let far = half_seen(&house, Extent::FilesCut);
         house.file("f", b"bytes");
         let vfs = &house.vfs;
         let lookup = |n| house.error(vfs.lookup(far, name(n)));
@@ -415,15 +421,14 @@ mod tests {
                 metadata_deadline: Duration::from_millis(50),
                 ..VfsOptions::default()
             });
-            let far = house.remote_folder("far").ino;
-            let part = |access| Listing {
+            let far = half_seen(&house, Extent::FilesCut);
+            house.tree.allow_new(far).unwrap();
+            let part = Listing {
                 extent: Extent::FilesCut,
-                access,
+                access: shared,
                 ..Listing::default()
             };
-            house.list(far, part(None));
-            house.tree.allow_new(far).unwrap();
-            house.list(far, part(shared));
+            house.list(far, part);
             assert_eq!(house.vfs.allows_new(far).unwrap(), takes);
             let expected = match takes {
                 true => ErrorKind::NotSeen,
@@ -443,12 +448,7 @@ mod tests {
     #[test]
     fn a_folder_is_not_made_where_the_service_does_not_show_all_and_that_is_said() {
         let house = House::new();
-        let far = house.remote_folder("far").ino;
-        let part = Listing {
-            extent: Extent::Cut,
-            ..Listing::default()
-        };
-        house.list(far, part);
+        let far = half_seen(&house, Extent::Cut);
         house.tree.allow_new(far).unwrap();
         let error = house.failure(house.vfs.mkdir(far, name("d"), 0o755, ANN));
         assert_eq!(error.kind(), ErrorKind::Io);

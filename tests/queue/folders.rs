@@ -88,12 +88,9 @@ async fn folders_end_where_they_were_put_whichever_answer_is_lost() {
         sim.account().add_file("a/b/c/f", b"content").unwrap();
         let process = Process::start(&sim, dir.path());
         process.list(ROOT).await;
-        let a = process.lookup(ROOT, "a").await.unwrap();
-        process.list(a).await;
-        let b = process.lookup(a, "b").await.unwrap();
-        process.list(b).await;
-        let c = process.lookup(b, "c").await.unwrap();
-        process.list(c).await;
+        let a = process.enter(ROOT, "a").await;
+        let b = process.enter(a, "b").await;
+        let c = process.enter(b, "c").await;
         let lost = Fault::new("folder/mv", fault.clone()).after(skip);
         sim.faults().add(lost);
         rename(&process, (b, "c"), (ROOT, "c2")).await;
@@ -151,8 +148,7 @@ async fn a_folder_that_was_removed_without_an_answer_is_looked_for() {
     sim.account().add_file("other", b"x").unwrap();
     let process = Process::start(&sim, dir.path());
     process.list(ROOT).await;
-    let d = process.lookup(ROOT, "d").await.unwrap();
-    process.list(d).await;
+    process.enter(ROOT, "d").await;
     sim.faults()
         .add(Fault::new("folder/rm", FaultKind::LoseAnswer));
     let unknown = FaultKind::Ko {

@@ -259,8 +259,7 @@ async fn what_was_removed_from_a_folder_too_large_for_a_listing_is_looked_for() 
     }
     let process = Process::start(&sim, dir.path());
     process.list(ROOT).await;
-    let d = process.lookup(ROOT, "d").await.unwrap();
-    process.list(d).await;
+    let d = process.enter(ROOT, "d").await;
     let long_ago = |n| jiff::Timestamp::from_second(1_500_000_000 + 1_000 * n).unwrap();
     crowd(&sim, "d", 12_000, long_ago);
     // The second is not carried out.
@@ -417,9 +416,7 @@ async fn with_files(sim: &Simulator, process: &Process) -> Ino {
         sim.account().add_file(name, name.as_bytes()).unwrap();
     }
     process.list(ROOT).await;
-    let d = process.lookup(ROOT, "d").await.unwrap();
-    process.list(d).await;
-    d
+    process.enter(ROOT, "d").await
 }
 
 /// What the service says of a file that it does not have.

@@ -140,6 +140,13 @@ impl Process {
         wait(self.vfs.releasedir(fh)).await.unwrap();
     }
 
+    /// A folder that is there, listed.
+    pub async fn enter(&self, parent: Ino, name: &str) -> Ino {
+        let folder = self.lookup(parent, name).await.unwrap();
+        self.list(folder).await;
+        folder
+    }
+
     pub async fn mkdir(&self, parent: Ino, name: &str) -> Ino {
         let made = self.vfs.mkdir(parent, OsStr::new(name), 0o755, ANN);
         wait(made).await.unwrap().attr.ino

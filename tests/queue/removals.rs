@@ -54,8 +54,7 @@ async fn with_files(sim: &Simulator, dir: &Path) -> Process {
     sim.account().add_file("other", b"stays").unwrap();
     let process = Process::start(sim, dir);
     process.list(ROOT).await;
-    let d = process.lookup(ROOT, "d").await.unwrap();
-    process.list(d).await;
+    process.enter(ROOT, "d").await;
     process
 }
 
@@ -124,10 +123,8 @@ async fn a_folder_that_was_not_removed_goes_though_its_folder_does_not_show_all_
     sim.account().add_folder("big/d").unwrap();
     let process = Process::start(&sim, dir.path());
     process.list(ROOT).await;
-    let big = process.lookup(ROOT, "big").await.unwrap();
-    process.list(big).await;
-    let d = process.lookup(big, "d").await.unwrap();
-    process.list(d).await;
+    let big = process.enter(ROOT, "big").await;
+    process.enter(big, "d").await;
     crowd(&sim, "big").await;
     let reset = FaultKind::Reset { after_bytes: 0 };
     sim.faults().add(Fault::new("folder/rm", reset));
@@ -172,10 +169,8 @@ async fn the_last_of_a_folder_is_known_to_be_gone_too() {
     sim.account().add_file("d/e/f", b"content").unwrap();
     let process = Process::start(&sim, dir.path());
     process.list(ROOT).await;
-    let d = process.lookup(ROOT, "d").await.unwrap();
-    process.list(d).await;
-    let e = process.lookup(d, "e").await.unwrap();
-    process.list(e).await;
+    let d = process.enter(ROOT, "d").await;
+    let e = process.enter(d, "e").await;
     for call in ["file/rm", "folder/rm"] {
         sim.faults().add(Fault::new(call, FaultKind::LoseAnswer));
     }
